@@ -1,0 +1,39 @@
+"""Errors and warnings: every message names the culprit and says what to do."""
+
+from __future__ import annotations
+
+
+class OpesLikeError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class DataError(OpesLikeError, ValueError):
+    """Prices, returns, dates or tickers cannot be used as they are."""
+
+
+class PortfolioError(OpesLikeError, ValueError):
+    """A parameter of a portfolio, strategy, backtest or chart is out of its range."""
+
+
+class OptimizationError(OpesLikeError, RuntimeError):
+    """A strategy failed, or no solver reached a certified optimum."""
+
+
+class InfeasibleError(OptimizationError):
+    """No weights satisfy the constraints (or keep wealth positive in every scenario)."""
+
+
+class OutputError(OpesLikeError, OSError):
+    """A result could not be written where it was asked to go."""
+
+
+class OpesLikeWarning(UserWarning):
+    """Base class of every warning this package issues."""
+
+
+class RuinWarning(OpesLikeWarning):
+    """Wealth reached zero during a backtest; what follows is flat at zero."""
+
+
+class OfflineWarning(OpesLikeWarning):
+    """Prices come from the cache because the network could not be reached."""
