@@ -156,8 +156,8 @@ def _numeric(frame: pd.DataFrame) -> FloatArray:
 def infer_kind(panel: Panel, kind: Kind | None = None) -> Kind:
     """Decide whether a panel holds prices or returns.
 
-    Two-level columns are prices; otherwise at least 5% negative values means returns, else prices. Fewer negative values,
-    all below 0.5 in size, are ambiguous.
+    Two-level columns are prices; otherwise at least 5% negative values means returns, else prices. Fewer negative
+    values, all below 0.5 in size, are ambiguous.
 
     Raises
     ------
