@@ -1,0 +1,268 @@
+"""Bounds: the set of feasible weights, a box cut by a few linear equalities, and linear minimisation over it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.errors import InfeasibleError, PortfolioError
+
+FloatArray = NDArray[np.float64]
+
+_TOUCHING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """``{x : lower <= x <= upper, rows x = totals}``.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (n,), finite
+    rows : ndarray of shape (m, n)
+        Equality rows; for plain portfolios one row of ones (the budget).
+    totals : ndarray of shape (m,)
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    rows: FloatArray
+    totals: FloatArray
+
+    @classmethod
+    def budget(cls, lower: FloatArray, upper: FloatArray, total: float = 1.0, labels: Sequence[Hashable] = ()) -> Bounds:
+        """Box and ``sum x = total``.
+
+        Raises
+        ------
+        InfeasibleError
+            If the box cannot sum to ``total``; the message gives the sums.
+        """
+        least, most = float(lower.sum()), float(upper.sum())
+        slack = _TOUCHING * max(1.0, abs(total), float(np.abs(lower).sum()), float(np.abs(upper).sum()))
+        if least > total + slack:
+            raise InfeasibleError(f"the lower weight bounds sum to {least:.6g}, more than {total:g}; lower them")
+        if most < total - slack:
+            raise InfeasibleError(f"the upper weight bounds sum to {most:.6g}, less than {total:g}; raise them")
+        return cls(lower, upper, np.ones((1, lower.size)), np.array([total]))
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which coordinates can move."""
+        width = self.upper - self.lower
+        return np.asarray(width > _TOUCHING * np.maximum(1.0, np.abs(self.lower)))
+
+    @property
+    def single(self) -> bool:
+        """Whether there is just one equality, so that linear minimisation is a sort."""
+        return self.rows.shape[0] == 1
+
+    def center(self) -> FloatArray | None:
+        """A point strictly inside the box (where the box has an inside) that satisfies the equalities.
+
+        Returns None where the set is a single face without an inside.
+
+        Raises
+        ------
+        InfeasibleError
+            If the set is empty.
+        """
+        width = self.upper - self.lower
+        if self.single:
+            row = self.rows[0]
+            start = np.where(row >= 0, self.lower, self.upper)
+            reach = float(np.abs(row) @ width)
+            share = float(self.totals[0] - row @ start) / reach if reach > 0 else 0.0
+            if not _TOUCHING < share < 1.0 - _TOUCHING:
+                return None
+            return np.where(row >= 0, self.lower + share * width, self.upper - share * width)
+        from scipy.optimize import linprog
+
+        n = self.lower.size
+        moving = self.free
+        inner = np.where(moving, np.minimum(width, 1.0), 0.0)
+        result = linprog(
+            np.r_[np.zeros(n), -1.0],
+            A_ub=np.block([[-np.eye(n), inner[:, None]], [np.eye(n), inner[:, None]]]),
+            b_ub=np.r_[-self.lower, self.upper],
+            A_eq=np.c_[self.rows, np.zeros(len(self.totals))],
+            b_eq=self.totals,
+            bounds=[(None, None)] * n + [(0.0, 0.5)],
+        )
+        if result.status == 2:
+            raise InfeasibleError("no weights satisfy the bounds together with the budget, leverage and gross limits")
+        if result.status != 0:
+            raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
+        if result.x[-1] <= _TOUCHING:
+            return None
+        return np.asarray(result.x[:-1], dtype=np.float64)
+
+    def only_point(self) -> FloatArray | None:
+        """The one feasible point, where there is a single equality and the box touches it; else None."""
+        if not self.single:
+            return None
+        row, width = self.rows[0], self.upper - self.lower
+        start = np.where(row >= 0, self.lower, self.upper)
+        reach = float(np.abs(row) @ width)
+        missing = float(self.totals[0] - row @ start)
+        if missing <= _TOUCHING * max(1.0, reach):
+            return start
+        if missing >= reach - _TOUCHING * max(1.0, reach):
+            return np.where(row >= 0, self.upper, self.lower)
+        return None
+
+    def linear_minimum(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Minimise ``cost @ x`` over the set.
+
+        With one equality this is a sort (a continuous knapsack), exact; otherwise a linear program by HiGHS.
+
+        Returns
+        -------
+        (x, y) : a minimiser of shape (n,) and the multipliers of the equalities, of shape (m,)
+
+        Raises
+        ------
+        InfeasibleError
+            If the set is empty.
+        """
+        if not self.single:
+            return self._linear_program(cost)
+        row = self.rows[0]
+        sign = np.where(row < 0, -1.0, 1.0)
+        x = np.where(sign > 0, self.lower, self.upper)
+        flat = row == 0
+        if flat.any():
+            x = np.where(flat, np.where(cost >= 0, self.lower, self.upper), x)
+        size = np.abs(row)
+        price = np.full(cost.shape, np.inf)
+        np.divide(cost, row, out=price, where=~flat)
+        order = np.argsort(price, kind="stable")
+        capacity = (size * (self.upper - self.lower))[order]
+        filled = np.cumsum(capacity)
+        missing = float(self.totals[0] - row @ x)
+        last = int(np.searchsorted(filled, missing))
+        if last >= order.size:
+            last = order.size - 1
+        full = order[:last]
+        x = x.copy()
+        x[full] = np.where(sign[full] > 0, self.upper[full], self.lower[full])
+        edge = order[last]
+        if size[edge] > 0:
+            rest = missing - (float(filled[last - 1]) if last else 0.0)
+            step = rest / size[edge]
+            x[edge] = min(max(x[edge] + sign[edge] * step, self.lower[edge]), self.upper[edge])
+        return x, np.array([price[edge] if np.isfinite(price[edge]) else 0.0])
+
+    def _linear_program(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
+        from scipy.optimize import linprog
+
+        result = linprog(
+            cost, A_eq=self.rows, b_eq=self.totals, bounds=np.c_[self.lower, self.upper], method="highs"
+        )
+        if result.status == 2:
+            raise InfeasibleError("no weights satisfy the bounds together with the budget, leverage and gross limits")
+        return np.asarray(result.x), np.asarray(result.eqlin.marginals)
+
+    def repair(self, x: FloatArray) -> FloatArray:
+        """Nearest sensible point of the set to a slightly infeasible ``x``: into the box, then onto the equalities."""
+        x = np.minimum(np.maximum(x, self.lower), self.upper)
+        for _ in range(20):
+            missing = self.totals - self.rows @ x
+            if np.abs(missing).max() <= 1e-15 * max(1.0, np.abs(self.totals).max()):
+                break
+            room = np.where(self.free, np.minimum(x - self.lower, self.upper - x), 0.0)
+            room = np.where(room > 0, room, 0.0)
+            if not room.any():
+                room = np.where(self.free, 1.0, 0.0)
+            weighted = self.rows * room
+            step, *_ = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)
+            x = np.minimum(np.maximum(x + weighted.T @ step, self.lower), self.upper)
+        return x
+
+
+def parse_weight_bounds(
+    weight_bounds: Any, assets: Sequence[Hashable], default: tuple[float, float] = (0.0, 1.0)
+) -> tuple[FloatArray, FloatArray]:
+    """Read weight bounds in any of the forms users write them.
+
+    Parameters
+    ----------
+    weight_bounds : None, pair of numbers, pair of arrays, sequence of N pairs, or mapping of ticker to pair
+        ``(0, 1)`` holds for every asset; ``(lower, upper)`` with arrays (or Series labelled by ticker) of length N gives
+        one bound an asset; ``[(l1, u1), (l2, u2), ...]`` likewise; in a mapping the tickers left out have ``default``.
+
+    Returns
+    -------
+    (lower, upper) : ndarrays of shape (N,)
+
+    Raises
+    ------
+    PortfolioError
+        On a wrong form or length, an unknown ticker, bounds that are not finite, or lower > upper; the message names the
+        asset.
+    """
+    n = len(assets)
+    form = "weight_bounds must be (low, high), (lows, highs) with one value an asset, a list of pairs, or {ticker: pair}"
+    if weight_bounds is None:
+        weight_bounds = default
+    if isinstance(weight_bounds, Mapping):
+        pairs = np.tile(np.array(default, dtype=np.float64), (n, 1))
+        for ticker, pair in weight_bounds.items():
+            if ticker not in assets:
+                raise PortfolioError(f"weight_bounds names {ticker!r}, which is not among the assets")
+            pairs[assets.index(ticker)] = _pair(pair, form)
+        lower, upper = pairs[:, 0].copy(), pairs[:, 1].copy()
+    else:
+        try:
+            items = list(weight_bounds)
+        except TypeError:
+            raise PortfolioError(f"{form}; got {weight_bounds!r}") from None
+        if len(items) == 2 and all(np.ndim(item) == 0 for item in items):
+            low, high = _pair(items, form)
+            lower, upper = np.full(n, low), np.full(n, high)
+        elif len(items) == 2 and n != 2 and all(np.ndim(item) <= 1 for item in items):
+            lower, upper = (_vector(item, assets, form) for item in items)
+        elif len(items) == 2 and any(hasattr(item, "dtype") for item in items):
+            lower, upper = (_vector(item, assets, form) for item in items)
+        elif len(items) == n and all(np.ndim(item) == 1 and len(item) == 2 for item in items):
+            parsed = [_pair(item, form) for item in items]
+            lower, upper = np.array([a for a, _ in parsed]), np.array([b for _, b in parsed])
+        else:
+            raise PortfolioError(f"{form}; got {weight_bounds!r} for {n} assets")
+    for values, side in ((lower, "lower"), (upper, "upper")):
+        if not np.isfinite(values).all():
+            asset = assets[int(np.flatnonzero(~np.isfinite(values))[0])]
+            raise PortfolioError(f"the {side} weight bound of {asset} is not finite; give a number such as -1 or 2")
+    if (lower > upper).any():
+        i = int(np.flatnonzero(lower > upper)[0])
+        raise PortfolioError(f"weight_bounds of {assets[i]}: the lower bound {lower[i]:g} is above the upper {upper[i]:g}")
+    return lower, upper
+
+
+def _pair(item: Any, form: str) -> tuple[float, float]:
+    try:
+        low, high = item
+        return float(np.nan if low is None else low), float(np.nan if high is None else high)
+    except (TypeError, ValueError):
+        raise PortfolioError(f"{form}; got {item!r}") from None
+
+
+def _vector(item: Any, assets: Sequence[Hashable], form: str) -> FloatArray:
+    if hasattr(item, "reindex"):
+        missing = [str(a) for a in assets if a not in item.index]
+        if missing:
+            raise PortfolioError(f"weight_bounds lack {', '.join(missing)}")
+        item = item.reindex(list(assets))
+    try:
+        values = np.asarray(item, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PortfolioError(f"{form}; got {item!r}") from None
+    if values.ndim == 0:
+        return np.full(len(assets), float(values))
+    if values.shape != (len(assets),):
+        raise PortfolioError(f"{form}; got {values.size} values for {len(assets)} assets")
+    return values.copy()

@@ -1,0 +1,238 @@
+"""Problems: a convex function over a set of weights, as the solvers see it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.losses import Loss
+from opeslike.modelling.risks import Envelope, Risk, RiskPoint
+
+FloatArray = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+#: "optimal" means a certified gap of at most this many standard deviations of the portfolio's return
+OPTIMAL = 1e-7
+_BLOCK = 1 << 17
+
+
+class Penalty(Protocol):
+    """A regulariser, its strength included."""
+
+    smooth: bool
+
+    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
+        """Value and gradient (or a subgradient) at the weights."""
+
+    def hessian(self, w: FloatArray) -> FloatArray:
+        """Second derivative at the weights, shape (N, N)."""
+
+    def expression(self, w: Any) -> Any:
+        """The same as a convex cvxpy expression."""
+
+
+@dataclass
+class Point:
+    """A problem evaluated at ``x``: value and gradient, and what the Hessian needs later.
+
+    ``smooth`` is False where the objective has a kink within rounding, so that second derivatives mean nothing.
+    """
+
+    x: FloatArray
+    value: float
+    gradient: FloatArray
+    smooth: bool = True
+    excess: float = 0.0
+
+
+class Problem(ABC):
+    """Minimise a convex function of ``x`` over :class:`Bounds`.
+
+    The first coordinates of ``x`` are the weights; further ones (cash, borrowed money) may follow.
+    """
+
+    bounds: Bounds
+    n_assets: int
+
+    @abstractmethod
+    def evaluate(self, x: FloatArray, near: Any = None) -> Any:
+        """Evaluate at ``x``; ``near`` is a point evaluated shortly before."""
+
+    @abstractmethod
+    def hessian(self, point: Any, free: Index | None = None) -> FloatArray:
+        """Second derivative, on the coordinates ``free`` only where given."""
+
+    @abstractmethod
+    def tolerance(self, point: Any) -> float:
+        """The certified gap up to which an answer counts as optimal."""
+
+    @abstractmethod
+    def expression(self, x: Any) -> tuple[Any, list[Any]]:
+        """Objective and constraints for cvxpy, without the bounds."""
+
+    def longest_step(self, point: Any, direction: FloatArray) -> float:
+        """Largest step along ``direction`` that stays in the domain of the objective (infinite where it is unlimited)."""
+        return math.inf
+
+    def starting_point(self, x: FloatArray) -> FloatArray:
+        """A point strictly inside bounds and domain, given one strictly inside the bounds."""
+        return x
+
+    def in_domain(self, x: FloatArray) -> bool:
+        """Whether the objective is finite at ``x``."""
+        return True
+
+
+@dataclass
+class ScenarioPoint(Point):
+    """A scenario problem evaluated at ``x``."""
+
+    returns: FloatArray | None = None
+    losses: FloatArray | None = None
+    slope: FloatArray | None = None
+    bend: FloatArray | None = None
+    risk: RiskPoint | None = None
+    direction_returns: tuple[FloatArray, FloatArray] | None = None
+
+
+class ScenarioProblem(Problem):
+    """``minimise risk_p(loss(R x)) + penalty(x)`` over bounds.
+
+    Parameters
+    ----------
+    returns : ndarray of shape (T, n)
+        Scenario matrix, one row a scenario; best stored column by column.
+    probabilities : ndarray of shape (T,) or None
+        None is uniform. Scenarios of probability 0 are left out.
+    loss, risk : the two factors of the objective
+    bounds : Bounds on the n coordinates
+    penalty : Penalty, optional
+        Acts on the first ``n_assets`` coordinates.
+    n_assets : int, optional
+        How many of the coordinates are weights; all by default.
+    """
+
+    def __init__(
+        self,
+        returns: FloatArray,
+        probabilities: FloatArray | None,
+        loss: Loss,
+        risk: Risk,
+        bounds: Bounds,
+        penalty: Penalty | None = None,
+        n_assets: int | None = None,
+    ) -> None:
+        if probabilities is not None and not (probabilities > 0).all():
+            keep = probabilities > 0
+            returns, probabilities = returns[keep], probabilities[keep]
+        count = returns.shape[0]
+        self.returns = returns
+        self.probabilities = np.full(count, 1.0 / count) if probabilities is None else probabilities
+        self.loss, self.risk, self.bounds, self.penalty = loss, risk, bounds, penalty
+        self.n_assets = returns.shape[1] if n_assets is None else n_assets
+
+    def evaluate(self, x: FloatArray, near: ScenarioPoint | None = None) -> ScenarioPoint:
+        """One pass over the scenarios."""
+        r = self.returns @ x
+        losses, slope, bend = self.loss.evaluate(r)
+        worst = self.risk.evaluate(losses, self.probabilities, near.risk if near is not None else None)
+        gradient = (worst.q * slope) @ self.returns
+        value = worst.value
+        if self.penalty is not None:
+            extra, pull = self.penalty.evaluate(x[: self.n_assets])
+            value += extra
+            gradient[: self.n_assets] += pull
+        smooth = self.risk.smooth and not math.isinf(worst.sharpness)
+        return ScenarioPoint(x, value, gradient, smooth, worst.excess, r, losses, slope, bend, worst)
+
+    def hessian(self, point: ScenarioPoint, free: Index | None = None) -> FloatArray:
+        """``R' diag(q loss'' + d loss'^2) R`` and the rank-one terms of the risk, in blocks of scenarios."""
+        assert point.risk is not None
+        assert point.slope is not None
+        assert point.bend is not None
+        assert point.losses is not None
+        diagonal, pairs = self.risk.curvature(point.losses, point.risk)
+        weight = point.risk.q * point.bend
+        if diagonal is not None:
+            weight = weight + diagonal * point.slope * point.slope
+        h = self.gram(weight, free)
+        columns = self.returns if free is None else self.returns[:, free]
+        for scale, vector in pairs:
+            direction = (vector * point.slope) @ columns
+            h += scale * np.outer(direction, direction)
+        if self.penalty is not None:
+            full = self.penalty.hessian(point.x[: self.n_assets])
+            if free is None:
+                h[: self.n_assets, : self.n_assets] += full
+            else:
+                inside = free < self.n_assets
+                where = free[inside]
+                h[np.ix_(inside, inside)] += full[np.ix_(where, where)]
+        return h
+
+    def gram(self, weight: FloatArray, free: Index | None = None) -> FloatArray:
+        """``R' diag(weight) R`` for non-negative weights, with working memory of one block of scenarios."""
+        root = np.sqrt(weight)
+        asset_major = self.returns.T if free is None else self.returns.T[free]
+        n, count = asset_major.shape
+        block = max(256, _BLOCK // max(n, 1))
+        if count <= block:
+            scaled = asset_major * root
+            return np.asarray(scaled @ scaled.T)
+        h = np.zeros((n, n))
+        for start in range(0, count, block):
+            scaled = asset_major[:, start : start + block] * root[start : start + block]
+            h += scaled @ scaled.T
+        return h
+
+    def longest_step(self, point: ScenarioPoint, direction: FloatArray) -> float:
+        """Step at which the first scenario reaches the edge of the loss's domain."""
+        slope = self.loss.margin_slope
+        if slope == 0.0:
+            return math.inf
+        assert point.returns is not None
+        change = slope * (self.returns @ direction)
+        margin = self.loss.margin(point.returns)
+        with np.errstate(divide="ignore", over="ignore"):
+            fastest = float((change / margin).min())
+        return -1.0 / fastest if fastest < 0 else math.inf
+
+    def in_domain(self, x: FloatArray) -> bool:
+        """Whether every scenario keeps a positive margin."""
+        return self.loss.margin_slope == 0.0 or bool(self.loss.margin(self.returns @ x).min() > 0.0)
+
+    def tolerance(self, point: ScenarioPoint) -> float:
+        """``1e-7`` standard deviations of the portfolio's returns, with a floor at the rounding of the values."""
+        assert point.returns is not None
+        r, p = point.returns, self.probabilities
+        centred = r - p @ r
+        deviation = math.sqrt(float(p @ (centred * centred)))
+        return OPTIMAL * deviation + 1e-15 * (1.0 + abs(point.value))
+
+    def value_under(self, x: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
+        """Value and gradient of the objective with the worst case fixed at ``q``."""
+        r = self.returns @ x
+        losses, slope, _ = self.loss.evaluate(r)
+        value, gradient = float(q @ losses), (q * slope) @ self.returns
+        if self.penalty is not None:
+            extra, pull = self.penalty.evaluate(x[: self.n_assets])
+            value += extra
+            gradient[: self.n_assets] += pull
+        return value, gradient
+
+    def envelope(self) -> Envelope | None:
+        """The set of worst-case probabilities."""
+        return self.risk.envelope(self.probabilities)
+
+    def expression(self, x: Any) -> tuple[Any, list[Any]]:
+        """``risk(loss(R x)) + penalty`` for cvxpy."""
+        value, constraints = self.risk.expression(self.loss.expression(self.returns @ x), self.probabilities)
+        if self.penalty is not None:
+            value = value + self.penalty.expression(x[: self.n_assets])
+        return value, constraints
