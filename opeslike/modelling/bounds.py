@@ -34,7 +34,9 @@ class Bounds:
     totals: FloatArray
 
     @classmethod
-    def budget(cls, lower: FloatArray, upper: FloatArray, total: float = 1.0, labels: Sequence[Hashable] = ()) -> Bounds:
+    def budget(
+        cls, lower: FloatArray, upper: FloatArray, total: float = 1.0, labels: Sequence[Hashable] = ()
+    ) -> Bounds:
         """Box and ``sum x = total``.
 
         Raises
@@ -59,7 +61,7 @@ class Bounds:
     @property
     def single(self) -> bool:
         """Whether there is just one equality, so that linear minimisation is a sort."""
-        return self.rows.shape[0] == 1
+        return bool(self.rows.shape[0] == 1)
 
     def center(self) -> FloatArray | None:
         """A point strictly inside the box (where the box has an inside) that satisfies the equalities.
@@ -160,9 +162,7 @@ class Bounds:
     def _linear_program(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
         from scipy.optimize import linprog
 
-        result = linprog(
-            cost, A_eq=self.rows, b_eq=self.totals, bounds=np.c_[self.lower, self.upper], method="highs"
-        )
+        result = linprog(cost, A_eq=self.rows, b_eq=self.totals, bounds=np.c_[self.lower, self.upper], method="highs")
         if result.status == 2:
             raise InfeasibleError("no weights satisfy the bounds together with the budget, leverage and gross limits")
         return np.asarray(result.x), np.asarray(result.eqlin.marginals)
@@ -192,8 +192,9 @@ def parse_weight_bounds(
     Parameters
     ----------
     weight_bounds : None, pair of numbers, pair of arrays, sequence of N pairs, or mapping of ticker to pair
-        ``(0, 1)`` holds for every asset; ``(lower, upper)`` with arrays (or Series labelled by ticker) of length N gives
-        one bound an asset; ``[(l1, u1), (l2, u2), ...]`` likewise; in a mapping the tickers left out have ``default``.
+        ``(0, 1)`` holds for every asset; ``(lower, upper)`` with arrays (or Series labelled by ticker) of length N
+        gives one bound an asset; ``[(l1, u1), (l2, u2), ...]`` likewise; in a mapping the tickers left out have
+        ``default``.
 
     Returns
     -------
@@ -202,11 +203,13 @@ def parse_weight_bounds(
     Raises
     ------
     PortfolioError
-        On a wrong form or length, an unknown ticker, bounds that are not finite, or lower > upper; the message names the
-        asset.
+        On a wrong form or length, an unknown ticker, bounds that are not finite, or lower > upper; the message names
+        the asset.
     """
     n = len(assets)
-    form = "weight_bounds must be (low, high), (lows, highs) with one value an asset, a list of pairs, or {ticker: pair}"
+    form = (
+        "weight_bounds must be (low, high), (lows, highs) with one value an asset, a list of pairs, or {ticker: pair}"
+    )
     if weight_bounds is None:
         weight_bounds = default
     if isinstance(weight_bounds, Mapping):
@@ -224,9 +227,7 @@ def parse_weight_bounds(
         if len(items) == 2 and all(np.ndim(item) == 0 for item in items):
             low, high = _pair(items, form)
             lower, upper = np.full(n, low), np.full(n, high)
-        elif len(items) == 2 and n != 2 and all(np.ndim(item) <= 1 for item in items):
-            lower, upper = (_vector(item, assets, form) for item in items)
-        elif len(items) == 2 and any(hasattr(item, "dtype") for item in items):
+        elif len(items) == 2 and (n != 2 or any(hasattr(item, "dtype") for item in items)):
             lower, upper = (_vector(item, assets, form) for item in items)
         elif len(items) == n and all(np.ndim(item) == 1 and len(item) == 2 for item in items):
             parsed = [_pair(item, form) for item in items]
@@ -239,7 +240,9 @@ def parse_weight_bounds(
             raise PortfolioError(f"the {side} weight bound of {asset} is not finite; give a number such as -1 or 2")
     if (lower > upper).any():
         i = int(np.flatnonzero(lower > upper)[0])
-        raise PortfolioError(f"weight_bounds of {assets[i]}: the lower bound {lower[i]:g} is above the upper {upper[i]:g}")
+        raise PortfolioError(
+            f"weight_bounds of {assets[i]}: the lower bound {lower[i]:g} is above the upper {upper[i]:g}"
+        )
     return lower, upper
 
 

@@ -10,8 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.errors import InfeasibleError
+from opeslike.market import describe
 from opeslike.modelling.bounds import Bounds
-from opeslike.modelling.losses import Loss
+from opeslike.modelling.losses import Linear, Loss
 from opeslike.modelling.risks import Envelope, Risk, RiskPoint
 
 FloatArray = NDArray[np.float64]
@@ -59,6 +61,7 @@ class Problem(ABC):
 
     bounds: Bounds
     n_assets: int
+    penalty: Penalty | None
 
     @abstractmethod
     def evaluate(self, x: FloatArray, near: Any = None) -> Any:
@@ -73,11 +76,20 @@ class Problem(ABC):
         """The certified gap up to which an answer counts as optimal."""
 
     @abstractmethod
-    def expression(self, x: Any) -> tuple[Any, list[Any]]:
-        """Objective and constraints for cvxpy, without the bounds."""
+    def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
+        """Objective divided by ``scale``, and its constraints, for cvxpy; the bounds are not among them."""
+
+    @property
+    def linear(self) -> FloatArray | None:
+        """The cost vector where the objective is linear in ``x``, else None."""
+        return None
+
+    def natural_scale(self) -> float:
+        """A typical size of differences in the objective, for solvers that want numbers near one."""
+        return 1.0
 
     def longest_step(self, point: Any, direction: FloatArray) -> float:
-        """Largest step along ``direction`` that stays in the domain of the objective (infinite where it is unlimited)."""
+        """Largest step along ``direction`` that stays in the domain of the objective; infinite without one."""
         return math.inf
 
     def starting_point(self, x: FloatArray) -> FloatArray:
@@ -98,7 +110,6 @@ class ScenarioPoint(Point):
     slope: FloatArray | None = None
     bend: FloatArray | None = None
     risk: RiskPoint | None = None
-    direction_returns: tuple[FloatArray, FloatArray] | None = None
 
 
 class ScenarioProblem(Problem):
@@ -116,6 +127,8 @@ class ScenarioProblem(Problem):
         Acts on the first ``n_assets`` coordinates.
     n_assets : int, optional
         How many of the coordinates are weights; all by default.
+    labels : sequence of length T, optional
+        Names of the scenarios (dates) for messages.
     """
 
     def __init__(
@@ -127,15 +140,18 @@ class ScenarioProblem(Problem):
         bounds: Bounds,
         penalty: Penalty | None = None,
         n_assets: int | None = None,
+        labels: Any = None,
     ) -> None:
         if probabilities is not None and not (probabilities > 0).all():
             keep = probabilities > 0
             returns, probabilities = returns[keep], probabilities[keep]
+            labels = None if labels is None else labels[keep]
         count = returns.shape[0]
         self.returns = returns
         self.probabilities = np.full(count, 1.0 / count) if probabilities is None else probabilities
         self.loss, self.risk, self.bounds, self.penalty = loss, risk, bounds, penalty
         self.n_assets = returns.shape[1] if n_assets is None else n_assets
+        self.labels = labels
 
     def evaluate(self, x: FloatArray, near: ScenarioPoint | None = None) -> ScenarioPoint:
         """One pass over the scenarios."""
@@ -230,9 +246,68 @@ class ScenarioProblem(Problem):
         """The set of worst-case probabilities."""
         return self.risk.envelope(self.probabilities)
 
-    def expression(self, x: Any) -> tuple[Any, list[Any]]:
-        """``risk(loss(R x)) + penalty`` for cvxpy."""
-        value, constraints = self.risk.expression(self.loss.expression(self.returns @ x), self.probabilities)
+    def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
+        """``risk(loss(R x)) + penalty`` for cvxpy; every risk is positively homogeneous, so the losses are scaled."""
+        losses = self.loss.expression(self.returns @ x) / scale
+        value, constraints = self.risk.expression(losses, self.probabilities)
         if self.penalty is not None:
-            value = value + self.penalty.expression(x[: self.n_assets])
+            value = value + self.penalty.expression(x[: self.n_assets]) / scale
         return value, constraints
+
+    @property
+    def linear(self) -> FloatArray | None:
+        """Minus the mean returns, for a linear mean objective without penalty."""
+        if self.penalty is None and isinstance(self.loss, Linear) and self.envelope() is None:
+            return -np.asarray(self.probabilities @ self.returns)
+        return None
+
+    def natural_scale(self) -> float:
+        """Root mean square of the scenario returns."""
+        return float(np.sqrt(np.mean(np.square(self.returns)))) or 1.0
+
+    def starting_point(self, x: FloatArray) -> FloatArray:
+        """A point strictly inside bounds and domain, given one strictly inside the bounds.
+
+        Where wealth at ``x`` is not positive in every scenario, the smallest margin over the scenarios is maximised
+        by a linear program, and its solution mixed with ``x``.
+
+        Raises
+        ------
+        InfeasibleError
+            If every feasible portfolio leaves the domain of the loss in some scenario; the message names the worst one.
+        """
+        if self.loss.margin_slope == 0.0:
+            return x
+        margin = self.loss.margin(self.returns @ x)
+        if margin.min() > 1e-6:
+            return x
+        best = self._widest_margin()
+        reached = self.loss.margin(self.returns @ best)
+        if reached.min() <= 1e-12:
+            row = int(np.argmin(reached))
+            name = f"scenario {row}" if self.labels is None else f"the scenario of {describe(self.labels[row])}"
+            raise InfeasibleError(
+                f"every feasible portfolio loses everything in {name}; tighten the weight bounds, hold cash, or leave "
+                "that row out"
+            )
+        widest, here = float(reached.min()), min(float(margin.min()), 0.0)
+        mix = 0.5 * widest / (widest - here)
+        return np.asarray((1.0 - mix) * best + mix * x)
+
+    def _widest_margin(self) -> FloatArray:
+        from scipy.optimize import linprog
+
+        count, n = self.returns.shape
+        slope = self.loss.margin_slope
+        constant = float(self.loss.margin(np.zeros(1))[0])
+        result = linprog(
+            np.r_[np.zeros(n), -1.0],
+            A_ub=np.column_stack([-slope * self.returns, np.ones(count)]),
+            b_ub=np.full(count, constant),
+            A_eq=np.column_stack([self.bounds.rows, np.zeros(len(self.bounds.totals))]),
+            b_eq=self.bounds.totals,
+            bounds=[*zip(self.bounds.lower, self.bounds.upper, strict=True), (None, constant)],
+        )
+        if result.x is None:
+            raise InfeasibleError(f"no portfolio with positive wealth was found: {result.message}")
+        return self.bounds.repair(np.asarray(result.x[:n]))

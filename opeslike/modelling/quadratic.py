@@ -78,15 +78,28 @@ class QuadraticProblem(Problem):
         variance = max(float(point.x @ point.marginal), 0.0)
         return OPTIMAL * (variance * self.aversion if self.mean is None else math.sqrt(variance)) + floor
 
-    def expression(self, x: Any) -> tuple[Any, list[Any]]:
+    def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
         """The same for cvxpy."""
         import cvxpy as cp
 
         value: Any = 0.0
         if self.mean is not None:
-            value = value - self.mean @ x
+            value = value - (self.mean / scale) @ x
         if self.covariance is not None:
-            value = value + 0.5 * self.aversion * cp.quad_form(x, cp.psd_wrap(self.covariance))
+            value = value + cp.quad_form(x, cp.psd_wrap(0.5 * self.aversion / scale * self.covariance))
         if self.penalty is not None:
-            value = value + self.penalty.expression(x)
+            value = value + self.penalty.expression(x) / scale
         return value, []
+
+    @property
+    def linear(self) -> FloatArray | None:
+        """Minus the mean, where there is nothing else."""
+        return -self.mean if self.mean is not None and self.covariance is None and self.penalty is None else None
+
+    def natural_scale(self) -> float:
+        """Size of the linear term, else of the quadratic one."""
+        if self.mean is not None:
+            return float(np.abs(self.mean).max()) or 1.0
+        if self.covariance is not None:
+            return float(self.aversion * np.abs(self.covariance).max()) or 1.0
+        return 1.0

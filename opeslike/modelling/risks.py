@@ -47,7 +47,9 @@ class RiskPoint:
 
 @dataclass(frozen=True)
 class Envelope:
-    """The set of probabilities over which a risk is the worst mean: ``0 <= q <= cap``, ``sum q = 1``, ``KL(q, p) <= radius``.
+    """The set of probabilities over which a risk is the worst mean.
+
+    ``0 <= q <= cap``, ``sum q = 1`` and ``KL(q, p) <= radius``.
 
     ``cap`` or ``radius`` is None where that constraint is absent.
     """
@@ -99,15 +101,17 @@ class Risk(ABC):
         """Value and worst-case probabilities; ``near`` is a point evaluated shortly before, to start from."""
 
     @abstractmethod
-    def curvature(self, losses: FloatArray, point: RiskPoint) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
+    def curvature(
+        self, losses: FloatArray, point: RiskPoint
+    ) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
         """Second derivative in the losses, as ``diag(d) + sum c v v'``: returns d (or None) and the pairs (c, v)."""
 
     @abstractmethod
     def expression(self, losses: Any, p: FloatArray) -> tuple[Any, list[Any]]:
-        """Epigraph form for cvxpy: an expression to minimise and its constraints, for convex ``losses`` of shape (T,)."""
+        """Epigraph form for cvxpy, for convex ``losses`` (T,): an expression to minimise and its constraints."""
 
     def envelope(self, p: FloatArray) -> Envelope | None:
-        """The set of worst-case probabilities, for the saddle-point solver; None where it is the nominal vector alone."""
+        """The set of worst-case probabilities; None where it is the nominal vector alone."""
         return None
 
 
@@ -119,7 +123,9 @@ class Mean(Risk):
         """The mean; ``q = p``."""
         return RiskPoint(float(p @ losses), p)
 
-    def curvature(self, losses: FloatArray, point: RiskPoint) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
+    def curvature(
+        self, losses: FloatArray, point: RiskPoint
+    ) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
         """Zero: the mean is linear in the losses."""
         return None, []
 
@@ -150,7 +156,7 @@ class KLBall(Risk):
             raise PortfolioError(f"radius={self.radius!r} must be a finite number >= 0 (in nats)")
 
     def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
-        """Find ``1 / a`` with KL equal to the radius by safeguarded Newton steps on ``sqrt(2 KL)``, which is nearly linear."""
+        """Find the ``1 / a`` at which KL equals the radius, by Newton steps on ``sqrt(2 KL)``, nearly linear in it."""
         mean = float(p @ losses)
         top = float(losses.max())
         spread = top - float(losses.min())
@@ -198,7 +204,9 @@ class KLBall(Risk):
                 return RiskPoint(top, np.where(worst, p / share, 0.0), math.inf)
         return RiskPoint(value, q, sharpness)
 
-    def curvature(self, losses: FloatArray, point: RiskPoint) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
+    def curvature(
+        self, losses: FloatArray, point: RiskPoint
+    ) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
         """``(1/a)(diag q - q q' - (q d)(q d)' / Var_q)`` with ``d`` the losses less their mean under q."""
         if point.sharpness == 0.0 or math.isinf(point.sharpness):
             return None, []
@@ -215,7 +223,7 @@ class KLBall(Risk):
         return Envelope(p, radius=self.radius) if self.radius > 0 else None
 
     def expression(self, losses: Any, p: FloatArray) -> tuple[Any, list[Any]]:
-        """``tau + a radius`` with ``sum p z <= a`` and ``z >= a exp((loss - tau) / a)``, an exponential cone a scenario."""
+        """``tau + a radius`` with ``sum p z <= a`` and ``z >= a exp((loss - tau) / a)``: a cone a scenario."""
         import cvxpy as cp
 
         if self.radius == 0:

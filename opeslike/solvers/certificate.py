@@ -1,12 +1,12 @@
 """The certificate: a bound on how far an answer is from optimal, whoever found it.
 
-For convex ``F = sup_q F_q`` over the feasible set W, any probabilities q in the risk's envelope and any multipliers y of the
-equalities,
+For convex ``F = sup_q F_q`` over the feasible set W, any probabilities q in the risk's envelope and any multipliers y
+of the equalities,
 
     F(w) - F*  <=  [F(w) - F_q(w)]  +  max over v in W of  grad F_q(w) . (w - v),
 
-and the last term is at most ``sum_i max(d_i (w_i - l_i), d_i (w_i - u_i))`` with ``d = grad F_q(w) - rows' y`` on the box.
-Nothing here trusts a solver: it may supply q and y, but the inequality holds for every choice.
+and the last term is at most ``sum_i max(d_i (w_i - l_i), d_i (w_i - u_i))`` with ``d = grad F_q(w) - rows' y`` on the
+box. Nothing here trusts a solver: it may supply q and y, but the inequality holds for every choice.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def certify(
     problem : Problem
     x : ndarray of shape (n,)
     q : ndarray of shape (T,), optional
-        Candidate worst-case probabilities, used where they give a smaller gap than the ones that attain the risk at ``x``;
-        projected into the envelope first.
+        Candidate worst-case probabilities, used where they give a smaller gap than the ones that attain the risk at
+        ``x``; projected into the envelope first.
     multipliers : ndarray of shape (m,), optional
         Candidate multipliers of the equalities.
     point : Point, optional

@@ -1,8 +1,9 @@
 """Primal-dual Newton for smooth objectives over a box cut by a few equalities.
 
-Each step costs one Hessian, ``O(T N^2)``, and a Cholesky factorisation of size N. Iterates stay strictly inside the box and on
-the equalities, so every one of them has a certified gap, and that gap is the stopping rule. See Wright, *Primal-Dual
-Interior-Point Methods* (1997), for the predictor-corrector, and Waechter and Biegler (2006) for the safeguards.
+Each step costs one Hessian, ``O(T N^2)``, and a Cholesky factorisation of size N. Iterates stay strictly inside the
+box and on the equalities, so every one of them has a certified gap, and that gap is the stopping rule. See Wright,
+*Primal-Dual Interior-Point Methods* (1997), for the predictor-corrector, and Waechter and Biegler (2006) for the
+safeguards.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def solve_positive(matrix: FloatArray, sides: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.lstsq(matrix, sides, rcond=None)[0])
 
 
-def newton_step(matrix: FloatArray, rows: FloatArray, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
+def newton_step(
+    matrix: FloatArray, rows: FloatArray, side: FloatArray, missing: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Solve ``matrix d - rows' y = side``, ``rows d = missing``; returns (d, y)."""
     solved = solve_positive(matrix, np.column_stack([side, rows.T]))
     along, across = solved[:, 0], solved[:, 1:]
@@ -69,7 +72,7 @@ def _largest(slack: FloatArray, change: FloatArray) -> float:
     return min(1.0, -_STAY_INSIDE / fastest) if fastest < 0 else 1.0
 
 
-def interior_point(problem: Problem, start: FloatArray, target: float, max_iterations: int = 60) -> Iterate:
+def interior_point(problem: Problem, start: FloatArray, aim: float, max_iterations: int = 60) -> Iterate:
     """Minimise a smooth problem from a point strictly inside its bounds.
 
     Parameters
@@ -77,15 +80,15 @@ def interior_point(problem: Problem, start: FloatArray, target: float, max_itera
     problem : Problem
     start : ndarray of shape (n,)
         Strictly inside the box (on the coordinates that can move), on the equalities, and in the objective's domain.
-    target : float
-        Certified gap at which to stop, in the objective's unit.
+    aim : float
+        Certified gap at which to stop, in tolerances of the problem (1 is just optimal).
     max_iterations : int
 
     Returns
     -------
     Iterate
-        The best iterate seen; its gap says how good it is. Stopping early (a kink, a stalled step, the iteration limit) is
-        not an error here: the caller reads the gap.
+        The best iterate seen; its gap says how good it is. Stopping early (a kink, a stalled step, the iteration
+        limit) is not an error here: the caller reads the gap.
     """
     bounds = problem.bounds
     free = np.flatnonzero(bounds.free)
@@ -98,7 +101,7 @@ def interior_point(problem: Problem, start: FloatArray, target: float, max_itera
     point = problem.evaluate(x)
     gap = linear_gap(bounds, x, point.gradient) + point.excess
     best = Iterate(x, point, gap, np.zeros(len(bounds.totals)), 0)
-    if gap <= target or not point.smooth:
+    if gap <= aim * problem.tolerance(point) or not point.smooth:
         return best
     below, above = x[free] - lower, upper - x[free]
     mu = gap / (2 * free.size)
@@ -149,7 +152,7 @@ def interior_point(problem: Problem, start: FloatArray, target: float, max_itera
             if below_trial.min() > 0 and above_trial.min() > 0:
                 candidate = problem.evaluate(trial, point)
                 value = candidate.value - mu * (np.log(below_trial).sum() + np.log(above_trial).sum())
-                if value <= merit + 1e-4 * primal * min(slope, 0.0) + noise or slope > 0 and primal < 1e-2:
+                if value <= merit + 1e-4 * primal * min(slope, 0.0) + noise or (slope > 0 and primal < 1e-2):
                     accepted = True
                     break
             primal *= 0.5
@@ -168,7 +171,7 @@ def interior_point(problem: Problem, start: FloatArray, target: float, max_itera
         gap = linear_gap(bounds, x, point.gradient, y) + point.excess
         if gap < best.gap:
             best = Iterate(x, point, gap, y, iteration)
-        if gap <= target or not point.smooth:
+        if not point.smooth or gap <= aim * problem.tolerance(point):
             break
         if not math.isfinite(gap) or stalled > 3:
             break

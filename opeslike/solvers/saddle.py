@@ -1,15 +1,17 @@
-"""Primal-dual interior point for ``min over x of max over q of sum q_t loss_t(x)``, weights and scenario probabilities together.
+"""Primal-dual interior point for weights and worst-case probabilities together.
 
-Where the worst-case probabilities sit on an edge of their set (a KL ball that reaches the worst case, CVaR, worst case) the
-objective has kinks and Newton's method on it fails. Here q is a variable: its bounds and the KL constraint carry barriers of
-their own, which are eliminated scenario by scenario, so that a step still costs one ``O(T N^2)`` product and one Cholesky
-factorisation of size N.
+The problem is ``min over x of max over q of sum q_t loss_t(x)``.
+
+Where the worst-case probabilities sit on an edge of their set (a KL ball that reaches the worst case, CVaR, worst
+case) the objective has kinks and Newton's method on it fails. Here q is a variable: its bounds and the KL constraint
+carry barriers of their own, which are eliminated scenario by scenario, so that a step still costs one ``O(T N^2)``
+product and one Cholesky factorisation of size N.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,21 @@ _STAY_INSIDE = 0.99
 def _largest(slack: FloatArray, change: FloatArray, stay: float) -> float:
     fastest = float((change / slack).min(initial=0.0))
     return min(1.0, -stay / fastest) if fastest < 0 else 1.0
+
+
+class _Move(NamedTuple):
+    """A direction of the primal and dual variables, or the second-order products of one."""
+
+    x: FloatArray
+    q: FloatArray
+    y: FloatArray
+    nu: float
+    alpha: float
+    z: FloatArray
+    v: FloatArray
+    low: FloatArray
+    high: FloatArray
+    s: float
 
 
 class _State:
@@ -64,6 +81,26 @@ class _State:
         if envelope.radius is not None:
             self.s = envelope.radius
             self.alpha = mu / self.s
+
+    def advance(self, move: _Move, full: FloatArray, primal: float, dual: float) -> bool:
+        """Take a step; False where rounding pushed a variable onto its bound or out of the domain."""
+        self.x = self.x + primal * full
+        self.q = self.q + primal * move.q
+        self.below, self.above = self.x[self.free] - self.lower, self.upper - self.x[self.free]
+        if min(self.below.min(), self.above.min(), self.q.min()) <= 0:
+            return False
+        if self.capped:
+            self.room = self.room - primal * move.q
+            self.v = self.v + dual * move.v
+        self.s += primal * move.s
+        self.alpha += dual * move.alpha
+        self.nu += dual * move.nu
+        self.y = move.y
+        self.z = self.z + dual * move.z
+        self.low, self.high = self.low + dual * move.low, self.high + dual * move.high
+        self.returns = self.problem.returns @ self.x
+        self.losses, self.slope, self.bend = self.problem.loss.evaluate(self.returns)
+        return math.isfinite(float(self.losses.sum()))
 
     def complementarity(self) -> tuple[float, int]:
         """Sum of all products of slack and multiplier, and their number."""
@@ -134,10 +171,10 @@ def _step(state: _State, rows: FloatArray, mu: float, floor: float, stay: float)
     problem, envelope, free = state.problem, state.envelope, state.free
     q, slope = state.q, state.slope
     radius = envelope.radius
-    point = ScenarioPoint(state.x, 0.0, state.x)
     columns = problem.returns if free.size == state.x.size else problem.returns[:, free]
 
     tilt = np.log(q / envelope.nominal) if radius is not None else np.zeros(1)
+    tilt_mean = 0.0
     stiffness = (state.alpha + state.z) / q
     if state.capped:
         stiffness = stiffness + state.v / state.room
@@ -178,93 +215,97 @@ def _step(state: _State, rows: FloatArray, mu: float, floor: float, stay: float)
     residual_kl = 0.0 if radius is None else radius - relative_entropy(q, envelope.nominal) - state.s
     missing = state.bounds.totals - state.bounds.rows @ state.x
 
-    def direction(mu_target: float, second: tuple[FloatArray, ...] | None) -> tuple[FloatArray, ...]:
-        c_low, c_high, c_z, c_v, c_s = second if second is not None else (0.0,) * 5  # type: ignore[assignment]
-        aim_z = (mu_target - c_z) / q - state.z
+    def direction(mu_target: float, second: _Move | None) -> _Move:
+        aim_z = (mu_target - (second.z if second else 0.0)) / q - state.z
         load = residual_q + aim_z
-        aim_v: Any = 0.0
+        aim_v = state.v
         if state.capped:
-            aim_v = (mu_target - c_v) / state.room - state.v
+            aim_v = (mu_target - (second.v if second else 0.0)) / state.room - state.v
             load = load - aim_v
-        aim_low = (mu_target - c_low) / state.below - state.low
-        aim_high = (mu_target - c_high) / state.above - state.high
+        aim_low = (mu_target - (second.low if second else 0.0)) / state.below - state.low
+        aim_high = (mu_target - (second.high if second else 0.0)) / state.above - state.high
         side = -gradient + state.low - state.high + aim_low - aim_high - (pulled * load) @ columns
         # eliminate the multiplier of sum q = 1, then that of the KL constraint
         sum_load = residual_sum - float(soft @ load)
-        side = side + along * (-sum_load / soft_total)
-        kl_load = 0.0
+        side = side - along * (sum_load / soft_total)
+        aim_s = kl_load = 0.0
         if radius is not None:
-            aim_s = (mu_target - c_s) / state.alpha - state.s
+            aim_s = (mu_target - (second.s if second else 0.0)) / state.alpha - state.s
             kl_load = residual_kl - (1.0 + tilt_mean) * residual_sum - aim_s - float((soft * centred) @ load)
-            side = side + kl_pull * (-kl_load / kl_stiff)
+            side = side - kl_pull * (kl_load / kl_stiff)
         dx, y = newton_step(h, rows, side, missing)
         dnu = (float(along @ dx) - sum_load) / soft_total
-        dalpha = (float(kl_pull @ dx) - kl_load) / kl_stiff if radius is not None else 0.0
+        dalpha = ds = 0.0
+        if radius is not None:
+            dalpha = (float(kl_pull @ dx) - kl_load) / kl_stiff
+            ds = aim_s - state.s / state.alpha * dalpha
         dq = soft * (slope * (columns @ dx) - dnu - centred * dalpha + load)
-        dz = aim_z - state.z / q * dq
-        dv = aim_v + state.v / state.room * dq if state.capped else dq[:0]
-        dlow = aim_low - state.low / state.below * dx
-        dhigh = aim_high + state.high / state.above * dx
-        ds = (mu_target - c_s) / state.alpha - state.s - state.s / state.alpha * dalpha if radius is not None else 0.0
-        if radius is not None:
-            dnu -= tilt_mean * dalpha
-        return dx, dq, y, dnu, dalpha, dz, dv, dlow, dhigh, ds
-
-    def steps(move: tuple[Any, ...]) -> tuple[float, float]:
-        dx, dq, _, _, dalpha, dz, dv, dlow, dhigh, ds = move
-        primal = min(_largest(state.below, dx, stay), _largest(state.above, -dx, stay), _largest(q, dq, stay))
-        dual = min(_largest(state.low, dlow, stay), _largest(state.high, dhigh, stay), _largest(state.z, dz, stay))
-        if state.capped:
-            primal = min(primal, _largest(state.room, -dq, stay))
-            dual = min(dual, _largest(state.v, dv, stay))
-        if radius is not None:
-            if ds < 0:
-                primal = min(primal, -stay * state.s / ds)
-            if dalpha < 0:
-                dual = min(dual, -stay * state.alpha / dalpha)
-        return primal, dual
+        return _Move(
+            x=dx,
+            q=dq,
+            y=y,
+            nu=dnu - tilt_mean * dalpha,
+            alpha=dalpha,
+            z=aim_z - state.z / q * dq,
+            v=aim_v + state.v / state.room * dq if state.capped else state.v,
+            low=aim_low - state.low / state.below * dx,
+            high=aim_high + state.high / state.above * dx,
+            s=ds,
+        )
 
     move = direction(0.0, None)
-    primal, dual = steps(move)
-    dx, dq, _, _, dalpha, dz, dv, dlow, dhigh, ds = move
-    reached = (
-        float((q + primal * dq) @ (state.z + dual * dz))
-        + float((state.below + primal * dx) @ (state.low + dual * dlow))
-        + float((state.above - primal * dx) @ (state.high + dual * dhigh))
-    )
-    if state.capped:
-        reached += float((state.room - primal * dq) @ (state.v + dual * dv))
-    if radius is not None:
-        reached += (state.s + primal * ds) * (state.alpha + dual * dalpha)
-    total, count = state.complementarity()
+    primal, dual = _lengths(state, move, stay)
+    reached = _complementarity_after(state, move, primal, dual)
+    total, _ = state.complementarity()
     centering = min(max((reached / total) ** 3, 1e-6), 1.0)
-    second = (dx * dlow, -dx * dhigh, dq * dz, -dq * dv if state.capped else dv, ds * dalpha)
-    move = direction(max(centering * mu, floor), second)  # type: ignore[arg-type]
-    primal, dual = steps(move)
-    dx, dq, y, dnu, dalpha, dz, dv, dlow, dhigh, ds = move
-    if not (np.isfinite(dx).all() and np.isfinite(dq).all()):
+    second = move._replace(
+        z=move.q * move.z,
+        v=-move.q * move.v if state.capped else move.v,
+        low=move.x * move.low,
+        high=-move.x * move.high,
+        s=move.s * move.alpha,
+    )
+    move = direction(max(centering * mu, floor), second)
+    if not (np.isfinite(move.x).all() and np.isfinite(move.q).all()):
         return False
+    primal, dual = _lengths(state, move, stay)
     full = np.zeros_like(state.x)
-    full[free] = dx
-    point.returns = state.returns
-    primal = min(primal, 0.9 * problem.longest_step(point, full))
+    full[free] = move.x
+    primal = min(primal, 0.9 * problem.longest_step(ScenarioPoint(state.x, 0.0, state.x, returns=state.returns), full))
     if problem.loss.curved:
         primal = dual = min(primal, dual)
-    if primal < 1e-14 and dual < 1e-14:
+    if max(primal, dual) < 1e-14:
         return False
-    state.x = state.x + primal * full
-    state.q = q + primal * dq
-    state.below, state.above = state.x[free] - state.lower, state.upper - state.x[free]
-    if min(state.below.min(), state.above.min()) <= 0:
-        return False
+    return state.advance(move, full, primal, dual)
+
+
+def _lengths(state: _State, move: _Move, stay: float) -> tuple[float, float]:
+    """Largest primal and dual steps that keep every slack and multiplier positive."""
+    primal = min(
+        _largest(state.below, move.x, stay), _largest(state.above, -move.x, stay), _largest(state.q, move.q, stay)
+    )
+    dual = min(
+        _largest(state.low, move.low, stay), _largest(state.high, move.high, stay), _largest(state.z, move.z, stay)
+    )
     if state.capped:
-        state.room = state.room - primal * dq
-        state.v = state.v + dual * dv
-    state.s = state.s + primal * ds
-    state.alpha = state.alpha + dual * dalpha
-    state.nu = state.nu + dual * dnu
-    state.y = y
-    state.z, state.low, state.high = state.z + dual * dz, state.low + dual * dlow, state.high + dual * dhigh
-    state.returns = problem.returns @ state.x
-    state.losses, state.slope, state.bend = problem.loss.evaluate(state.returns)
-    return math.isfinite(float(state.losses.sum()))
+        primal = min(primal, _largest(state.room, -move.q, stay))
+        dual = min(dual, _largest(state.v, move.v, stay))
+    if move.s < 0:
+        primal = min(primal, -stay * state.s / move.s)
+    if move.alpha < 0:
+        dual = min(dual, -stay * state.alpha / move.alpha)
+    return primal, dual
+
+
+def _complementarity_after(state: _State, move: _Move, primal: float, dual: float) -> float:
+    """Sum of the products of slack and multiplier after a step."""
+    total = (
+        float((state.q + primal * move.q) @ (state.z + dual * move.z))
+        + float((state.below + primal * move.x) @ (state.low + dual * move.low))
+        + float((state.above - primal * move.x) @ (state.high + dual * move.high))
+    )
+    if state.capped:
+        total += float((state.room - primal * move.q) @ (state.v + dual * move.v))
+    if state.envelope.radius is not None:
+        total += (state.s + primal * move.s) * (state.alpha + dual * move.alpha)
+    return total

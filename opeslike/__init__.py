@@ -1,0 +1,76 @@
+"""opeslike: Kelly and robust-Kelly portfolios with a certified optimality gap, and an honest walk-forward backtester.
+
+Public names are loaded on first use, so that ``import opeslike`` costs little more than ``import pandas``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from opeslike._version import __version__
+
+if TYPE_CHECKING:
+    from opeslike.backtester import Backtester
+    from opeslike.compare import Comparison, compare
+    from opeslike.data import load_csv, load_sp500, load_us20, load_yahoo
+    from opeslike.market import Market
+    from opeslike.objectives import (
+        Kelly,
+        KLRobustKelly,
+        MaxMean,
+        MeanVariance,
+        MinVariance,
+        Uniform,
+        kl_radius,
+    )
+
+_WHERE = {
+    "Backtester": "opeslike.backtester",
+    "Comparison": "opeslike.compare",
+    "KLRobustKelly": "opeslike.objectives",
+    "Kelly": "opeslike.objectives",
+    "Market": "opeslike.market",
+    "MaxMean": "opeslike.objectives",
+    "MeanVariance": "opeslike.objectives",
+    "MinVariance": "opeslike.objectives",
+    "Uniform": "opeslike.objectives",
+    "compare": "opeslike.compare",
+    "kl_radius": "opeslike.objectives",
+    "load_csv": "opeslike.data",
+    "load_sp500": "opeslike.data",
+    "load_us20": "opeslike.data",
+    "load_yahoo": "opeslike.data",
+}
+
+__all__ = [
+    "Backtester",
+    "Comparison",
+    "KLRobustKelly",
+    "Kelly",
+    "Market",
+    "MaxMean",
+    "MeanVariance",
+    "MinVariance",
+    "Uniform",
+    "__version__",
+    "compare",
+    "kl_radius",
+    "load_csv",
+    "load_sp500",
+    "load_us20",
+    "load_yahoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that defines it."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'opeslike' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_WHERE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

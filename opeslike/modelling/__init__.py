@@ -1,0 +1,1 @@
+"""The vocabulary an objective is written in: losses, risks, quadratics, bounds, solutions."""

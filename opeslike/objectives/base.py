@@ -1,0 +1,438 @@
+"""Optimizer: what every portfolio objective has in common."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opeslike.errors import DataError, OpesLikeError, PortfolioError
+from opeslike.market import Kind, Market
+from opeslike.modelling.bounds import Bounds, parse_weight_bounds
+from opeslike.modelling.losses import Loss
+from opeslike.modelling.problem import Penalty, Problem, ScenarioProblem
+from opeslike.modelling.quadratic import QuadraticProblem
+from opeslike.modelling.risks import Risk
+from opeslike.modelling.solution import Solution
+from opeslike.solvers.solve import SOLVERS, Solved, solve
+
+FloatArray = NDArray[np.float64]
+Constraint = Callable[[Any], Any]
+
+
+def positive(name: str, value: Any, *, zero: bool = False) -> float:
+    """Check that a parameter is a finite number above 0 (or at least 0).
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    limit = ">= 0" if zero else "> 0"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise PortfolioError(f"{name}={value!r} must be a number {limit}")
+    number = float(value)
+    if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
+        raise PortfolioError(f"{name}={value!r} must be a finite number {limit}")
+    return number
+
+
+def fraction_of(value: Any) -> float:
+    """Check a Kelly fraction, in (0, 1].
+
+    Raises
+    ------
+    PortfolioError
+    """
+    number = positive("fraction", value)
+    if number > 1:
+        raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold more than full Kelly use leverage")
+    return number
+
+
+class Optimizer(ABC):
+    """Base class of everything that turns returns into weights.
+
+    After :meth:`optimize`, ``weights`` holds the answer, ``tickers`` the labels, and ``solution`` the certificate.
+
+    Parameters
+    ----------
+    solver : {"auto", "interior-point", "cvxpy"}
+        "auto" uses a structure-exploiting solver where there is one and cvxpy elsewhere.
+    constraints : sequence of callables
+        Each takes the weights as a cvxpy expression of shape (N,) and returns a convex constraint or a list of them,
+        for example ``lambda w: [w[:3] @ np.ones(3) <= 0.4]``. They hold for the portfolio before a Kelly fraction is
+        applied, go through cvxpy, and are certified like everything else.
+    probabilities : array-like of shape (T,), optional
+        Scenario probabilities; uniform by default.
+    """
+
+    #: the Backtester may pass a Market instead of a frame
+    accepts_market: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        solver: str = "auto",
+        constraints: Sequence[Constraint] = (),
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        if solver not in SOLVERS:
+            raise PortfolioError(f"solver={solver!r} is unknown; use one of {', '.join(map(repr, SOLVERS))}")
+        if callable(constraints):
+            constraints = (constraints,)
+        for item in constraints:
+            if not callable(item):
+                raise PortfolioError(f"constraints must be callables of the weights, got {item!r}")
+        if constraints and solver == "interior-point":
+            raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
+        self.solver = solver
+        self.constraints = tuple(constraints)
+        self.probabilities = probabilities
+        self.weights: FloatArray | None = None
+        self.tickers: list[Hashable] | None = None
+        self._solution: Solution | None = None
+
+    @property
+    def solution(self) -> Solution:
+        """The last answer with its certificate.
+
+        Raises
+        ------
+        PortfolioError
+            Before :meth:`optimize` was called.
+        """
+        if self._solution is None:
+            raise PortfolioError(f"{type(self).__name__} has no solution yet; call optimize(data) first")
+        return self._solution
+
+    def optimize(
+        self,
+        data: Any = None,
+        weight_bounds: Any = (0, 1),
+        w: ArrayLike | None = None,
+        *,
+        kind: Kind | None = None,
+        custom_mean: ArrayLike | None = None,
+        custom_cov: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Find the weights for the scenarios in ``data``.
+
+        Parameters
+        ----------
+        data : DataFrame, ndarray or Market
+            Prices or simple returns, dates x assets (two-level price columns as Yahoo gives them are fine). At least 5%
+            negative values means returns, else prices; ``kind`` overrides.
+        weight_bounds : pair of numbers, pair of arrays, list of pairs, or mapping of ticker to pair
+            Bounds of each weight; negative lower bounds allow short positions. Default (0, 1).
+        w : array-like of shape (N,), optional
+            A starting guess, such as the last weights. It may save time and never changes the answer beyond the gap.
+        kind : {"prices", "returns"}, optional
+            What ``data`` holds.
+        custom_mean : array-like of shape (N,), optional
+            Expected returns per period instead of the sample mean; for objectives on mean and covariance.
+        custom_cov : array-like of shape (N, N), optional
+            Covariance per period instead of the sample one; for objectives on mean and covariance.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+            Fractions of wealth to hold, in the order of the columns; the rest is cash.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be used; names ticker and date.
+        PortfolioError
+            If a parameter is out of range.
+        InfeasibleError
+            If no weights satisfy the bounds.
+        OptimizationError
+            If no certified optimum was found.
+        """
+        started = time.perf_counter()
+        market = Market.from_data(data, kind, self.probabilities)
+        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+        guess = None if w is None else self._starting_guess(w, market)
+        solved = solve(problem, self.solver, guess, self.constraints)
+        self._keep(market, problem, solved, time.perf_counter() - started)
+        assert self.weights is not None
+        return self.weights.copy()
+
+    def problem(
+        self,
+        data: Any,
+        weight_bounds: Any = (0, 1),
+        *,
+        kind: Kind | None = None,
+        custom_mean: ArrayLike | None = None,
+        custom_cov: ArrayLike | None = None,
+    ) -> Any:
+        """The optimisation problem as a ``cvxpy.Problem``, to inspect or extend.
+
+        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied. Parameters are those of
+        :meth:`optimize`.
+        """
+        from opeslike.solvers.conic import build
+
+        market = Market.from_data(data, kind, self.probabilities)
+        return build(self._problem(market, weight_bounds, custom_mean, custom_cov), self.constraints).problem
+
+    def stats(self) -> dict[str, Any]:
+        """Concentration of the last weights, on absolute weights scaled to sum to one.
+
+        Returns
+        -------
+        dict
+            ``tickers``; ``weights`` (five decimals); ``portfolio_entropy`` ``-sum u log u``; ``herfindahl_index``
+            ``sum u^2``; ``gini_coefficient`` (mean absolute difference over twice the mean); ``absolute_max_weight``.
+
+        Raises
+        ------
+        PortfolioError
+            Before :meth:`optimize` was called, or where every weight is zero.
+        """
+        weights = self._require_weights()
+        size = float(np.abs(weights).sum())
+        if size == 0:
+            raise PortfolioError("every weight is zero, so shares of the portfolio are not defined")
+        share = np.sort(np.abs(weights) / size)
+        count = share.size
+        held = share[share > 0]
+        rank = 2 * np.arange(1, count + 1) - count - 1
+        return {
+            "tickers": list(self.tickers or []),
+            "weights": np.round(weights, 5),
+            "portfolio_entropy": float(-(held @ np.log(held))),
+            "herfindahl_index": float(share @ share),
+            "gini_coefficient": float(rank @ share) / count,
+            "absolute_max_weight": float(share[-1]),
+        }
+
+    def clean_weights(self, threshold: float = 1e-8) -> FloatArray:
+        """Set positions smaller than ``threshold`` to zero and scale the rest so that the sum is kept.
+
+        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` is replaced;
+        ``solution`` keeps the answer as it was certified.
+
+        Raises
+        ------
+        PortfolioError
+            Before :meth:`optimize` was called, or if ``threshold`` is negative.
+        """
+        weights = self._require_weights()
+        threshold = positive("threshold", threshold, zero=True)
+        kept = np.where(np.abs(weights) < threshold, 0.0, weights)
+        before, after = float(weights.sum()), float(kept.sum())
+        if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
+            kept *= before / after
+        self.weights = kept
+        return kept.copy()
+
+    @abstractmethod
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        """Build the problem for one market."""
+
+    def _bounds(self, market: Market, weight_bounds: Any) -> Bounds:
+        lower, upper = parse_weight_bounds(weight_bounds, market.assets)
+        return Bounds.budget(lower, upper)
+
+    def _scale(self) -> float:
+        """What the optimised portfolio is multiplied by to give the weights held."""
+        return 1.0
+
+    def _starting_guess(self, w: ArrayLike, market: Market) -> FloatArray:
+        try:
+            guess = np.asarray(w, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise PortfolioError(f"w must be {market.n_assets} numbers, got {w!r}") from None
+        if guess.shape != (market.n_assets,) or not np.isfinite(guess).all():
+            raise PortfolioError(f"w must be {market.n_assets} finite numbers, got an array of shape {guess.shape}")
+        return guess / self._scale()
+
+    def _keep(self, market: Market, problem: Problem, solved: Solved, seconds: float) -> None:
+        certificate = solved.certificate
+        weights = self._scale() * solved.x[: problem.n_assets]
+        self.weights = weights
+        self.tickers = list(market.assets)
+        self._solution = Solution(
+            weights=weights.copy(),
+            assets=market.assets,
+            value=certificate.value,
+            gap=certificate.gap,
+            status=solved.status,
+            solver=solved.solver,
+            iterations=solved.iterations,
+            seconds=seconds,
+            tolerance=certificate.tolerance,
+            worst_case=solved.q,
+        )
+
+    def _require_weights(self) -> FloatArray:
+        if self.weights is None:
+            raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
+        return self.weights
+
+
+class ScenarioObjective(Optimizer):
+    """``minimise risk(loss(R w))``: a subclass gives the two factors."""
+
+    loss: Loss
+    risk: Risk
+
+    def _risk(self, market: Market) -> Risk:
+        """The risk for a market; fixed unless a parameter depends on the number of scenarios."""
+        return self.risk
+
+    def _penalty(self, bounds: Bounds) -> Penalty | None:
+        return None
+
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
+            if value is not None:
+                raise PortfolioError(f"{type(self).__name__} works on scenarios, so {name} has no meaning for it")
+        bounds = self._bounds(market, weight_bounds)
+        return ScenarioProblem(
+            market.returns,
+            market.probabilities,
+            self.loss,
+            self._risk(market),
+            bounds,
+            self._penalty(bounds),
+            labels=market.dates,
+        )
+
+
+class QuadraticObjective(Optimizer):
+    """``minimise -mean' w + (aversion / 2) w' covariance w``: a subclass says which terms it has."""
+
+    uses_mean: ClassVar[bool] = True
+    aversion: float = 1.0
+    custom_mean: ArrayLike | None = None
+    custom_cov: ArrayLike | None = None
+    uses_covariance: ClassVar[bool] = True
+
+    def _penalty(self, bounds: Bounds) -> Penalty | None:
+        return None
+
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        given_mean = self.custom_mean if custom_mean is None else custom_mean
+        given_cov = self.custom_cov if custom_cov is None else custom_cov
+        if given_mean is not None and not self.uses_mean:
+            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
+        if given_cov is not None and not self.uses_covariance:
+            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
+        mean = None if given_mean is None else check_mean(given_mean, market.assets)
+        covariance = None if given_cov is None else check_covariance(given_cov, market.assets)
+        if self.uses_covariance and covariance is None:
+            sample, covariance = market.mean_and_covariance()
+            mean = sample if mean is None and self.uses_mean else mean
+        if self.uses_mean and mean is None:
+            p = market.probabilities
+            mean = market.returns.mean(axis=0) if p is None else p @ market.returns
+        bounds = self._bounds(market, weight_bounds)
+        return QuadraticProblem(mean, covariance, self.aversion, bounds, self._penalty(bounds))
+
+
+def _labelled(values: Any, assets: Sequence[Hashable], name: str) -> Any:
+    """Bring a labelled mean or covariance into the order of the assets."""
+    if not hasattr(values, "reindex"):
+        return values
+    missing = [str(asset) for asset in assets if asset not in values.index]
+    if missing:
+        raise DataError(f"{name} lacks {', '.join(missing)}")
+    order = list(assets)
+    return values.reindex(order) if values.ndim == 1 else values.reindex(index=order, columns=order)
+
+
+def _finite(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} is not numeric: {error}") from error
+    if array.shape != shape:
+        raise DataError(f"{name} has shape {array.shape}, expected {shape}")
+    if not np.isfinite(array).all():
+        raise DataError(f"{name} has values that are not finite")
+    return array
+
+
+def check_mean(values: Any, assets: Sequence[Hashable]) -> FloatArray:
+    """Validate expected returns per period: (N,) numbers, or a Series labelled by asset.
+
+    Raises
+    ------
+    DataError
+    """
+    return _finite(_labelled(values, assets, "custom_mean"), (len(assets),), "custom_mean")
+
+
+def check_covariance(values: Any, assets: Sequence[Hashable]) -> FloatArray:
+    """Validate a covariance per period: symmetric positive semidefinite (N, N), or a frame labelled by asset.
+
+    Raises
+    ------
+    DataError
+        Also where the matrix is not symmetric, or has a negative eigenvalue beyond rounding.
+    """
+    count = len(assets)
+    matrix = _finite(_labelled(values, assets, "custom_cov"), (count, count), "custom_cov")
+    scale = float(np.abs(matrix).max()) or 1.0
+    if np.abs(matrix - matrix.T).max() > 1e-8 * scale:
+        raise DataError("custom_cov is not symmetric")
+    matrix = 0.5 * (matrix + matrix.T)
+    least = float(np.linalg.eigvalsh(matrix)[0])
+    if least < -1e-10 * count * scale:
+        raise DataError(f"custom_cov is not positive semidefinite (least eigenvalue {least:.2e})")
+    return matrix
+
+
+class ClosedForm(Optimizer):
+    """A rule whose weights are a formula: nothing is optimised, so there is no gap."""
+
+    @abstractmethod
+    def _formula(self, market: Market) -> FloatArray:
+        """The weights."""
+
+    def optimize(
+        self,
+        data: Any = None,
+        weight_bounds: Any = None,
+        w: ArrayLike | None = None,
+        *,
+        kind: Kind | None = None,
+        custom_mean: ArrayLike | None = None,
+        custom_cov: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Weights by formula; see :meth:`Optimizer.optimize` for the parameters.
+
+        Raises
+        ------
+        PortfolioError
+            If ``weight_bounds`` are given and the formula breaks them; the message names the asset.
+        """
+        started = time.perf_counter()
+        market = Market.from_data(data, kind, self.probabilities)
+        weights = self._formula(market)
+        if weight_bounds is not None:
+            lower, upper = parse_weight_bounds(weight_bounds, market.assets)
+            outside = np.flatnonzero((weights < lower - 1e-12) | (weights > upper + 1e-12))
+            if outside.size:
+                i = int(outside[0])
+                raise PortfolioError(
+                    f"{type(self).__name__} holds {weights[i]:.4g} of {market.assets[i]}, outside its bounds "
+                    f"[{lower[i]:g}, {upper[i]:g}]; widen them or use an optimiser that takes bounds"
+                )
+        self.weights, self.tickers = weights, list(market.assets)
+        seconds = time.perf_counter() - started
+        self._solution = Solution(
+            weights.copy(), market.assets, float("nan"), None, "closed-form", "closed-form", 0, seconds
+        )
+        return weights.copy()
+
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        raise OpesLikeError(f"{type(self).__name__} is a formula, not an optimisation problem")

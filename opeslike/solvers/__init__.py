@@ -1,0 +1,1 @@
+"""How problems are solved, and the certificate that proves the answer."""

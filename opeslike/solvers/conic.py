@@ -1,0 +1,231 @@
+"""Problems through cvxpy: user constraints, and whatever the structure-exploiting solvers do not take.
+
+This is the one place where a solver's status is translated. No status is believed: the answer is brought onto the
+bounds and certified like any other, and where the certificate does not hold the next installed solver is tried.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError
+from opeslike.modelling.problem import Problem
+from opeslike.solvers.certificate import Certificate, certify
+
+FloatArray = NDArray[np.float64]
+Constraint = Callable[[Any], Any]
+
+_TIGHT: dict[str, dict[str, Any]] = {
+    "CLARABEL": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 500},
+    "MOSEK": {},
+    "ECOS": {"abstol": 1e-11, "reltol": 1e-11, "feastol": 1e-11, "max_iters": 500},
+    "SCS": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 100_000},
+}
+_CUTS = 60
+_VIOLATION = 1e-8
+
+
+@dataclass(frozen=True)
+class ConicModel:
+    """A problem in cvxpy, with its weight variable and the constraints the user added."""
+
+    problem: Any
+    weights: Any
+    added: list[Any]
+    scale: float
+
+
+def build(problem: Problem, constraints: Sequence[Constraint] = (), scale: float = 1.0) -> ConicModel:
+    """Write a problem in cvxpy.
+
+    Parameters
+    ----------
+    problem : Problem
+    constraints : sequence of callables
+        Each takes the cvxpy weights (N,) and returns a constraint or a list of constraints.
+    scale : float
+        The objective is divided by it.
+
+    Raises
+    ------
+    PortfolioError
+        If a constraint is not one, brings variables of its own, or is of a cone type that cannot be certified.
+    """
+    import cvxpy as cp
+
+    bounds = problem.bounds
+    x = cp.Variable(bounds.lower.size, name="weights")
+    value, own = problem.expression(x, scale)
+    box = [x >= bounds.lower, x <= bounds.upper, bounds.rows @ x == bounds.totals]
+    added: list[Any] = []
+    weights = x if problem.n_assets == bounds.lower.size else x[: problem.n_assets]
+    for make in constraints:
+        made = make(weights)
+        added.extend(_checked(item, x, cp) for item in (made if isinstance(made, (list, tuple)) else [made]))
+    return ConicModel(cp.Problem(cp.Minimize(value), [*box, *own, *added]), x, added, scale)
+
+
+def _checked(item: Any, x: Any, cp: Any) -> Any:
+    if not isinstance(item, cp.constraints.constraint.Constraint):
+        raise PortfolioError(f"constraints must return cvxpy constraints of the weights, got {item!r}")
+    if any(variable.id != x.id for variable in item.variables()):
+        raise PortfolioError(f"the constraint {item} has variables of its own; write it in the weights alone")
+    kinds = (cp.constraints.Inequality, cp.constraints.Equality, cp.constraints.NonPos, cp.constraints.Zero)
+    if not isinstance(item, kinds):
+        raise PortfolioError(f"the constraint {item} is not an inequality or equality; write cones as norm(...) <= ...")
+    if not item.is_dcp():
+        raise PortfolioError(f"the constraint {item} is not convex by cvxpy's rules")
+    return item
+
+
+def conic(problem: Problem, constraints: Sequence[Constraint] = ()) -> tuple[FloatArray, Certificate, str, int]:
+    """Solve through cvxpy with the installed solvers in turn until one answer is certified.
+
+    Returns
+    -------
+    (x, certificate, solver, iterations)
+        The certificate of the best answer, which the caller compares with its tolerance.
+
+    Raises
+    ------
+    InfeasibleError
+        If a solver proves that no weights satisfy bounds and constraints.
+    OptimizationError
+        If no solver gives an answer.
+    """
+    import cvxpy as cp
+
+    model = build(problem, constraints, problem.natural_scale())
+    installed = cp.installed_solvers()
+    best: tuple[FloatArray, Certificate, str, int] | None = None
+    failures: list[str] = []
+    for name in [solver for solver in _TIGHT if solver in installed]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # cvxpy warns of inaccurate answers; the certificate judges them here
+                model.problem.solve(solver=name, **_TIGHT[name])
+        except cp.SolverError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        status = model.problem.status
+        if status == cp.INFEASIBLE:
+            extra = " together with the given constraints" if constraints else ""
+            raise InfeasibleError(f"no weights satisfy the bounds{extra} (proved by {name})")
+        if model.weights.value is None:
+            failures.append(f"{name}: {status}")
+            continue
+        x = problem.bounds.repair(np.asarray(model.weights.value, dtype=np.float64))
+        if not problem.in_domain(x):
+            failures.append(f"{name}: the answer leaves the domain of the objective")
+            continue
+        certificate = certify_constrained(problem, x, model) if model.added else certify(problem, x)
+        iterations = int(model.problem.solver_stats.num_iters or 0)
+        if best is None or certificate.gap < best[1].gap:
+            best = (x, certificate, name, iterations)
+        if best[1].optimal:
+            break
+    if best is None:
+        raise OptimizationError(f"no solver gave an answer ({'; '.join(failures) or 'none installed'})")
+    return best
+
+
+def certify_constrained(problem: Problem, x: FloatArray, model: ConicModel) -> Certificate:
+    """Certify an answer under convex user constraints.
+
+    Every constraint ``c(v) <= 0`` is replaced by linear cuts ``c(u) + grad c(u) . (v - u) <= 0``, valid for each u by
+    convexity. The linear program over the bounds and the cuts relaxes the true set, so its dual value, computed from
+    multipliers that are exactly feasible, bounds the gap from above. Cuts at x alone are enough where the constraints
+    are smooth; at kinks (turnover limits) more are added where the program's answer violates a constraint.
+
+    Raises
+    ------
+    OptimizationError
+        If ``x`` violates a constraint by more than 1e-8.
+    """
+    point = problem.evaluate(x)
+    tolerance = problem.tolerance(point)
+    violation = _violation(model, x)
+    if violation > _VIOLATION:
+        raise OptimizationError(f"the answer violates a given constraint by {violation:.1e}")
+    cuts, limits = _cuts(model, x)
+    gap = np.inf
+    for _ in range(_CUTS):
+        vertex, bound = _relaxation(problem, x, point.gradient, np.array(cuts), np.array(limits))
+        gap = min(gap, bound + point.excess)
+        if gap <= tolerance or vertex is None or _violation(model, vertex) <= 1e-12:
+            break
+        more, more_limits = _cuts(model, vertex)
+        cuts += more
+        limits += more_limits
+    return Certificate(point.value, float(gap), tolerance, point)
+
+
+def _pieces(model: ConicModel) -> list[tuple[Any, bool]]:
+    """Expressions that must be <= 0, and whether they must be 0."""
+    return [(item.expr, "Equality" in type(item).__name__ or "Zero" in type(item).__name__) for item in model.added]
+
+
+def _violation(model: ConicModel, x: FloatArray) -> float:
+    model.weights.value = x
+    worst = 0.0
+    for expression, equal in _pieces(model):
+        value = np.asarray(expression.value)
+        worst = max(worst, float(np.abs(value).max() if equal else value.max()))
+    return worst
+
+
+def _cuts(model: ConicModel, at: FloatArray) -> tuple[list[FloatArray], list[float]]:
+    """Rows a and limits c with ``a . v <= c`` for every v that satisfies the user's constraints."""
+    model.weights.value = at
+    cuts: list[FloatArray] = []
+    limits: list[float] = []
+    for expression, equal in _pieces(model):
+        jacobian = expression.grad.get(model.weights)
+        if jacobian is None:
+            continue
+        dense = jacobian.toarray() if hasattr(jacobian, "toarray") else np.asarray(jacobian)
+        dense = dense.reshape(at.size, -1).T
+        values = np.atleast_1d(np.asarray(expression.value, dtype=np.float64)).ravel(order="F")
+        for row, value in zip(dense, values, strict=True):
+            for sign in (1.0, -1.0) if equal else (1.0,):
+                cuts.append(sign * row)
+                limits.append(sign * float(row @ at - value))
+    return cuts, limits
+
+
+def _relaxation(
+    problem: Problem, x: FloatArray, gradient: FloatArray, cuts: FloatArray, limits: FloatArray
+) -> tuple[FloatArray | None, float]:
+    """Minimise ``gradient . v`` over bounds and cuts; returns the minimiser and the certified gap at ``x``."""
+    from scipy.optimize import linprog
+
+    bounds = problem.bounds
+    size = float(np.abs(gradient).max()) or 1.0
+    result = linprog(
+        gradient / size,
+        A_ub=cuts if len(cuts) else None,
+        b_ub=limits if len(cuts) else None,
+        A_eq=bounds.rows,
+        b_eq=bounds.totals,
+        bounds=np.c_[bounds.lower, bounds.upper],
+        method="highs",
+        options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
+    )
+    if result.x is None:
+        return None, np.inf
+    prices = np.maximum(-np.asarray(result.ineqlin.marginals), 0.0) * size if len(cuts) else np.zeros(0)
+    multipliers = np.asarray(result.eqlin.marginals) * size
+    reduced = gradient - multipliers @ bounds.rows
+    slack = 0.0
+    if len(cuts):
+        reduced = reduced + prices @ cuts
+        slack = float(prices @ (limits - cuts @ x))
+    terms = np.where(reduced > 0, reduced * (x - bounds.lower), reduced * (x - bounds.upper))
+    off = float(np.abs(multipliers) @ np.abs(bounds.rows @ x - bounds.totals))
+    return np.asarray(result.x), float(terms.sum()) + slack + off

@@ -1,0 +1,158 @@
+"""Choose a solver, run it, and hand back only what is certified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.errors import OptimizationError, PortfolioError
+from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.solvers.active_set import active_set
+from opeslike.solvers.certificate import Certificate, certify
+from opeslike.solvers.interior_point import Iterate, interior_point
+from opeslike.solvers.saddle import saddle_point
+
+FloatArray = NDArray[np.float64]
+
+SOLVERS = ("auto", "interior-point", "cvxpy")
+
+#: solvers aim this much lower than the gap that counts as optimal
+_AIM = 1e-3
+#: an answer within this many tolerances is handed back, marked "optimal_inaccurate"
+_INACCURATE = 10.0
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A certified answer: ``x``, its certificate, who found it, and worst-case probabilities if any."""
+
+    x: FloatArray
+    certificate: Certificate
+    solver: str
+    iterations: int
+    status: str
+    q: FloatArray | None = None
+
+
+def solve(
+    problem: Problem,
+    solver: str = "auto",
+    start: FloatArray | None = None,
+    constraints: Sequence[object] = (),
+) -> Solved:
+    """Minimise a convex problem and certify the answer.
+
+    Parameters
+    ----------
+    problem : Problem
+    solver : {"auto", "interior-point", "cvxpy"}
+        "auto" uses the interior-point solvers and falls back on cvxpy; user constraints go through cvxpy.
+    start : ndarray of shape (n,), optional
+        A guess, such as the last target weights. It changes the time taken, not the answer.
+    constraints : sequence of callables
+        User constraints on the weights, in cvxpy.
+
+    Raises
+    ------
+    PortfolioError
+        If ``solver`` is unknown, or "interior-point" was asked to take user constraints.
+    InfeasibleError
+        If nothing satisfies bounds, constraints and the objective's domain.
+    OptimizationError
+        If no solver reached a certified optimum; the message gives the best gap.
+    """
+    if solver not in SOLVERS:
+        raise PortfolioError(f"solver={solver!r} is unknown; use one of {', '.join(map(repr, SOLVERS))}")
+    if constraints and solver == "interior-point":
+        raise PortfolioError("the interior-point solver takes no extra constraints; use solver='auto' or 'cvxpy'")
+    if solver == "cvxpy" or constraints:
+        return _through_cvxpy(problem, constraints)
+    direct = _direct(problem)
+    if direct is not None:
+        return direct
+    best, name = _interior(problem, start)
+    if best is None or best.gap > problem.tolerance(best.point):
+        if solver == "auto":
+            try:
+                other = _through_cvxpy(problem, ())
+            except OptimizationError:
+                if best is None:
+                    raise
+            else:
+                if best is None or other.certificate.gap < best.gap:
+                    return other
+        if best is None:
+            raise OptimizationError("the feasible set has no interior for the interior-point solver; use solver='auto'")
+    certificate = Certificate(best.point.value, best.gap, problem.tolerance(best.point), best.point)
+    q = best.q if best.q is not None else getattr(getattr(best.point, "risk", None), "q", None)
+    return Solved(best.x, certificate, name, best.iterations, _status(certificate, name), q)
+
+
+def _status(certificate: Certificate, name: str) -> str:
+    if certificate.optimal:
+        return "optimal"
+    if certificate.gap <= _INACCURATE * certificate.tolerance:
+        return "optimal_inaccurate"
+    raise OptimizationError(
+        f"no certified optimum: the best answer ({name}) has a gap of {certificate.gap:.1e}, more than the "
+        f"{certificate.tolerance:.1e} that counts as optimal; rescale the returns or try solver='cvxpy'"
+    )
+
+
+def _through_cvxpy(problem: Problem, constraints: Sequence[object]) -> Solved:
+    from opeslike.solvers.conic import conic
+
+    x, certificate, name, iterations = conic(problem, constraints)  # type: ignore[arg-type]
+    q = getattr(getattr(certificate.point, "risk", None), "q", None)
+    return Solved(x, certificate, f"cvxpy/{name}", iterations, _status(certificate, f"cvxpy/{name}"), q)
+
+
+def _direct(problem: Problem) -> Solved | None:
+    """Linear objectives and sets of a single point need no iteration."""
+    x = problem.bounds.only_point()
+    if x is not None:
+        problem.starting_point(x)
+    elif problem.linear is not None:
+        x, _ = problem.bounds.linear_minimum(problem.linear)
+    if x is None:
+        return None
+    certificate = certify(problem, x)
+    return Solved(x, certificate, "closed-form", 0, _status(certificate, "closed-form"))
+
+
+def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | None, str]:
+    """Warm start, then interior point, then the saddle-point form; the best certified iterate and who found it."""
+    smooth = problem.penalty is None or problem.penalty.smooth
+    best: Iterate | None = None
+    if start is not None and smooth and start.shape == problem.bounds.lower.shape:
+        best = active_set(problem, start, _AIM, max_iterations=6)
+        if best is not None and best.gap <= _AIM * problem.tolerance(best.point):
+            return best, "active-set"
+    center = problem.bounds.center()
+    if center is None or not smooth:
+        return best, "active-set"
+    center = problem.starting_point(center)
+    name = "interior-point"
+    found = interior_point(problem, center, _AIM)
+    found = _polished(problem, found)
+    if best is None or found.gap < best.gap:
+        best = found
+    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
+    if envelope is not None and best.gap > 0.1 * problem.tolerance(best.point):
+        assert isinstance(problem, ScenarioProblem)
+        target = _AIM * certify(problem, best.x, point=best.point).tolerance
+        found = _polished(problem, saddle_point(problem, envelope, center, target))
+        if found.gap < best.gap:
+            best, name = found, "saddle-point"
+    return best, name
+
+
+def _polished(problem: Problem, found: Iterate) -> Iterate:
+    """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
+    better = active_set(problem, found.x, 1e-6, max_iterations=5, near_bound=1e-6)
+    if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
+        return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
+    return found
