@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,16 +53,34 @@ class Bounds:
             raise InfeasibleError(f"the upper weight bounds sum to {most:.6g}, less than {total:g}; raise them")
         return cls(lower, upper, np.ones((1, lower.size)), np.array([total]))
 
-    @property
+    @cached_property
     def free(self) -> NDArray[np.bool_]:
         """Which coordinates can move."""
         width = self.upper - self.lower
         return np.asarray(width > _TOUCHING * np.maximum(1.0, np.abs(self.lower)))
 
-    @property
+    @cached_property
     def single(self) -> bool:
         """Whether there is just one equality, so that linear minimisation is a sort."""
         return bool(self.rows.shape[0] == 1)
+
+    @cached_property
+    def _plain_budget(self) -> bool:
+        return self.single and bool((self.rows == 1.0).all())
+
+    @cached_property
+    def _missing(self) -> float:
+        """What the lower bounds leave to be spent, for a plain budget."""
+        return float(self.totals[0] - self.lower.sum())
+
+    def price(self, cost: FloatArray) -> FloatArray:
+        """Multipliers of the equalities at the minimum of ``cost @ x``."""
+        if not self._plain_budget:
+            return self.linear_minimum(cost)[1]
+        order = cost.argsort()
+        filled = (self.upper - self.lower)[order].cumsum()
+        edge = order[min(int(filled.searchsorted(self._missing)), order.size - 1)]
+        return cost[edge : edge + 1]
 
     def center(self) -> FloatArray | None:
         """A point strictly inside the box (where the box has an inside) that satisfies the equalities.
@@ -179,6 +198,10 @@ class Bounds:
             if not room.any():
                 room = np.where(self.free, 1.0, 0.0)
             weighted = self.rows * room
+            if self.single:
+                shift = weighted[0] * (missing[0] / (weighted[0] @ self.rows[0]))
+                x = np.minimum(np.maximum(x + shift, self.lower), self.upper)
+                continue
             step, *_ = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)
             x = np.minimum(np.maximum(x + weighted.T @ step, self.lower), self.upper)
         return x

@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float64]
 
 _NOMINAL = 1e-12
 _SHARPEST = 1e13
+_INSIDE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class RiskPoint:
         For entropic risks the inverse multiplier ``1 / alpha``; 0 where ``q`` is the nominal vector, infinite at the
         worst case.
     excess : float
-        How much the true value may exceed ``value`` (where the risk was replaced by its nominal limit).
+        A bound on how far the mean loss under ``q`` may lie below the risk; it is added to every gap.
     """
 
     value: float
@@ -165,34 +166,34 @@ class KLBall(Risk):
             return RiskPoint(mean, p, 0.0, 0.5 * target * spread)
         below = losses - top
         worst = below >= -1e-15 * max(abs(top), spread)
-        share = float(p[worst].sum())
+        share = float(p @ worst)
         if self.radius >= -math.log(share):
             return RiskPoint(top, np.where(worst, p / share, 0.0), math.inf)
         gap = top - mean
+        squares = below * below
         sharpness = near.sharpness if near is not None and 0 < near.sharpness < math.inf else 0.0
         if sharpness == 0.0:
-            sharpness = target / math.sqrt(float(p @ np.square(below + gap)))
+            sharpness = target / math.sqrt(max(float(p @ squares) - gap * gap, 1e-300))
         low, high = 0.0, math.inf
-        value, q = math.inf, p
+        value, divergence, mass = math.inf, 0.0, 1.0
+        q = p
         for _ in range(100):
             q = p * np.exp(sharpness * below)
             mass = float(q.sum())
-            q /= mass
             log_mass = math.log(mass)
-            shortfall = float(q @ below)  # E_q loss - top
+            shortfall = float(q @ below) / mass  # E_q loss - top
             divergence = max(sharpness * shortfall - log_mass, 0.0)
-            candidate = top + (self.radius + log_mass) / sharpness
-            value = min(value, candidate)
+            value = min(value, top + (self.radius + log_mass) / sharpness)
             reached = math.sqrt(2.0 * divergence)
             error = reached - target
             rounding = 1e-15 * (1.0 + sharpness * gap) / target
-            if abs(error) <= 1e-12 * target + rounding:
+            if -_INSIDE * target - rounding <= error <= 1e-12 * target + rounding:
                 break
             if error > 0:
                 high = sharpness
             else:
                 low = sharpness
-            variance = float(q @ np.square(below - shortfall))
+            variance = float(q @ squares) / mass - shortfall * shortfall
             slope = sharpness * variance / reached if reached > 0 else 0.0
             step = sharpness - error / slope if slope > 0 else math.inf
             if not low < step < high or step > 8 * sharpness:
@@ -202,7 +203,8 @@ class KLBall(Risk):
             sharpness = step
             if sharpness * spread > _SHARPEST:
                 return RiskPoint(top, np.where(worst, p / share, 0.0), math.inf)
-        return RiskPoint(value, q, sharpness)
+        # q is inside the ball; by weak duality its mean loss lies below the dual value by just this much
+        return RiskPoint(value, q / mass, sharpness, max(self.radius - divergence, 0.0) / sharpness)
 
     def curvature(
         self, losses: FloatArray, point: RiskPoint

@@ -44,14 +44,14 @@ def linear_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers:
     given a linear program finds the best ones.
     """
     if bounds.single or multipliers is None:
-        _, multipliers = bounds.linear_minimum(gradient)
+        multipliers = bounds.price(gradient)
     return box_gap(bounds, x, gradient, multipliers)
 
 
 def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: FloatArray) -> float:
     """The bound for given multipliers of the equalities: a sum of non-negative terms, so nothing cancels."""
     reduced = gradient - multipliers @ bounds.rows
-    terms = np.where(reduced > 0, reduced * (x - bounds.lower), reduced * (x - bounds.upper))
+    terms = np.maximum(reduced * (x - bounds.lower), reduced * (x - bounds.upper))
     off = np.abs(multipliers) @ np.abs(bounds.rows @ x - bounds.totals)
     return float(terms.sum() + off)
 

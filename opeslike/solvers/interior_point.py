@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import linear_gap
+from opeslike.solvers.certificate import box_gap, linear_gap
 
 FloatArray = NDArray[np.float64]
 
@@ -42,28 +42,47 @@ class Iterate:
 
 def solve_positive(matrix: FloatArray, sides: FloatArray) -> FloatArray:
     """Solve ``matrix z = sides`` by Cholesky, adding to the diagonal only where rounding left the matrix indefinite."""
+    factor, shifted = _cholesky(matrix)
+    if factor is None:
+        return np.asarray(np.linalg.lstsq(shifted, sides, rcond=None)[0])
+    return np.asarray(lapack.dpotrs(factor, sides, lower=1)[0])
+
+
+def _cholesky(matrix: FloatArray) -> tuple[FloatArray | None, FloatArray]:
     shift = 0.0
-    scale = np.abs(matrix.diagonal())
+    trial = matrix
     for _ in range(8):
-        trial = matrix if shift == 0.0 else matrix + np.diag(shift * (scale + scale.max()))
-        _, solution, info = lapack.dposv(trial, sides, lower=1)
+        factor, info = lapack.dpotrf(trial, lower=1)
         if info == 0:
-            return np.asarray(solution)
+            return factor, trial
         shift = max(1e-15, 100.0 * shift)
-    return np.asarray(np.linalg.lstsq(matrix, sides, rcond=None)[0])
+        scale = np.abs(matrix.diagonal())
+        trial = matrix + np.diag(shift * (scale + scale.max()))
+    return None, matrix
 
 
-def newton_step(
-    matrix: FloatArray, rows: FloatArray, side: FloatArray, missing: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Solve ``matrix d - rows' y = side``, ``rows d = missing``; returns (d, y)."""
-    solved = solve_positive(matrix, np.column_stack([side, rows.T]))
-    along, across = solved[:, 0], solved[:, 1:]
-    if rows.shape[0] == 1:
-        y = np.array([(missing[0] - rows[0] @ along) / (rows[0] @ across[:, 0])])
-    else:
-        y = np.linalg.lstsq(rows @ across, missing - rows @ along, rcond=None)[0]
-    return along + across @ y, y
+class KKT:
+    """The system ``matrix d - rows' y = side``, ``rows d = missing``, factored once for several right-hand sides."""
+
+    def __init__(self, matrix: FloatArray, rows: FloatArray) -> None:
+        self._rows = rows
+        self._factor, self._matrix = _cholesky(matrix)
+        self._across = self._apply(rows.T)
+        self._price = rows @ self._across
+
+    def _apply(self, sides: FloatArray) -> FloatArray:
+        if self._factor is None:
+            return np.asarray(np.linalg.lstsq(self._matrix, sides, rcond=None)[0])
+        return np.asarray(lapack.dpotrs(self._factor, sides, lower=1)[0])
+
+    def solve(self, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Solve for one right-hand side; returns (d, y)."""
+        along = self._apply(side)
+        if self._rows.shape[0] == 1:
+            y = (missing - self._rows[0] @ along) / self._price[0, 0]
+            return along + y[0] * self._across[:, 0], y
+        y = np.linalg.lstsq(self._price, missing - self._rows @ along, rcond=None)[0]
+        return along + self._across @ y, y
 
 
 def _largest(slack: FloatArray, change: FloatArray) -> float:
@@ -92,87 +111,76 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     """
     bounds = problem.bounds
     free = np.flatnonzero(bounds.free)
-    everything = free.size == bounds.lower.size
-    rows = bounds.rows if everything else bounds.rows[:, free]
-    lower, upper = bounds.lower[free], bounds.upper[free]
-    index = None if everything else free
+    n = free.size
+    index = None if n == bounds.lower.size else free
+    rows = bounds.rows if index is None else bounds.rows[:, free]
+    limits = np.concatenate([bounds.lower[free], -bounds.upper[free]])
 
     x = start.copy()
     point = problem.evaluate(x)
     gap = linear_gap(bounds, x, point.gradient) + point.excess
     best = Iterate(x, point, gap, np.zeros(len(bounds.totals)), 0)
-    if gap <= aim * problem.tolerance(point) or not point.smooth:
+    if not point.smooth or gap <= aim * problem.tolerance(point):
         return best
-    below, above = x[free] - lower, upper - x[free]
-    mu = gap / (2 * free.size)
-    dual_low, dual_high = mu / below, mu / above
-    stalled = 0
+    # slack and multiplier of the lower bounds, then of the upper ones
+    slack = np.concatenate([x[free], -x[free]]) - limits
+    dual = gap / (2 * n) / slack
+    careful = 0
     for iteration in range(1, max_iterations + 1):
-        gradient = point.gradient[free]
-        curvature = problem.hessian(point, index)
-        matrix = curvature + np.diag(dual_low / below + dual_high / above)
+        gradient = point.gradient if index is None else point.gradient[free]
+        ratio = dual / slack
+        matrix = problem.hessian(point, index)
+        matrix.flat[:: n + 1] += ratio[:n] + ratio[n:]
         missing = bounds.totals - bounds.rows @ x
-        complementarity = (float(dual_low @ below) + float(dual_high @ above)) / (2 * free.size)
+        complementarity = float(dual @ slack)
 
         # predictor: how far does the step to the unperturbed conditions go?
-        step, y = newton_step(matrix, rows, -gradient, missing)
-        low_change = -dual_low - dual_low / below * step
-        high_change = -dual_high + dual_high / above * step
-        primal = min(_largest(below, step), _largest(above, -step))
-        dual = min(_largest(dual_low, low_change), _largest(dual_high, high_change))
-        reached = (
-            float((dual_low + dual * low_change) @ (below + primal * step))
-            + float((dual_high + dual * high_change) @ (above - primal * step))
-        ) / (2 * free.size)
-        centering = min(max((reached / complementarity) ** 3, 1e-6), 1.0) if stalled == 0 else 0.5
-        mu = centering * complementarity
+        factor = KKT(matrix, rows)
+        step, y = factor.solve(-gradient, missing)
+        change = np.concatenate([step, -step])
+        dual_change = -dual - ratio * change
+        reached = (dual + _largest(dual, dual_change) * dual_change) @ (slack + _largest(slack, change) * change)
+        centering = 0.5 if careful else min(max((float(reached) / complementarity) ** 3, 1e-6), 1.0)
+        mu = centering * complementarity / (2 * n)
 
         # corrector, with the second-order term of the complementarity products
-        second_low = low_change * step if stalled == 0 else 0.0
-        second_high = -high_change * step if stalled == 0 else 0.0
-        push_low, push_high = (mu - second_low) / below, (mu - second_high) / above
-        step, y = newton_step(matrix, rows, -gradient + push_low - push_high, missing)
-        low_change = push_low - dual_low - dual_low / below * step
-        high_change = push_high - dual_high + dual_high / above * step
-        primal = min(_largest(below, step), _largest(above, -step))
-        dual = min(_largest(dual_low, low_change), _largest(dual_high, high_change))
-
-        direction = np.zeros_like(x)
-        direction[free] = step
-        primal = min(primal, 0.99 * problem.longest_step(point, direction))
+        push = (mu - (0.0 if careful else dual_change * change)) / slack
+        step, y = factor.solve(push[:n] - push[n:] - gradient, missing)
+        change = np.concatenate([step, -step])
+        dual_change = push - dual - ratio * change
+        direction = step
+        if index is not None:
+            direction = np.zeros_like(x)
+            direction[free] = step
+        length = min(_largest(slack, change), 0.99 * problem.longest_step(point, direction))
 
         # accept by the barrier function, which the Newton step decreases
-        merit = point.value - mu * (np.log(below).sum() + np.log(above).sum())
-        slope = float(point.gradient @ direction) - mu * float((1.0 / below - 1.0 / above) @ step)
+        merit = point.value - mu * float(np.log(slack).sum())
+        slope = float(gradient @ step) - mu * float((change / slack).sum())
         noise = 1e-14 * (abs(merit) + abs(point.value)) + 1e-16
-        accepted = False
         for _ in range(25):
-            trial = x + primal * direction
-            below_trial, above_trial = trial[free] - lower, upper - trial[free]
-            if below_trial.min() > 0 and above_trial.min() > 0:
+            trial = x + length * direction
+            moved = trial if index is None else trial[free]
+            trial_slack = np.concatenate([moved, -moved]) - limits
+            if trial_slack.min() > 0:
                 candidate = problem.evaluate(trial, point)
-                value = candidate.value - mu * (np.log(below_trial).sum() + np.log(above_trial).sum())
-                if value <= merit + 1e-4 * primal * min(slope, 0.0) + noise or (slope > 0 and primal < 1e-2):
-                    accepted = True
+                value = candidate.value - mu * float(np.log(trial_slack).sum())
+                if value <= merit + 1e-4 * length * min(slope, 0.0) + noise or (slope > 0 and length < 1e-2):
                     break
-            primal *= 0.5
-        if not accepted:
-            stalled += 1
-            if stalled > 2:
+            length *= 0.5
+        else:
+            careful += 1
+            if careful > 2:
                 break
             continue
-        stalled = 0 if primal > 1e-3 else stalled + 1
-        x, point, below, above = trial, candidate, below_trial, above_trial
-        dual_low = dual_low + dual * low_change
-        dual_high = dual_high + dual * high_change
-        # keep the products z s within a wide band around mu, so that no dual variable gets stuck
-        np.clip(dual_low, mu / (_SPREAD * below), max(_SPREAD * mu, 1e-300) / below, out=dual_low)
-        np.clip(dual_high, mu / (_SPREAD * above), max(_SPREAD * mu, 1e-300) / above, out=dual_high)
-        gap = linear_gap(bounds, x, point.gradient, y) + point.excess
+        careful = 0 if length > 1e-3 else careful + 1
+        x, point, slack = trial, candidate, trial_slack
+        dual = dual + _largest(dual, dual_change) * dual_change
+        # keep the products z s within a wide band around mu, so that no multiplier gets stuck
+        dual = np.minimum(np.maximum(dual, mu / _SPREAD / slack), _SPREAD * mu / slack)
+        gap = box_gap(bounds, x, point.gradient, y) + point.excess
         if gap < best.gap:
             best = Iterate(x, point, gap, y, iteration)
-        if not point.smooth or gap <= aim * problem.tolerance(point):
-            break
-        if not math.isfinite(gap) or stalled > 3:
+        if not point.smooth or not math.isfinite(gap) or careful > 3 or gap <= aim * problem.tolerance(point):
             break
     return best

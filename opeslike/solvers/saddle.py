@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from opeslike.modelling.problem import ScenarioPoint, ScenarioProblem
 from opeslike.modelling.risks import Envelope, relative_entropy
 from opeslike.solvers.certificate import certify
-from opeslike.solvers.interior_point import Iterate, newton_step
+from opeslike.solvers.interior_point import KKT, Iterate
 
 FloatArray = NDArray[np.float64]
 
@@ -215,6 +215,8 @@ def _step(state: _State, rows: FloatArray, mu: float, floor: float, stay: float)
     residual_kl = 0.0 if radius is None else radius - relative_entropy(q, envelope.nominal) - state.s
     missing = state.bounds.totals - state.bounds.rows @ state.x
 
+    factor = KKT(h, rows)
+
     def direction(mu_target: float, second: _Move | None) -> _Move:
         aim_z = (mu_target - (second.z if second else 0.0)) / q - state.z
         load = residual_q + aim_z
@@ -233,7 +235,7 @@ def _step(state: _State, rows: FloatArray, mu: float, floor: float, stay: float)
             aim_s = (mu_target - (second.s if second else 0.0)) / state.alpha - state.s
             kl_load = residual_kl - (1.0 + tilt_mean) * residual_sum - aim_s - float((soft * centred) @ load)
             side = side - kl_pull * (kl_load / kl_stiff)
-        dx, y = newton_step(h, rows, side, missing)
+        dx, y = factor.solve(side, missing)
         dnu = (float(along @ dx) - sum_load) / soft_total
         dalpha = ds = 0.0
         if radius is not None:

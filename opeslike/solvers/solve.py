@@ -136,8 +136,10 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
         return best, "active-set"
     center = problem.starting_point(center)
     name = "interior-point"
-    found = interior_point(problem, center, _AIM)
-    found = _polished(problem, found)
+    # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
+    found = _polished(problem, interior_point(problem, center, 1.0))
+    if found.gap > 0.1 * problem.tolerance(found.point) and found.point.smooth:
+        found = _polished(problem, interior_point(problem, center, _AIM))
     if best is None or found.gap < best.gap:
         best = found
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
