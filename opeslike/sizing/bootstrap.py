@@ -1,0 +1,286 @@
+"""Conservative sizing: apply a rule to an unlucky resample of the outcomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.errors import DataError, PortfolioError
+from opeslike.sizing._inputs import (
+    FloatArray,
+    Outcomes,
+    check_count,
+    check_number,
+    read_outcomes,
+)
+from opeslike.sizing.empirical import kelly_empirical
+from opeslike.sizing.formulas import kelly_continuous
+from opeslike.sizing.outcomes import (
+    OptimalF,
+    kelly_binary_from_outcomes,
+    kelly_from_outcomes,
+    optimal_f,
+)
+
+Unit: TypeAlias = Literal["risk_fraction", "leverage"]
+Seed: TypeAlias = int | np.random.Generator | None
+
+
+@dataclass(frozen=True)
+class SizingRule:
+    """A function from outcomes to a size, with the unit of that size.
+
+    Attributes
+    ----------
+    name : str
+        Used in messages.
+    unit : {"risk_fraction", "leverage"}
+        ``"risk_fraction"``: part of wealth lost in the worst outcome; divided by the expected
+        maximum loss it is a leverage. ``"leverage"``: value held as a multiple of wealth already.
+    function : callable
+        Takes a float array of outcomes, returns the size as a float.
+    """
+
+    name: str
+    unit: Unit
+    function: Callable[[FloatArray], float]
+
+    def __post_init__(self) -> None:
+        if self.unit not in ("risk_fraction", "leverage"):
+            raise PortfolioError(f"unit of rule {self.name!r} must be 'risk_fraction' or 'leverage', got {self.unit!r}")
+
+    def __call__(self, outcomes: Outcomes) -> float:
+        """Size for these outcomes, in the rule's unit."""
+        return float(self.function(read_outcomes(outcomes)[0]))
+
+
+def _mean_variance(outcomes: FloatArray) -> float:
+    if len(outcomes) < 2 or float(np.ptp(outcomes)) == 0.0:
+        raise DataError("outcomes: no variance, so continuous Kelly is undefined; use more of them")
+    return max(0.0, kelly_continuous(float(outcomes.mean()), float(outcomes.var(ddof=1))))
+
+
+def _exact(outcomes: FloatArray) -> float:
+    return float(kelly_empirical(outcomes, allow_short=False))
+
+
+# Each is long or out: a rule that is sized is followed or left alone, not reversed.
+BINARY_KELLY = SizingRule("binary Kelly", "risk_fraction", kelly_binary_from_outcomes)
+OPTIMAL_F = SizingRule("optimal f", "risk_fraction", lambda x: optimal_f(x).f)
+PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", lambda x: kelly_from_outcomes(x, allow_short=False))
+CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
+EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _exact)
+
+RuleFunction: TypeAlias = Callable[[Outcomes], "float | OptimalF"]
+_FUNCTIONS: dict[object, SizingRule] = {
+    kelly_binary_from_outcomes: BINARY_KELLY,
+    optimal_f: OPTIMAL_F,
+    kelly_from_outcomes: PARTIAL_KELLY,
+    kelly_empirical: EMPIRICAL_KELLY,
+}
+
+
+@dataclass(frozen=True)
+class ConservativeSize:
+    """Size from an unlucky resample.
+
+    Attributes
+    ----------
+    value : float
+        Size in the unit of the rule.
+    unit : {"risk_fraction", "leverage"}
+        That unit.
+    leverage : float
+        Value to hold as a multiple of wealth: ``value`` itself, or divided by
+        ``expected_max_loss``.
+    expected_max_loss : float
+        Loss per unit held that a risk fraction was divided by, positive; ``nan`` for a leverage.
+    percentile : float
+        Where the resample stands among all, by mean outcome.
+    mean_outcome : float
+        Mean of that resample.
+    rule : SizingRule
+        What was applied.
+    resample : ndarray, shape (T,)
+        The resample.
+    """
+
+    value: float
+    unit: Unit
+    leverage: float
+    expected_max_loss: float
+    percentile: float
+    mean_outcome: float
+    rule: SizingRule
+    resample: FloatArray = field(repr=False, compare=False)
+
+    def __float__(self) -> float:
+        """The leverage."""
+        return self.leverage
+
+
+def bootstrap_indices(
+    size: int,
+    n_boot: int = 100,
+    block: float | None = None,
+    seed: Seed = 100,
+    *,
+    length: int | None = None,
+) -> NDArray[np.intp]:
+    """Row numbers of bootstrap resamples.
+
+    Parameters
+    ----------
+    size : int
+        Observations to draw from.
+    n_boot : int
+        Resamples.
+    block : float, optional
+        None draws each observation independently. A number >= 1 is the mean length of the
+        stationary bootstrap's blocks: each block starts anywhere, wraps around at the end, and its
+        length is geometric.
+    seed : int or numpy.random.Generator, optional
+        The same int gives the same resamples; None takes fresh entropy.
+    length : int, optional
+        Observations in each resample; ``size`` where omitted.
+
+    Returns
+    -------
+    ndarray of int, shape (n_boot, length)
+
+    Raises
+    ------
+    PortfolioError
+        A parameter out of range.
+
+    References
+    ----------
+    D. N. Politis and J. P. Romano, "The stationary bootstrap", Journal of the American Statistical
+    Association 89, 1994.
+    """
+    size = check_count("size", size, low=1)
+    n_boot = check_count("n_boot", n_boot, low=1)
+    length = size if length is None else check_count("length", length, low=1)
+    generator = np.random.default_rng(seed)
+    starts = generator.integers(size, size=(n_boot, length))
+    if block is None:
+        return starts
+    mean_length = check_number("block", block, low=1.0)
+    fresh = generator.random((n_boot, length)) < 1.0 / mean_length
+    fresh[:, 0] = True
+    here = np.arange(length)
+    begun = np.maximum.accumulate(np.where(fresh, here, 0), axis=1)
+    return (np.take_along_axis(starts, begun, axis=1) + (here - begun)) % size
+
+
+def conservative(
+    rule: SizingRule | RuleFunction,
+    outcomes: Outcomes,
+    n_boot: int = 100,
+    percentile: float = 5,
+    seed: Seed = 100,
+    block: float | None = None,
+    expected_max_loss: float | None = None,
+) -> ConservativeSize:
+    """Size by the resample at a low percentile of the mean outcome.
+
+    Bootstrap the outcomes, order the resamples by their mean, and apply the rule to the one that
+    stands at ``percentile``.
+
+    Parameters
+    ----------
+    rule : SizingRule or function
+        One of ``BINARY_KELLY``, ``PARTIAL_KELLY``, ``CONTINUOUS_KELLY``, ``EMPIRICAL_KELLY``,
+        ``OPTIMAL_F``, or the functions behind them (``optimal_f``, ``kelly_from_outcomes``,
+        ``kelly_binary_from_outcomes``, ``kelly_empirical``; long or out), or any rule of your own
+        as ``SizingRule(name, unit, function)``.
+    outcomes : Series or array_like, shape (T,)
+        Period returns or one outcome a trade. NaN rows are dropped with a log message.
+    n_boot : int
+        Resamples.
+    percentile : float
+        In [0, 100]: the resample with rank ceil(percentile / 100 * n_boot), at least 1, counted
+        from the lowest mean.
+    seed, block
+        As in :func:`bootstrap_indices`.
+    expected_max_loss : float, optional
+        Loss per unit held that a risk fraction is divided by; its sign is ignored. The largest loss
+        among the outcomes (not the resample) where omitted. A rule in units of leverage is not
+        divided.
+
+    Returns
+    -------
+    ConservativeSize
+        ``.leverage`` is what to hold.
+
+    Raises
+    ------
+    DataError
+        Unusable outcomes, or the rule refuses the chosen resample (for instance: it has no loss).
+    PortfolioError
+        A parameter out of range, or a function whose unit is not known.
+
+    Examples
+    --------
+    >>> conservative(optimal_f, [0.02, -0.01] * 50, expected_max_loss=0.10).unit
+    'risk_fraction'
+    """
+    applied = _as_rule(rule)
+    values, _ = read_outcomes(outcomes)
+    share = check_number("percentile", percentile, low=0.0, high=100.0)
+    draws = values[bootstrap_indices(len(values), n_boot, block, seed)]
+    means = draws.mean(axis=1)
+    # The small subtraction keeps a rank that is whole on paper from being rounded up.
+    rank = max(1, math.ceil(share / 100.0 * n_boot - 1e-9))
+    chosen = int(np.argsort(means, kind="stable")[rank - 1])
+    resample = draws[chosen]
+    try:
+        value = applied(resample)
+    except DataError as exc:
+        raise DataError(
+            f"{applied.name} cannot be applied to the resample at percentile {share:g} (mean {means[chosen]:g}): {exc}"
+        ) from exc
+    if not math.isfinite(value):
+        raise DataError(
+            f"{applied.name} gave {value} on the resample at percentile {share:g}; a rule must return a finite number"
+        )
+    loss = math.nan
+    if applied.unit == "risk_fraction":
+        loss = _expected_loss(expected_max_loss, values)
+    return ConservativeSize(
+        value=value,
+        unit=applied.unit,
+        leverage=value / loss if applied.unit == "risk_fraction" else value,
+        expected_max_loss=loss,
+        percentile=share,
+        mean_outcome=float(means[chosen]),
+        rule=applied,
+        resample=resample,
+    )
+
+
+def _as_rule(rule: SizingRule | RuleFunction) -> SizingRule:
+    if isinstance(rule, SizingRule):
+        return rule
+    try:
+        return _FUNCTIONS[rule]
+    except (KeyError, TypeError) as exc:
+        raise PortfolioError(
+            f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function) "
+            "with unit 'risk_fraction' or 'leverage'"
+        ) from exc
+
+
+def _expected_loss(expected: float | None, values: FloatArray) -> float:
+    if expected is not None:
+        loss = abs(check_number("expected_max_loss", expected))
+        return check_number("expected_max_loss", loss, low=0.0, open_low=True)
+    worst = -float(values.min())
+    if worst <= 0:
+        raise DataError("outcomes: no loss, so a risk fraction needs expected_max_loss")
+    return worst

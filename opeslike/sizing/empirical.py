@@ -1,0 +1,366 @@
+r"""Empirical Kelly: the exact maximiser of mean log wealth over a sample.
+
+With :math:`x_t = (r_t - r_f) / (1 + r_f)` the growth is :math:`\log(1 + r_f) + h(f)`,
+:math:`h(f) = \frac1T \sum_t \log(1 + f' x_t)`. -T h is a self-concordant function: one Newton
+decrement below 1 proves that the maximum exists, and bounds the distance to it in value. That bound
+is the certificate; it holds whatever the iterations did.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import pandas as pd
+
+from opeslike.errors import DataError, OptimizationError, PortfolioError
+from opeslike.sizing._inputs import (
+    FloatArray,
+    Outcomes,
+    Table,
+    check_number,
+    complete_rows,
+    per_period_rate,
+    read_outcomes,
+    read_table,
+)
+
+_NEWTON_TOLERANCE = 1e-9  # on the Newton decrement, which then squares in the last step
+_ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class EmpiricalSolution:
+    """Optimal leverage over a sample, with its proof.
+
+    Attributes
+    ----------
+    leverage : ndarray, shape (N,)
+        Value held of each asset as a multiple of wealth; the rest is cash, or borrowed.
+    assets : tuple of str
+        Names of the columns.
+    growth : float
+        Mean log growth per period at that leverage, risk-free part included.
+    gap : float
+        Upper bound of the growth still missing to the maximum, per period.
+    ruin_multiple : float
+        Holding this multiple of ``leverage`` loses everything in the worst period of the sample
+        (``inf`` where the position has no loss).
+    iterations : int
+        Newton steps taken.
+    """
+
+    leverage: FloatArray
+    assets: tuple[str, ...]
+    growth: float
+    gap: float
+    ruin_multiple: float
+    iterations: int
+
+    def to_series(self) -> pd.Series[float]:
+        """Leverages labelled by asset."""
+        return pd.Series(self.leverage, index=list(self.assets), name="leverage")
+
+
+def maximize_log(x: FloatArray) -> tuple[float, float, int]:
+    """Maximise mean log(1 + f x) over real f, for an ``x`` with gains and losses.
+
+    Newton's method kept inside a bracket of the derivative's root. At the optimum the mean of
+    1 / wealth is 1, so no scenario's wealth is below 1 / T: that gives the first bracket.
+
+    Returns the maximiser, the certified gap and the number of steps.
+    """
+    scale = float(np.abs(x).max())
+    y = x / scale
+    size = len(y)
+    margin = 1.0 - 0.5 / size
+    low, high = -margin / float(y.max()), -margin / float(y.min())
+    f = min(max(float(y.mean() / np.mean(y * y)), low), high)
+    final = False
+    width, patience = high - low, 0
+    for step in range(1, _ITERATIONS + 1):
+        ratio = y / (1.0 + f * y)
+        slope, curvature = float(ratio.mean()), float(np.mean(ratio * ratio))
+        decrement = abs(slope) * math.sqrt(size / curvature)
+        if final or decrement == 0.0:
+            return f / scale, _concordant_gap(decrement, size), step
+        final = decrement <= _NEWTON_TOLERANCE
+        low, high = (f, high) if slope > 0 else (low, f)
+        # Far from the optimum Newton may only double f each time: bisect after three slow steps.
+        patience += 1
+        if high - low <= 0.5 * width:
+            width, patience = high - low, 0
+        trial = f + slope / curvature
+        if not low < trial < high or (patience >= 3 and decrement > 0.25):
+            trial = f if final else 0.5 * (low + high)
+        f = trial
+    raise OptimizationError(f"empirical Kelly did not converge in {_ITERATIONS} steps (Newton decrement {decrement:g})")
+
+
+def ruin_bounds(returns: Outcomes, risk_free: float = 0.0, periods_per_year: float = 252) -> tuple[float, float]:
+    """Leverages between which wealth stays positive in every period of the sample.
+
+    Parameters
+    ----------
+    returns : Series or array_like, shape (T,)
+        Simple returns per period.
+    risk_free : float
+        Annual rate earned by cash and paid for borrowing.
+    periods_per_year : float
+        Periods in a year.
+
+    Returns
+    -------
+    (float, float)
+        Lower and upper bound, both excluded: at the bound one period loses everything. ``-inf`` or
+        ``inf`` where no period bounds that side.
+
+    Raises
+    ------
+    DataError, PortfolioError
+        Unusable returns; rate not above -1.
+    """
+    values, _ = read_outcomes(returns, "returns")
+    return excess_bounds(_excess(values, per_period_rate(risk_free, periods_per_year)))
+
+
+def excess_bounds(x: FloatArray) -> tuple[float, float]:
+    """Open interval of f on which 1 + f x > 0 for every x."""
+    best, worst = float(x.max()), float(x.min())
+    return (-1.0 / best if best > 0 else -math.inf), (-1.0 / worst if worst < 0 else math.inf)
+
+
+def solve_empirical(
+    returns: Outcomes | Table,
+    risk_free: float = 0.0,
+    periods_per_year: float = 252,
+    *,
+    allow_short: bool = True,
+    max_leverage: float | None = None,
+) -> EmpiricalSolution:
+    r"""Empirical Kelly leverage with its growth, certified gap and distance to ruin.
+
+    .. math:: \max_f\ \frac1T \sum_t \log\left(1 + r_f + f'(r_t - r_f)\right)
+
+    Parameters
+    ----------
+    returns : Series or array_like, shape (T,); DataFrame or ndarray, shape (T, N)
+        Simple returns per period, or outcomes of trades. With several columns the optimum is joint.
+        Rows with NaN are dropped with a log message.
+    risk_free : float
+        Annual rate of cash and of borrowing.
+    periods_per_year : float
+        Periods in a year, to convert ``risk_free``.
+    allow_short : bool
+        For one asset: with False a negative optimum becomes 0, the exact constrained optimum.
+    max_leverage : float, optional
+        For one asset: bound on abs(leverage), > 0; exact too, because growth is concave.
+
+    Returns
+    -------
+    EmpiricalSolution
+        ``gap`` bounds the growth missing to the (constrained) maximum.
+
+    Raises
+    ------
+    DataError
+        Unusable values, or no maximum: a position that never loses in the sample. More rows or
+        ``max_leverage`` help.
+    PortfolioError
+        A parameter out of range, or limits with several assets (``Kelly(leverage=...)`` solves
+        that).
+    OptimizationError
+        No convergence.
+
+    Notes
+    -----
+    The optimum keeps at least 1 / T of wealth in the worst period, so it is always short of ruin.
+    The gap is :math:`(-\lambda - \log(1 - \lambda)) / T` for the Newton decrement
+    :math:`\lambda` of :math:`-T h` (Nesterov and Nemirovskii, Interior-Point Polynomial
+    Algorithms in Convex Programming, 1994; Boyd and Vandenberghe, Convex Optimization, 2004,
+    section 9.6).
+
+    References
+    ----------
+    J. L. Kelly, "A new interpretation of information rate", Bell System Technical Journal 35, 1956.
+    E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market", 2006.
+    """
+    rate = per_period_rate(risk_free, periods_per_year)
+    cap = math.inf
+    if max_leverage is not None:
+        cap = check_number("max_leverage", max_leverage, low=0.0, open_low=True)
+    if np.ndim(returns) == 2:
+        values, _, columns = read_table(returns)  # type: ignore[arg-type]
+        values = values[complete_rows(values, columns, "returns")]
+        names = tuple(str(name) for name in columns)
+    else:
+        values = read_outcomes(returns, "returns")[0][:, None]  # type: ignore[arg-type]
+        names = (str(getattr(returns, "name", None) or "0"),)
+    x = _excess(values, rate)
+    if x.shape[1] == 1:
+        f, gap, steps = _solve_one(x[:, 0], names[0], allow_short, cap)
+        leverage = np.array([f])
+    else:
+        if not allow_short or max_leverage is not None:
+            raise PortfolioError(
+                "allow_short and max_leverage are for one asset; for several use "
+                "Kelly(leverage=...), which optimises under such limits"
+            )
+        leverage, gap, steps = _solve_many(x, names)
+    position = x @ leverage
+    worst = float(position.min())
+    return EmpiricalSolution(
+        leverage=leverage,
+        assets=names,
+        growth=math.log1p(rate) + float(np.mean(np.log1p(position))),
+        gap=gap,
+        ruin_multiple=-1.0 / worst if worst < 0 else math.inf,
+        iterations=steps,
+    )
+
+
+@overload
+def kelly_empirical(
+    returns: pd.DataFrame,
+    risk_free: float = ...,
+    periods_per_year: float = ...,
+    *,
+    allow_short: bool = ...,
+    max_leverage: float | None = ...,
+) -> pd.Series[float]: ...
+@overload
+def kelly_empirical(
+    returns: Outcomes,
+    risk_free: float = ...,
+    periods_per_year: float = ...,
+    *,
+    allow_short: bool = ...,
+    max_leverage: float | None = ...,
+) -> float | FloatArray: ...
+
+
+def kelly_empirical(
+    returns: Outcomes | Table,
+    risk_free: float = 0.0,
+    periods_per_year: float = 252,
+    *,
+    allow_short: bool = True,
+    max_leverage: float | None = None,
+) -> float | FloatArray | pd.Series[float]:
+    """Leverage that maximises the mean log growth of the sample, exactly.
+
+    The parameters, the problem and the errors are those of :func:`solve_empirical`, which also
+    returns the growth and the certificate.
+
+    Returns
+    -------
+    float, Series or ndarray
+        A float for one asset; for a frame a Series by column (the joint optimum); for a
+        two-dimensional array an array of shape (N,).
+
+    Raises
+    ------
+    DataError, PortfolioError, OptimizationError
+        As :func:`solve_empirical`.
+
+    Examples
+    --------
+    >>> kelly_empirical([2.0, -1.0])  # a coin that pays 2:1
+    0.25
+    """
+    solution = solve_empirical(
+        returns,
+        risk_free,
+        periods_per_year,
+        allow_short=allow_short,
+        max_leverage=max_leverage,
+    )
+    if np.ndim(returns) < 2:
+        return float(solution.leverage[0])
+    if isinstance(returns, pd.DataFrame):
+        return pd.Series(solution.leverage, index=returns.columns, name="leverage")
+    return solution.leverage
+
+
+def _excess(values: FloatArray, rate: float) -> FloatArray:
+    return np.asarray((values - rate) / (1.0 + rate), dtype=np.float64)
+
+
+def _concordant_gap(decrement: float, size: int) -> float:
+    """Bound on the missing mean log growth from the Newton decrement of its T-fold sum."""
+    if decrement >= 1.0:
+        return math.inf
+    if decrement < 1e-4:  # -l - log(1 - l) cancels; l^2 / 2 (1 + l) bounds its series from above
+        return 0.5 * decrement * decrement * (1.0 + decrement) / size
+    return (-decrement - math.log1p(-decrement)) / size
+
+
+def _solve_one(x: FloatArray, name: str, allow_short: bool, cap: float) -> tuple[float, float, int]:
+    """Signed optimum of one asset within [-cap, cap] (from 0 without shorts), its gap and steps."""
+    low, high = excess_bounds(x)
+    floor = -cap if allow_short else 0.0
+    if not x.any():
+        return 0.0, 0.0, 0  # equal to cash in every period: nothing to gain from holding it
+    if math.isinf(high) or (math.isinf(low) and allow_short):
+        limit = cap if math.isinf(high) else floor
+        if math.isinf(limit):
+            side = "loss" if math.isinf(high) else "gain"
+            raise DataError(
+                f"returns of {name!r}: no {side} against the risk-free rate in {len(x)} rows, so "
+                "growth increases without limit; use more rows or set max_leverage"
+            )
+        return limit, 0.0, 0
+    if math.isinf(low):
+        return 0.0, 0.0, 0  # no gain and no shorts
+    f, gap, steps = maximize_log(x)
+    # Growth is concave, so a bound that cuts off the maximiser is itself the constrained optimum.
+    bounded = min(max(f, floor), cap)
+    return bounded, (gap if bounded == f else 0.0), steps
+
+
+def _solve_many(x: FloatArray, names: tuple[str, ...]) -> tuple[FloatArray, float, int]:
+    """Damped Newton steps for several assets, each a least-squares problem."""
+    size = len(x)
+    scale = np.abs(x).max(axis=0)
+    y = x / np.where(scale > 0, scale, 1.0)
+    f = np.zeros(y.shape[1])
+    wealth = np.ones(size)
+    final = False
+    for step in range(1, _ITERATIONS + 1):
+        ratio = y / wealth[:, None]
+        # The Newton step solves (R'R) d = R'1: least squares, minimum norm for tied assets.
+        direction = np.linalg.lstsq(ratio, np.ones(size), rcond=None)[0]
+        move = ratio @ direction
+        decrement = float(np.linalg.norm(move))
+        if final:
+            return f / np.where(scale > 0, scale, 1.0), _concordant_gap(decrement, size), step
+        final = decrement <= _NEWTON_TOLERANCE
+        length = 1.0
+        if decrement > 0.25:  # below, the full step is safe and squares the decrement
+            target = 0.1 * decrement * decrement
+            while move.min() * length <= -1.0 or (float(np.log1p(length * move).sum()) < length * target):
+                length *= 0.5
+        f = f + length * direction
+        wealth = 1.0 + y @ f
+        if wealth.min() <= 0.0:  # by rounding only: the position has run far beyond the data
+            break
+    _refuse_arbitrage(y, names)
+    raise OptimizationError(f"empirical Kelly did not converge in {_ITERATIONS} steps (Newton decrement {decrement:g})")
+
+
+def _refuse_arbitrage(y: FloatArray, names: tuple[str, ...]) -> None:
+    """DataError if some portfolio of excess returns never loses and sometimes gains."""
+    from scipy.optimize import linprog
+
+    answer = linprog(-y.mean(axis=0), A_ub=-y, b_ub=np.zeros(len(y)), bounds=(-1.0, 1.0))
+    if answer.status != 0:
+        return
+    mix = np.asarray(answer.x, dtype=np.float64)
+    if float((y @ mix).mean()) > 1e-7:
+        named = {name: round(float(v), 4) for name, v in zip(names, mix, strict=True) if v}
+        raise DataError(
+            f"no maximum: in {len(y)} rows some mix never loses against the risk-free rate "
+            f"(scaled weights {named}); use more rows than assets, or fewer assets"
+        )

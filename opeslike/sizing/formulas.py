@@ -1,0 +1,294 @@
+"""Closed forms: how much to hold when the odds, or the mean and the variance, are known.
+
+Two units occur in this room. A *risk fraction* is the part of wealth that can be lost in one bet
+(:func:`kelly_binary`, :func:`kelly_payout`); it is never negative, because the other side of a bet
+is another bet. A *leverage* is the value held as a multiple of wealth (:func:`kelly_partial`,
+:func:`kelly_continuous`); a negative leverage is a short position.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from opeslike.errors import PortfolioError
+from opeslike.sizing._inputs import FloatArray, check_number
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def kelly_binary(p: float, b: float) -> float:
+    r"""Fraction of wealth to stake on a bet that wins ``b`` per unit staked or loses the stake.
+
+    .. math:: f^* = \max\left(0,\ p - \frac{1 - p}{b}\right)
+
+    Parameters
+    ----------
+    p : float
+        Probability of winning, in [0, 1].
+    b : float
+        Net odds: the gain per unit staked, > 0. Even money is 1. For a payout that includes the
+        stake use :func:`kelly_payout`.
+
+    Returns
+    -------
+    float
+        Risk fraction in [0, 1]; 0 where the bet has no positive expectation.
+
+    Raises
+    ------
+    PortfolioError
+        ``p`` or ``b`` out of range.
+
+    References
+    ----------
+    J. L. Kelly, "A new interpretation of information rate", Bell System Technical Journal 35, 1956.
+
+    Examples
+    --------
+    >>> round(kelly_binary(0.53, 1.0), 12)
+    0.06
+    """
+    p = check_number("p", p, low=0.0, high=1.0)
+    b = check_number("b", b, low=0.0, open_low=True)
+    return max(0.0, p - (1.0 - p) / b)
+
+
+def kelly_payout(p: float, payout: float) -> float:
+    r"""Kelly fraction in payout notation: the winner receives ``payout`` per unit, stake included.
+
+    .. math:: f^* = \max\left(0,\ p - \frac{1 - p}{\text{payout} - 1}\right)
+
+    Parameters
+    ----------
+    p : float
+        Probability of winning, in [0, 1].
+    payout : float
+        What comes back per unit staked when the bet wins (decimal odds), > 1.
+
+    Returns
+    -------
+    float
+        Risk fraction in [0, 1].
+
+    Raises
+    ------
+    PortfolioError
+        ``p`` or ``payout`` out of range.
+
+    References
+    ----------
+    J. L. Kelly, "A new interpretation of information rate", Bell System Technical Journal 35, 1956.
+    """
+    return kelly_binary(p, check_number("payout", payout, low=1.0, open_low=True) - 1.0)
+
+
+def growth_binary(p: float, b: float, fraction: float | None = None) -> float:
+    r"""Expected log growth per bet of staking ``fraction`` of wealth.
+
+    .. math:: g(f) = p \log(1 + b f) + (1 - p) \log(1 - f)
+
+    Parameters
+    ----------
+    p : float
+        Probability of winning, in [0, 1].
+    b : float
+        Net odds, > 0.
+    fraction : float, optional
+        Risk fraction in [0, 1]; the Kelly fraction where omitted.
+
+    Returns
+    -------
+    float
+        Natural-log growth per bet; ``-inf`` where a loss of everything is possible.
+
+    Raises
+    ------
+    PortfolioError
+        A parameter out of range.
+
+    References
+    ----------
+    E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
+    Handbook of Asset and Liability Management 1, 2006, section 2.
+    """
+    best = kelly_binary(p, b)
+    f = best if fraction is None else check_number("fraction", fraction, low=0.0, high=1.0)
+    if f == 1.0 and p < 1.0:
+        return -math.inf
+    return (p * math.log1p(b * f) if p > 0 else 0.0) + ((1 - p) * math.log1p(-f) if p < 1 else 0.0)
+
+
+def kelly_partial(p: float, win: float, loss: float) -> float:
+    r"""Leverage for a bet that gains the fraction ``win`` of what is held or loses ``loss`` of it.
+
+    .. math:: f^* = \frac{p}{\text{loss}} - \frac{1 - p}{\text{win}}
+
+    With ``loss = 1`` this is the binary bet. The value is signed: where the expectation is
+    negative it is the optimal short position.
+
+    Parameters
+    ----------
+    p : float
+        Probability of the gain, in [0, 1].
+    win, loss : float
+        Size of the gain and of the loss per unit held, both > 0 (0.02 is two percent).
+
+    Returns
+    -------
+    float
+        Leverage: value held as a multiple of wealth. It is not divided by any further loss.
+
+    Raises
+    ------
+    PortfolioError
+        A parameter out of range.
+
+    References
+    ----------
+    E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
+    Handbook of Asset and Liability Management 1, 2006.
+    """
+    p = check_number("p", p, low=0.0, high=1.0)
+    win = check_number("win", win, low=0.0, open_low=True)
+    loss = check_number("loss", loss, low=0.0, open_low=True)
+    return p / loss - (1.0 - p) / win
+
+
+@overload
+def kelly_continuous(mean: float, variance: float, risk_free: float = 0.0) -> float: ...
+@overload
+def kelly_continuous(mean: FloatArray, variance: FloatArray, risk_free: float = 0.0) -> FloatArray: ...
+
+
+def kelly_continuous(
+    mean: float | FloatArray, variance: float | FloatArray, risk_free: float = 0.0
+) -> float | FloatArray:
+    r"""Kelly leverage of a continuously rebalanced position in one asset or several.
+
+    .. math:: f^* = \frac{\mu - r}{\sigma^2}, \qquad f^* = \Sigma^{-1} (\mu - r)
+
+    Parameters
+    ----------
+    mean : float or ndarray, shape (N,)
+        Expected simple return per unit of time.
+    variance : float or ndarray, shape (N, N)
+        Variance, or covariance matrix, in the same unit of time.
+    risk_free : float
+        Rate of cash in the same unit of time as ``mean`` (it is not converted here).
+
+    Returns
+    -------
+    float or ndarray, shape (N,)
+        Signed leverage; what is not in it is cash, or borrowed.
+
+    Raises
+    ------
+    PortfolioError
+        Variance not positive, covariance not positive definite, or shapes that do not fit.
+
+    References
+    ----------
+    E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
+    Handbook of Asset and Liability Management 1, 2006, sections 7 and 8. R. C. Merton,
+    "Lifetime portfolio selection under uncertainty", Review of Economics and Statistics 51, 1969.
+
+    Examples
+    --------
+    >>> round(kelly_continuous(0.11, 0.15**2, 0.06), 4)
+    2.2222
+    """
+    if np.ndim(mean) or np.ndim(variance):
+        return kelly_multivariate(mean, variance, risk_free)
+    mean = check_number("mean", mean)  # type: ignore[arg-type]
+    variance = check_number("variance", variance, low=0.0, open_low=True)  # type: ignore[arg-type]
+    return (mean - check_number("risk_free", risk_free)) / variance
+
+
+def kelly_multivariate(mean: ArrayLike, covariance: ArrayLike, risk_free: float = 0.0) -> FloatArray:
+    r"""Kelly leverages of several assets, :math:`\Sigma^{-1} (\mu - r)`.
+
+    Parameters
+    ----------
+    mean : array_like, shape (N,)
+        Expected simple returns per unit of time.
+    covariance : array_like, shape (N, N)
+        Positive definite covariance in the same unit of time.
+    risk_free : float
+        Rate of cash in the same unit of time.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Signed leverages.
+
+    Raises
+    ------
+    PortfolioError
+        Shapes that do not fit, values that are not finite, or a matrix that is not symmetric and
+        positive definite.
+
+    References
+    ----------
+    E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
+    Handbook of Asset and Liability Management 1, 2006, section 8.
+    """
+    mu = np.atleast_1d(np.asarray(mean, dtype=np.float64))
+    sigma = np.atleast_2d(np.asarray(covariance, dtype=np.float64))
+    rate = check_number("risk_free", risk_free)
+    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
+        raise PortfolioError(f"covariance must be N x N for N = {mu.size} means, got shape {np.shape(covariance)}")
+    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+        raise PortfolioError("mean and covariance must be finite")
+    if not np.allclose(sigma, sigma.T, rtol=1e-8, atol=0.0):
+        raise PortfolioError("covariance must be symmetric")
+    singular = "covariance must be positive definite; drop the assets that others determine"
+    scale = np.sqrt(np.diag(sigma)) if (np.diag(sigma) > 0).all() else None
+    if scale is None:
+        raise PortfolioError(singular)
+    try:
+        factor = np.linalg.cholesky(sigma / np.outer(scale, scale))
+    except np.linalg.LinAlgError as exc:
+        raise PortfolioError(singular) from exc
+    if np.diag(factor).min() < 1e-7:
+        raise PortfolioError(singular)
+    half = np.linalg.solve(factor, (mu - rate) / scale)
+    return np.asarray(np.linalg.solve(factor.T, half) / scale, dtype=np.float64)
+
+
+def growth_continuous(leverage: ArrayLike, mean: float, variance: float, risk_free: float = 0.0) -> FloatArray:
+    r"""Log growth of a continuously rebalanced leverage.
+
+    .. math:: g(f) = r + f (\mu - r) - \tfrac12 f^2 \sigma^2,
+              \qquad g(f^*) = r + \frac{(\mu - r)^2}{2 \sigma^2}
+
+    Parameters
+    ----------
+    leverage : array_like
+        Leverages; any shape.
+    mean, variance, risk_free : float
+        Per unit of time, all the same unit.
+
+    Returns
+    -------
+    ndarray
+        Growth per unit of time, in the shape of ``leverage`` (0-d for a scalar).
+
+    Raises
+    ------
+    PortfolioError
+        A parameter not finite, or a negative variance.
+
+    References
+    ----------
+    E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
+    Handbook of Asset and Liability Management 1, 2006, section 7.
+    """
+    f = np.asarray(leverage, dtype=np.float64)
+    mean = check_number("mean", mean)
+    variance = check_number("variance", variance, low=0.0)
+    rate = check_number("risk_free", risk_free)
+    return np.asarray(rate + f * (mean - rate) - 0.5 * f * f * variance, dtype=np.float64)
