@@ -1,0 +1,186 @@
+"""What cash earns and what borrowing and short positions cost."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from opeslike.errors import DataError, PortfolioError
+from opeslike.market import describe
+
+FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger("opeslike")
+
+
+@dataclass(frozen=True, eq=False)
+class Financing:
+    """Rates per step, as fractions of the amount they apply to.
+
+    With weights w, cash is ``c = 1 - sum(w)`` (it includes the proceeds of short sales) and a step earns
+    ``lend * max(c, 0) - borrow * max(-c, 0) - short * sum(max(-w, 0))`` on wealth after costs.
+
+    Attributes
+    ----------
+    lend, borrow, short : ndarray of shape (H,)
+    """
+
+    lend: FloatArray
+    borrow: FloatArray
+    short: FloatArray
+
+    @cached_property
+    def has_fees(self) -> bool:
+        """Whether short positions cost anything."""
+        return bool(self.short.any())
+
+    @cached_property
+    def active(self) -> bool:
+        """Whether any rate differs from zero; steps without rates skip the arithmetic."""
+        return self.has_fees or bool(self.lend.any() or self.borrow.any())
+
+    def earned(self, weights: FloatArray, start: int) -> FloatArray:
+        """Fraction of wealth earned in steps ``start..`` with weights of shape (steps, N)."""
+        rows = slice(start, start + len(weights))
+        if not self.active:
+            return np.zeros(len(weights))
+        cash = 1.0 - weights.sum(axis=1)
+        earned = cash * np.where(cash >= 0, self.lend[rows], self.borrow[rows])
+        if self.has_fees:
+            earned -= self.short[rows] * np.maximum(-weights, 0.0).sum(axis=1)
+        return np.asarray(earned)
+
+    def earned_step(self, weights: FloatArray, step: int) -> float:
+        """Fraction of wealth earned in one step."""
+        if not self.active:
+            return 0.0
+        cash = 1.0 - float(weights.sum())
+        earned = cash * (self.lend[step] if cash >= 0 else self.borrow[step])
+        if self.has_fees:
+            earned -= self.short[step] * np.maximum(-weights, 0.0).sum()
+        return float(earned)
+
+    def cash_path(self, cash: float, amounts: FloatArray, start: int) -> FloatArray:
+        """Cash at the start of steps ``start..`` while positions of value ``amounts`` (steps, N) are left alone."""
+        steps = len(amounts)
+        if not self.active:
+            return np.full(steps, cash)
+        fees = np.zeros(steps)
+        if self.has_fees:
+            fees = self.short[start : start + steps] * np.maximum(-amounts, 0.0).sum(axis=1)
+        path = np.empty(steps)
+        for i, (lend, borrow, fee) in enumerate(
+            zip(
+                self.lend[start : start + steps].tolist(),
+                self.borrow[start : start + steps].tolist(),
+                fees.tolist(),
+                strict=True,
+            )
+        ):
+            path[i] = cash
+            cash += cash * (lend if cash >= 0 else borrow) - fee
+        return path
+
+
+@dataclass(frozen=True, eq=False)
+class RateTerms:
+    """Checked annual rates: numbers, or Series dated by the day from which the rate holds.
+
+    Rates are fractions a year (0.02 is 2%); a period earns ``(1 + annual) ** (1 / periods_per_year) - 1``. Borrowing
+    costs ``risk_free + borrow_spread``.
+
+    Raises
+    ------
+    PortfolioError
+        On a rate that is not finite or not above -100%, a negative spread or fee, or ``periods_per_year`` not above 0.
+    """
+
+    risk_free: float | pd.Series
+    borrow_spread: float | pd.Series
+    short_fee: float | pd.Series
+    periods_per_year: float
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        _check_rate("risk_free", self.risk_free, -1.0)
+        _check_rate("borrow_spread", self.borrow_spread, 0.0)
+        _check_rate("short_fee", self.short_fee, 0.0)
+        periods = self.periods_per_year
+        if not _is_number(periods) or not periods > 0:
+            raise PortfolioError(f"periods_per_year must be a number above 0, got {periods!r}")
+
+    def describe(self) -> dict[str, float | str]:
+        """Settings as numbers, or the span of a Series."""
+        return {
+            name: _span(value) if isinstance(value := getattr(self, name), pd.Series) else float(value)
+            for name in ("risk_free", "borrow_spread", "short_fee", "periods_per_year")
+        }
+
+    def rates(self, closes: pd.Index) -> Financing:
+        """Rates per step; step t pays the rates known at P_t, the first ``H`` of the ``closes``."""
+        dates = closes[:-1]
+        risk_free = _aligned("risk_free", self.risk_free, dates)
+        spread = _aligned("borrow_spread", self.borrow_spread, dates)
+        fee = _aligned("short_fee", self.short_fee, dates)
+        power = 1.0 / self.periods_per_year
+        return Financing(*(np.expm1(power * np.log1p(annual)) for annual in (risk_free, risk_free + spread, fee)))
+
+
+def _span(rate: pd.Series) -> str:
+    return f"{rate.min():g} to {rate.max():g}, dated"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and math.isfinite(value)
+
+
+def _check_rate(name: str, rate: Any, low: float) -> None:
+    if isinstance(rate, pd.Series):
+        if not pd.api.types.is_numeric_dtype(rate.dtype) or rate.notna().sum() == 0:
+            raise PortfolioError(f"{name} must hold numbers, annual fractions such as 0.02; its dtype is {rate.dtype}")
+        if not rate.index.is_unique or not rate.index.is_monotonic_increasing:
+            raise PortfolioError(f"{name}: dates must be unique and in ascending order")
+        known = rate.dropna()
+        worst = known[~(np.isfinite(known) & (known > -1.0) & (known >= low))]
+        if len(worst):
+            raise PortfolioError(f"{name} is {worst.iloc[0]} on {describe(worst.index[0])}; {_wanted(low)}")
+    elif not _is_number(rate) or rate <= -1.0 or rate < low:
+        raise PortfolioError(f"{name} must be a number or a dated Series, got {rate!r}; {_wanted(low)}")
+
+
+def _wanted(low: float) -> str:
+    return "it must be an annual fraction " + ("of at least 0" if low == 0 else "above -1 (0.02 is 2% a year)")
+
+
+def _aligned(name: str, rate: float | pd.Series, dates: pd.Index) -> FloatArray:
+    """Carry dated rates forward to ``dates``, and say in the log where that filled gaps."""
+    if not isinstance(rate, pd.Series):
+        return np.full(len(dates), float(rate))
+    known = rate.dropna()
+    try:
+        rows = np.asarray(known.index.searchsorted(dates, side="right")) - 1
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{name} is dated by {known.index.dtype}, the prices by {dates.dtype}; index both by date: {error}"
+        ) from error
+    if rows[0] < 0:
+        raise DataError(
+            f"{name} starts on {describe(known.index[0])}, after the first test close on {describe(dates[0])}; "
+            "give rates from there on"
+        )
+    missing = ~np.asarray(dates.isin(known.index))
+    if missing.any():
+        first = int(np.flatnonzero(missing)[0])
+        logger.warning(
+            "%s: %d of %d test dates have no rate of their own and take the last one before (first on %s)",
+            *(name, missing.sum(), len(dates), describe(dates[first])),
+        )
+    return known.to_numpy(np.float64)[rows]

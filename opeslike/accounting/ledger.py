@@ -1,0 +1,297 @@
+"""The self-financing step, one at a time and in blocks.
+
+At P_t the account is worth W_t and holds the drifted weights d_t. It trades to the weights w_t, pays
+``k_t = sum_i c_ti |w_ti - d_ti|`` of its wealth (to first order: the amounts traded are taken before the cost itself
+shrinks them) and what is left grows:
+
+    W_{t+1} = W_t (1 - k_t) (1 + g_t),   g_t = w_t . r_t + f_t,   d_{t+1} = w_t (1 + r_t) / (1 + g_t),
+
+with f_t what cash earns less what borrowing and short positions cost. Where W_{t+1} <= 0 the account is ruined: the
+step returns -1, what lies beyond zero is the lender's loss, positions are closed and wealth stays at zero. Costs that
+exceed wealth ruin the account before it holds anything.
+
+:class:`Ledger` walks step by step and is the reference. :class:`Blocks` fills whole stretches between two decisions and
+does the accounting once at the end; tests hold the two to the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.accounting.costs import CostRates
+from opeslike.accounting.financing import Financing
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What a path is accounted under.
+
+    Attributes
+    ----------
+    returns : ndarray of shape (H, N)
+        Simple returns of the assets from P_t to P_{t+1}.
+    costs : CostRates
+    financing : Financing
+    initial_capital : float
+    entry_cost : bool
+        False takes the first portfolio as already held at P_0: no turnover, no cost.
+    """
+
+    returns: FloatArray
+    costs: CostRates
+    financing: Financing
+    initial_capital: float = 1.0
+    entry_cost: bool = True
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps H."""
+        return len(self.returns)
+
+    def growth(self, weights: FloatArray, step: int) -> float:
+        """``1 + g_t`` of weights held through one step, before costs."""
+        return 1.0 + float(weights @ self.returns[step]) + self.financing.earned_step(weights, step)
+
+    def drifted(self, weights: FloatArray, growth: float, step: int) -> FloatArray:
+        """Weights at the end of a step."""
+        return np.asarray(weights * (1.0 + self.returns[step]) / growth)
+
+
+@dataclass(eq=False)
+class Path:
+    """What happened, step by step; all arrays cover the H steps (wealth has H + 1 closes).
+
+    Attributes
+    ----------
+    weights : ndarray of shape (H, N)
+        Held from P_t to P_{t+1}, after trading.
+    growth : ndarray of shape (H,)
+        ``1 + g_t``, before costs.
+    financing : ndarray of shape (H,)
+        ``f_t``, a fraction of wealth after costs.
+    turnover, costs : ndarray of shape (H,)
+        Sum of |traded| and what it cost, fractions of wealth at P_t.
+    returns : ndarray of shape (H,)
+        After costs; -1 in the step of ruin, 0 after it.
+    wealth : ndarray of shape (H + 1,)
+        Money at P_0..P_H, before trading.
+    ruin : int or None
+        Step that ended in ruin.
+    unpaid : ndarray of shape (N,) or None
+        Weights aimed for in the step of ruin where their trading cost alone exceeded wealth (nothing was held then).
+    lender_loss : float
+        Money.
+    """
+
+    terms: Terms
+    weights: FloatArray
+    growth: FloatArray
+    financing: FloatArray
+    turnover: FloatArray
+    costs: FloatArray
+    returns: FloatArray
+    wealth: FloatArray
+    ruin: int | None = None
+    unpaid: FloatArray | None = None
+    lender_loss: float = 0.0
+
+    @classmethod
+    def empty(cls, terms: Terms) -> Path:
+        """All zero, wealth at the initial capital."""
+        steps, assets = terms.returns.shape
+        wealth = np.zeros(steps + 1)
+        wealth[0] = terms.initial_capital
+        return cls(
+            terms,
+            weights=np.zeros((steps, assets)),
+            growth=np.ones(steps),
+            financing=np.zeros(steps),
+            turnover=np.zeros(steps),
+            costs=np.zeros(steps),
+            returns=np.zeros(steps),
+            wealth=wealth,
+        )
+
+    def drifted(self, step: int) -> FloatArray:
+        """Weights at P_t before trading: zero before the first step and after ruin."""
+        if step == 0 or self.wealth[step] <= 0:
+            return np.zeros(self.weights.shape[1])
+        return self.terms.drifted(self.weights[step - 1], float(self.growth[step - 1]), step - 1)
+
+
+@final
+@dataclass(eq=False)
+class Ledger:
+    """The reference: one step at a time.
+
+    Examples
+    --------
+    >>> returns = np.array([[0.10], [-0.05]])
+    >>> free = Financing(np.zeros(2), np.zeros(2), np.zeros(2))
+    >>> ledger = Ledger(Terms(returns, CostRates(np.full(2, 0.01)), free))
+    >>> ledger.step(np.array([1.0])), ledger.step(None)
+    (True, True)
+    >>> ledger.path.wealth.round(6).tolist()
+    [1.0, 1.089, 1.03455]
+    """
+
+    terms: Terms
+    path: Path = field(init=False)
+    drifted: FloatArray = field(init=False)
+    time: int = 0
+
+    def __post_init__(self) -> None:
+        """Start with the initial capital in cash."""
+        self.path = Path.empty(self.terms)
+        self.drifted = np.zeros(self.path.weights.shape[1])
+
+    @property
+    def wealth(self) -> float:
+        """Money at P_t before trading."""
+        return float(self.path.wealth[self.time])
+
+    def step(self, target: FloatArray | None) -> bool:
+        """Trade to ``target`` (None: do not trade), hold through the step, and say whether the account is alive."""
+        terms, path, t = self.terms, self.path, self.time
+        held = self.drifted if target is None else target
+        if target is not None and (t > 0 or terms.entry_cost):
+            traded = np.abs(held - self.drifted)
+            path.turnover[t] = traded.sum()
+            path.costs[t] = terms.costs.charge_step(traded, t)
+        kept = 1.0 - path.costs[t]
+        if kept <= 0.0:
+            path.unpaid = held.copy()
+            return self._ruined(kept)
+        path.weights[t] = held
+        path.financing[t] = financed = terms.financing.earned_step(held, t)
+        path.growth[t] = growth = 1.0 + float(held @ terms.returns[t]) + financed
+        if growth <= 0.0:
+            return self._ruined(kept * growth)
+        path.returns[t] = kept * growth - 1.0
+        path.wealth[t + 1] = path.wealth[t] * (kept * growth)
+        self.drifted = terms.drifted(held, growth, t)
+        self.time += 1
+        return True
+
+    def _ruined(self, factor: float) -> bool:
+        path, t = self.path, self.time
+        path.ruin, path.lender_loss = t, float(-path.wealth[t] * factor)
+        path.returns[t] = -1.0
+        self.drifted = np.zeros_like(self.drifted)
+        self.time = self.terms.horizon
+        return False
+
+
+@final
+class Blocks:
+    """The fast way: weights are filled block by block, the accounting is done once.
+
+    Between two decisions nothing depends on wealth (costs shrink all holdings alike), so weights can be written for
+    many steps at a time and costs, returns and wealth follow from them.
+
+    Parameters
+    ----------
+    terms : Terms
+    rebalance_freq : int
+        Steps between trades.
+    """
+
+    def __init__(self, terms: Terms, rebalance_freq: int) -> None:
+        self._terms = terms
+        self._every = rebalance_freq
+        self._weights = np.zeros(terms.returns.shape)
+        self.alive_until = terms.horizon
+        """First step that is not reached (H while the account is alive)."""
+        self._ruined = False
+
+    def fill(self, start: int, stop: int, target: FloatArray) -> None:
+        """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""
+        if self._every == 1:
+            self._rebalanced(start, min(stop, self.alive_until), target)
+            return
+        for trade in range(-(-start // self._every) * self._every, stop, self._every):
+            if trade >= self.alive_until:
+                return
+            self._drifting(trade, min(trade + self._every, self._terms.horizon), target)
+
+    def _rebalanced(self, start: int, stop: int, target: FloatArray) -> None:
+        terms = self._terms
+        held = self._weights[start:stop]
+        held[:] = target
+        growth = terms.returns[start:stop] @ target
+        if terms.financing.active:
+            growth += terms.financing.earned(held, start)
+        if growth.min() <= -1.0:
+            self._broke(start + int(np.argmax(growth <= -1.0)) + 1)
+
+    def _broke(self, stop: int) -> None:
+        self.alive_until, self._ruined = stop, True
+
+    def _drifting(self, start: int, stop: int, target: FloatArray) -> None:
+        """Let positions grow in amounts, per unit of wealth after the trade at ``start``."""
+        returns = self._terms.returns[start:stop]
+        amounts = np.empty((stop - start + 1, returns.shape[1]))
+        amounts[0] = target
+        np.multiply(np.cumprod(1.0 + returns, axis=0), target, out=amounts[1:])
+        cash = self._terms.financing.cash_path(1.0 - float(target.sum()), amounts, start)
+        wealth = amounts.sum(axis=1) + cash
+        broke = np.flatnonzero(wealth <= 0.0)
+        if broke.size:
+            stop = start + int(broke[0])
+            self._broke(stop)
+        held = slice(0, stop - start)
+        self._weights[start] = target
+        self._weights[start + 1 : stop] = (amounts[held] / wealth[held, None])[1:]
+
+    def settle(self) -> Path:
+        """Do the accounting."""
+        terms, stop = self._terms, self.alive_until
+        path = Path.empty(terms)
+        path.weights = self._weights
+        path.weights[stop:] = 0.0
+        held = path.weights[:stop]
+        path.financing[:stop] = terms.financing.earned(held, 0)
+        path.growth[:stop] = 1.0 + np.einsum("ij,ij->i", held, terms.returns[:stop]) + path.financing[:stop]
+        trades = slice(0, stop, self._every)
+        traded = self._traded(path, stop)
+        path.turnover[trades] = traded.sum(axis=1)
+        path.costs[trades] = terms.costs.charge(traded, trades)
+        kept = 1.0 - path.costs[:stop]
+        factors = np.where(kept > 0.0, kept * path.growth[:stop], kept)
+        if self._ruined:
+            # The block saw it first; rounding must not bring the account back to life.
+            factors[-1] = min(factors[-1], 0.0)
+        alive = factors
+        broke = np.flatnonzero(factors <= 0.0)
+        if broke.size:
+            alive = factors[: broke[0]]
+        steps = len(alive)
+        np.multiply.accumulate(np.concatenate((path.wealth[:1], alive)), out=path.wealth[: steps + 1])
+        path.returns[:steps] = alive - 1.0
+        if broke.size:
+            self._close(path, steps, float(factors[steps]), paid=bool(kept[steps] > 0.0))
+        return path
+
+    def _traded(self, path: Path, stop: int) -> FloatArray:
+        """Amounts traded at the trading dates before ``stop``, as fractions of wealth."""
+        dates = np.arange(self._every, stop, self._every)
+        targets = path.weights[: stop : self._every]
+        traded = np.zeros_like(targets) if not self._terms.entry_cost else np.abs(targets)
+        before = path.weights[dates - 1] * (1.0 + self._terms.returns[dates - 1])
+        np.abs(targets[1:] - before / path.growth[dates - 1, None], out=traded[1:])
+        return traded
+
+    def _close(self, path: Path, step: int, factor: float, *, paid: bool) -> None:
+        path.ruin, path.lender_loss = step, float(-path.wealth[step] * factor)
+        path.returns[step] = -1.0
+        if not paid:
+            path.unpaid = path.weights[step].copy()
+        first = step + 1 if paid else step
+        path.weights[first:], path.financing[first:], path.growth[first:] = 0.0, 0.0, 1.0
+        path.turnover[step + 1 :], path.costs[step + 1 :] = 0.0, 0.0

@@ -1,0 +1,219 @@
+"""What a backtest leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from opeslike.accounting.ledger import Path
+from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
+from opeslike.market import describe
+
+FloatArray = NDArray[np.float64]
+
+KEYS = ("returns", "weights", "costs", "timeline", "turnover", "cash", "wealth")
+FINANCING, COSTS, LENDER = "cash and financing", "costs", "lender's loss"
+
+
+@final
+class BacktestResult(Mapping[str, NDArray[Any]]):
+    """Path of one strategy over the test set.
+
+    ``result["returns"]`` and the other keys are arrays over the H steps; attributes of the same names are labelled
+    pandas objects over ``timeline``, the dates of P_1..P_H. Row t is the step from P_t to P_{t+1}.
+
+    ==============  ========  ====================================================================================
+    ``returns``     (H,)      simple returns of the account after costs; -1 in the step of ruin, 0 after it
+    ``weights``     (H, N)    held through the step, after trading, as fractions of wealth
+    ``costs``       (H,)      trading costs, a fraction of wealth at P_t
+    ``timeline``    (H,)      dates of P_1..P_H
+    ``turnover``    (H,)      sum of absolute amounts traded in the assets at P_t, a fraction of wealth
+    ``cash``        (H,)      ``1 - sum(weights)``; negative when money is borrowed
+    ``wealth``      (H,)      money at P_1..P_H
+    ==============  ========  ====================================================================================
+
+    Attributes
+    ----------
+    strategy : str
+        Name of the strategy.
+    settings : dict
+        What the run was asked to do.
+    initial_capital : float
+    solutions : list of (date, solution)
+        Each re-optimisation's answer, dated by P_t; empty for strategies that keep no ``solution``.
+    lender_loss : float
+        Money lost beyond zero wealth; 0 without ruin.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        closes: pd.Index,
+        assets: Sequence[Hashable],
+        strategy: str,
+        settings: dict[str, Any],
+        solutions: Sequence[tuple[int, Any]] = (),
+    ) -> None:
+        self._path = path
+        self._closes = closes
+        self.assets = tuple(assets)
+        self.strategy = strategy
+        self.settings = settings
+        self.solutions = [(closes[step], solution) for step, solution in solutions]
+        self.initial_capital = float(path.wealth[0])
+        self.lender_loss = path.lender_loss
+        self._arrays: dict[str, NDArray[Any]] = {
+            "returns": path.returns,
+            "weights": path.weights,
+            "costs": path.costs,
+            "timeline": closes[1:].to_numpy(),
+            "turnover": path.turnover,
+            "cash": 1.0 - path.weights.sum(axis=1),
+            "wealth": path.wealth[1:],
+        }
+
+    def __getitem__(self, key: str) -> NDArray[Any]:
+        """Array of that name."""
+        return self._arrays[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys."""
+        return iter(KEYS)
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(KEYS)
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        timeline = self._closes[1:]
+        end = f", ruined on {describe(self.ruin_date)}" if self.ruin_date is not None else ""
+        return (
+            f"BacktestResult({self.strategy}, {describe(timeline[0])}..{describe(timeline[-1])}, "
+            f"{len(timeline)} steps, wealth {self.initial_capital:g} -> {self['wealth'][-1]:g}{end})"
+        )
+
+    def _series(self, values: FloatArray, name: str) -> pd.Series:
+        return pd.Series(values.copy(), index=self._closes[1:], name=name)
+
+    def _frame(self, values: FloatArray) -> pd.DataFrame:
+        return pd.DataFrame(values.copy(), index=self._closes[1:], columns=pd.Index(list(self.assets)))
+
+    @cached_property
+    def timeline(self) -> pd.Index:
+        """Dates of P_1..P_H."""
+        return self._closes[1:]
+
+    @cached_property
+    def returns(self) -> pd.Series:
+        """Simple returns after costs, shape (H,)."""
+        return self._series(self["returns"], self.strategy)
+
+    @cached_property
+    def weights(self) -> pd.DataFrame:
+        """Weights held through each step, shape (H, N)."""
+        return self._frame(self["weights"])
+
+    @cached_property
+    def costs(self) -> pd.Series:
+        """Trading costs as fractions of wealth, shape (H,)."""
+        return self._series(self["costs"], "costs")
+
+    @cached_property
+    def turnover(self) -> pd.Series:
+        """Amounts traded as fractions of wealth, shape (H,)."""
+        return self._series(self["turnover"], "turnover")
+
+    @cached_property
+    def cash(self) -> pd.Series:
+        """``1 - sum(weights)``, shape (H,)."""
+        return self._series(self["cash"], "cash")
+
+    @cached_property
+    def wealth(self) -> pd.Series:
+        """Money at P_1..P_H, shape (H,)."""
+        return self._series(self["wealth"], "wealth")
+
+    @cached_property
+    def financing(self) -> pd.Series:
+        """Earned by cash less paid for borrowing and shorts, as a fraction of wealth after costs, shape (H,)."""
+        return self._series(self._path.financing, "financing")
+
+    @cached_property
+    def gross_exposure(self) -> pd.Series:
+        """``sum |w_i|``, shape (H,)."""
+        return self._series(np.abs(self["weights"]).sum(axis=1), "gross_exposure")
+
+    @cached_property
+    def net_exposure(self) -> pd.Series:
+        """``sum w_i``, shape (H,)."""
+        return self._series(self["weights"].sum(axis=1), "net_exposure")
+
+    @property
+    def leverage(self) -> pd.Series:
+        """Gross exposure over wealth, ``sum |w_i|``, shape (H,)."""
+        return self.gross_exposure.rename("leverage")
+
+    @cached_property
+    def asset_returns(self) -> pd.DataFrame:
+        """Simple returns of the assets in the same steps, shape (H, N)."""
+        return self._frame(self._path.terms.returns)
+
+    @cached_property
+    def contributions(self) -> pd.DataFrame:
+        """Where the money came from: one row a step, in money.
+
+        Columns are the assets (profit before costs), ``cash and financing``, ``costs`` (negative) and
+        ``lender's loss`` (what the lender bore beyond zero wealth). Each row sums to the change in wealth.
+        """
+        path = self._path
+        start = path.wealth[:-1]
+        after = start * (1.0 - path.costs)
+        frame = self._frame(path.weights * path.terms.returns * after[:, None])
+        frame[FINANCING] = path.financing * after
+        frame[COSTS] = -path.costs * start
+        frame[LENDER] = 0.0
+        if path.ruin is not None:
+            frame.iloc[path.ruin, -1] = path.lender_loss
+        return frame
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """Round trips, see :func:`~opeslike.accounting.trades.trade_frame`; worked out when first asked for."""
+        return trade_frame(TradeBook(self._path, self.assets).all(), self._closes)
+
+    def trade_summary(self, *, closed_only: bool = False) -> dict[str, float]:
+        """Win rate, average win and loss and more, see :func:`~opeslike.accounting.trades.trade_summary`."""
+        return trade_summary(self.trades, closed_only=closed_only)
+
+    @property
+    def ruin_date(self) -> Any:
+        """Date of the close at which wealth reached zero; None without ruin."""
+        return None if self._path.ruin is None else self._closes[self._path.ruin + 1]
+
+    @property
+    def certificate(self) -> str:
+        """Say how far the run is certified.
+
+        "certified" where every solution has a gap, "heuristic" where one has status "heuristic", else "none" (rules
+        that optimise nothing).
+        """
+        found = [solution for _, solution in self.solutions]
+        if any(getattr(solution, "status", None) == "heuristic" for solution in found):
+            return "heuristic"
+        return "certified" if found and all(solution.gap is not None for solution in found) else "none"
+
+    @property
+    def max_gap(self) -> float | None:
+        """Worst certified gap of all re-optimisations, in the objective's unit; None where one has no certificate."""
+        if self.certificate != "certified":
+            return None
+        return float(max(solution.gap for _, solution in self.solutions))

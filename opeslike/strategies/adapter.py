@@ -1,0 +1,212 @@
+"""Adapter: one way to ask any strategy for its weights, and errors that name it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+
+from opeslike import errors
+from opeslike.errors import OpesLikeError, OptimizationError, PortfolioError
+from opeslike.market import FloatArray, describe
+from opeslike.strategies.feed import Feed
+from opeslike.strategies.protocol import State
+
+logger = logging.getLogger("opeslike")
+
+CLEAN_THRESHOLD = 1e-8
+
+
+@final
+class StrategyAdapter:
+    """Ask one strategy for its weights, step by step.
+
+    Parameters
+    ----------
+    strategy : object
+        With ``optimize(data, ...)``, or an estimator with ``fit(returns)`` and ``weights_``.
+    feed : Feed
+    weight_bounds : tuple, optional
+        Passed on where the signature names it.
+    clean : bool
+        Set positions below 1e-8 to zero, keeping the sum (by the strategy's own ``clean_weights`` if it has one).
+    seed : int or None
+        Passed on where the signature names it.
+    window : int or None
+        Returns in the data; None for all.
+    lag : int
+        Execution lag in steps.
+
+    Raises
+    ------
+    PortfolioError
+        If the strategy is a class, or has neither ``optimize`` nor ``fit``.
+    """
+
+    def __init__(
+        self,
+        strategy: Any,
+        feed: Feed,
+        *,
+        weight_bounds: Any = None,
+        clean: bool = False,
+        seed: int | None = None,
+        window: int | None = None,
+        lag: int = 1,
+    ) -> None:
+        if inspect.isclass(strategy):
+            name = strategy.__name__
+            raise PortfolioError(f"{name} is a class, not a strategy; pass an instance: {name}()")
+        self.name = type(strategy).__name__
+        written = repr(strategy)
+        self.label = self.name if " object at 0x" in written else written
+        if callable(getattr(strategy, "optimize", None)):
+            named = _keywords(strategy.optimize)
+            self._estimator = False
+        elif callable(getattr(strategy, "fit", None)):
+            named = {}
+            self._estimator = True
+        else:
+            raise PortfolioError(
+                f"{self.name} is not a strategy: it needs optimize(data) that returns weights, "
+                "or fit(returns) that sets weights_"
+            )
+        self._strategy = strategy
+        self._feed = feed
+        self._clean = clean
+        self._window, self._lag = window, lag
+        self._market = not self._estimator and getattr(strategy, "accepts_market", False) is True
+        self.needs_state = "state" in named
+        self._takes_w = "w" in named
+        self._w_required = self._takes_w and named["w"] is inspect.Parameter.empty
+        self._keywords: dict[str, Any] = {"seed": seed} if "seed" in named else {}
+        if weight_bounds is not None:
+            if "weight_bounds" in named:
+                self._keywords["weight_bounds"] = weight_bounds
+            else:
+                logger.warning("%s does not take weight_bounds: they are ignored", self.name)
+        self.solutions: list[tuple[int, Any]] = []
+
+    def __call__(self, step: int, last: FloatArray | None, state: Callable[[], State] | None = None) -> FloatArray:
+        """Weights to aim for from step ``step`` on, shape (N,).
+
+        Parameters
+        ----------
+        step : int
+        last : ndarray or None
+            The last target, passed as ``w`` where the signature names it (not at the first call, unless ``w`` has no
+            default: then it is None).
+        state : callable
+            Makes the :class:`State`; called only where the signature names it.
+
+        Raises
+        ------
+        OptimizationError
+            If the strategy raises or its weights cannot be used; an error of this package keeps its class. The message
+            names strategy, date and cause.
+        """
+        strategy, feed = self._strategy, self._feed
+        start, stop = feed.visible(step, self._lag, self._window)
+        with _Blame(self.name, feed, step):
+            if self._estimator:
+                strategy.fit(feed.returns_frame(start, stop))
+                if not hasattr(strategy, "weights_"):
+                    raise OptimizationError("fit() left no weights_")
+                answer = strategy.weights_
+            else:
+                keywords = dict(self._keywords)
+                if self._takes_w and (last is not None or self._w_required):
+                    keywords["w"] = last
+                if state is not None and self.needs_state:
+                    keywords["state"] = state()
+                data = feed.market.window(start, stop) if self._market else feed.cut(start, stop)
+                answer = strategy.optimize(data, **keywords)
+            weights = self._checked(answer)
+            if self._clean:
+                own = getattr(strategy, "clean_weights", None)
+                weights = self._checked(own()) if callable(own) else clean(weights)
+            solution = getattr(strategy, "solution", None)
+        if solution is not None and hasattr(solution, "gap"):
+            self.solutions.append((step, solution))
+        return weights
+
+    def _checked(self, answer: Any) -> FloatArray:
+        assets = self._feed.market.assets
+        if answer is None:
+            raise OptimizationError("it returned None instead of weights")
+        if isinstance(answer, Mapping):
+            answer = pd.Series(answer)
+        if isinstance(answer, pd.Series) and not _positional(answer, assets):
+            answer = _by_name(answer, assets)
+        try:
+            weights = np.array(answer, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise OptimizationError(f"its weights are not numbers: {error}") from error
+        if weights.shape != (len(assets),):
+            raise OptimizationError(f"its weights have shape {weights.shape}, but there are {len(assets)} assets")
+        # One pass: a sum is finite only if every term is.
+        if not np.isfinite(weights.sum()):
+            for asset, weight in zip(assets, weights, strict=True):
+                if not np.isfinite(weight):
+                    raise OptimizationError(f"its weight of {asset} is {weight}")
+            raise OptimizationError("its weights overflow when added")
+        return weights
+
+
+@final
+class _Blame:
+    """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
+
+    def __init__(self, name: str, feed: Feed, step: int) -> None:
+        self._name, self._feed, self._step = name, feed, step
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if not isinstance(error, Exception):
+            return
+        where = f"{self._name} on {describe(self._feed.closes[self._step])}"
+        if isinstance(error, OpesLikeError):
+            own = next(base for base in type(error).__mro__ if base.__module__ == errors.__name__)
+            raise own(f"{where}: {error}") from error
+        raise OptimizationError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def clean(weights: FloatArray, threshold: float = CLEAN_THRESHOLD) -> FloatArray:
+    """Set positions smaller than the threshold to zero and rescale to the old sum.
+
+    Longs and shorts that offset each other have no sum to keep; they are not rescaled.
+    """
+    kept = np.where(np.abs(weights) < threshold, 0.0, weights)
+    before, after = float(weights.sum()), float(kept.sum())
+    offset = abs(after) <= 1e-6 * float(np.abs(kept).sum())
+    return kept if offset else kept * (before / after)
+
+
+def _keywords(method: Callable[..., Any]) -> dict[str, Any]:
+    """Names and defaults of the keywords a method declares."""
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except ValueError:  # built in C without a signature: it takes the data alone
+        return {}
+    return {p.name: p.default for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def _positional(series: pd.Series, assets: tuple[Any, ...]) -> bool:
+    return isinstance(series.index, pd.RangeIndex) and set(series.index) != set(assets)
+
+
+def _by_name(series: pd.Series, assets: tuple[Any, ...]) -> pd.Series:
+    lacking = [str(a) for a in assets if a not in series.index]
+    extra = [str(a) for a in series.index if a not in set(assets)]
+    if lacking or extra or not series.index.is_unique:
+        if lacking:
+            raise OptimizationError(f"its weights lack {', '.join(lacking)}")
+        raise OptimizationError(f"its weights name {', '.join(extra) or 'a ticker twice'}, not among the assets")
+    return series.loc[list(assets)]

@@ -1,0 +1,297 @@
+"""Feed: training and test data joined once, and cut to what a strategy may see.
+
+One clock serves prices and returns. P_0..P_H are the test closes; step t holds weights from P_t to P_{t+1}.
+
+- *Prices*: the test rows are P_0..P_H, the training rows are the closes before P_0.
+- *Returns*: test row t is the move from P_t to P_{t+1}, so H rows give H steps, and the last training row is the move
+  that ended at P_0. Splitting one return series into two therefore gives the same backtest as splitting its prices
+  with P_0 as the first test row.
+
+With an execution lag of L the data of step t ends with the close P_{t-L}.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from opeslike.errors import DataError, PortfolioError
+from opeslike.market import (
+    FloatArray,
+    Kind,
+    Market,
+    Panel,
+    align_columns,
+    check_values,
+    describe,
+    drop_missing,
+    infer_kind,
+    read_panel,
+    simple_returns,
+)
+
+logger = logging.getLogger("opeslike")
+
+Rows = NDArray[np.intp]
+
+TRAIN, TEST = "train_data", "test_data"
+
+
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """Joined data of one backtest.
+
+    Attributes
+    ----------
+    market : Market
+        All returns, training first; strategies get windows of it.
+    first : int
+        Row of ``market`` that is step 0.
+    closes : pandas.Index of length H + 1
+        Labels of P_0..P_H.
+    kind : {"prices", "returns"}
+    raw : DataFrame, Series or ndarray
+        The joined rows in the format they were given.
+    """
+
+    market: Market
+    first: int
+    closes: pd.Index
+    kind: Kind
+    raw: Any
+
+    @property
+    def horizon(self) -> int:
+        """Number of steps H."""
+        return len(self.closes) - 1
+
+    @cached_property
+    def test_returns(self) -> FloatArray:
+        """Simple returns of the steps, shape (H, N)."""
+        return np.ascontiguousarray(self.market.returns[self.first :])
+
+    @cached_property
+    def _returns_frame(self) -> pd.DataFrame:
+        columns = pd.Index(list(self.market.assets))
+        return pd.DataFrame(self.market.returns, index=self.market.dates, columns=columns, copy=False)
+
+    def visible(self, step: int, lag: int, window: int | None) -> tuple[int, int]:
+        """Rows ``start..stop`` of the returns that step t may see."""
+        stop = self.first + step - lag
+        return (0 if window is None else max(0, stop - window)), stop
+
+    def cut(self, start: int, stop: int) -> Any:
+        """Return the rows behind returns ``start..stop`` in the user's format (one more row for prices)."""
+        rows = slice(start, stop + 1 if self.kind == "prices" else stop)
+        return self.raw[rows] if isinstance(self.raw, np.ndarray) else self.raw.iloc[rows]
+
+    def returns_frame(self, start: int, stop: int) -> pd.DataFrame:
+        """Returns ``start..stop`` as a frame labelled by date and ticker."""
+        return self._returns_frame.iloc[start:stop]
+
+    def last_date(self, step: int, lag: int) -> Any:
+        """Label of the close P_{t-L}, the last one that step t sees."""
+        return self.closes[step - lag] if step >= lag else self.market.dates[self.first + step - lag - 1]
+
+
+def join(train: Any, test: Any, kind: Kind | None = None) -> Feed:
+    """Check, align and join training and test data.
+
+    Test columns are matched to the training columns by name. Missing values: rows of either set that lack a price of
+    some asset are dropped with a log message, so an asset that was listed late shortens the training set, and the first
+    complete test row is P_0. An asset whose prices stop before the test set ends (delisted), or that has none in one of
+    the sets, is an error. Training rows dated on or after P_0 are dropped with a log message.
+
+    Raises
+    ------
+    DataError
+        Naming ticker and date, or the set at fault.
+    PortfolioError
+        If ``kind`` is unknown.
+    """
+    train, test = _as_given(train, TRAIN), _as_given(test, TEST)
+    if _form(train) != _form(test):
+        raise DataError(f"{TRAIN} is {_form(train)} but {TEST} is {_form(test)}; give both in the same format")
+    if isinstance(train, pd.DataFrame):
+        test = _match_levels(train, test)
+    train_panel, test_panel = _read(train, TRAIN), _read(test, TEST)
+    test_panel = align_columns(test_panel, train_panel.assets, TEST)
+    kind = _decide(train_panel, test_panel, kind)
+    for panel, what in ((train_panel, TRAIN), (test_panel, TEST)):
+        _named(what, check_values, panel, kind)
+        _check_listed(panel, what)
+    labelled = _labelled(train_panel.index, test_panel.index)
+    test_panel, test_rows = _complete(test_panel, TEST)
+    train_panel, train_rows = _complete(train_panel, TRAIN)
+    if labelled:
+        train_panel, train_rows = _before(train_panel, train_rows, test_panel)
+    steps = len(test_panel.values) - (kind == "prices")
+    if steps < 1:
+        raise DataError(f"{TEST} has {len(test_panel.values)} close; a backtest needs at least two")
+
+    values = np.vstack((train_panel.values, test_panel.values))
+    index = train_panel.index.append(test_panel.index) if labelled else pd.RangeIndex(len(values))
+    if kind == "prices":
+        returns, dates = simple_returns(values), index[1:]
+    else:
+        returns, dates = np.asfortranarray(values), index
+    returns.setflags(write=False)
+    first = len(returns) - steps
+    if first < 1:
+        raise DataError(f"{TRAIN} has {len(train_panel.values)} usable row; at least two are needed")
+    closes = dates[first - 1 :] if labelled else pd.RangeIndex(steps + 1)
+    market = Market(returns, train_panel.assets, dates)
+    return Feed(market, first, closes, kind, _stack(train, train_rows, test, test_rows, index))
+
+
+def _as_given(data: Any, what: str) -> Any:
+    if data is None:
+        raise DataError(f"no {what}: give Backtester both train_data and test_data to run a backtest")
+    if not isinstance(data, (pd.DataFrame, pd.Series)):
+        try:
+            data = np.asarray(data, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{what} of type {type(data).__name__} is not numeric: {error}") from error
+        if data.ndim == 0:
+            raise DataError(f"{what} is a single number; give rows of prices or returns")
+    if len(data) == 0:
+        raise DataError(f"{what} has no rows")
+    return data
+
+
+def _form(data: Any) -> str:
+    if isinstance(data, pd.DataFrame):
+        return "a DataFrame with two column levels" if data.columns.nlevels == 2 else "a DataFrame"
+    return "a Series" if isinstance(data, pd.Series) else "an array"
+
+
+def _match_levels(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """Bring two-level test columns into the order of levels of the training set."""
+    if train.columns.nlevels != 2 or "Close" in test.columns.get_level_values(_close_level(train, TRAIN)):
+        return test
+    return test.swaplevel(axis=1) if _close_level(test, TEST) >= 0 else test
+
+
+def _close_level(frame: pd.DataFrame, what: str) -> int:
+    for level in (1, 0):
+        if "Close" in frame.columns.get_level_values(level):
+            return level
+    raise DataError(f"{what}: two-level columns have no 'Close' field in either level")
+
+
+def _named(what: str, check: Any, *arguments: Any) -> Any:
+    try:
+        return check(*arguments)
+    except DataError as error:
+        raise DataError(f"{what}: {error}") from error
+
+
+def _read(data: Any, what: str) -> Panel:
+    return cast(Panel, _named(what, read_panel, data))
+
+
+def _decide(train: Panel, test: Panel, kind: Kind | None) -> Kind:
+    """Decide once for both sets, on all rows together."""
+    both = Panel(np.vstack((train.values, test.values)), train.assets, train.index, train.two_level)
+    decided = infer_kind(both, kind)
+    if kind is None and not train.two_level:
+        alone = [_alone(train), _alone(test)]
+        if None not in alone and alone[0] != alone[1]:
+            raise DataError(
+                f"{TRAIN} looks like {alone[0]} but {TEST} like {alone[1]}; pass kind= if they are the same"
+            )
+    return decided
+
+
+def _alone(panel: Panel) -> Kind | None:
+    try:
+        return infer_kind(panel)
+    except DataError:  # too few rows to tell: the joined rows decide
+        return None
+
+
+def _check_listed(panel: Panel, what: str) -> None:
+    """Every asset has a value in this set; in the test set it lasts to the end."""
+    known = ~np.isnan(panel.values)
+    for column in np.flatnonzero(~known.any(axis=0)):
+        raise DataError(f"{panel.assets[column]} has no value in {what}; leave it out or move the split")
+    if what != TEST:
+        return
+    last_row = int(np.flatnonzero(known.any(axis=1))[-1])
+    for column in np.flatnonzero(~known[last_row]):
+        last = int(np.flatnonzero(known[:, column])[-1])
+        raise DataError(
+            f"{panel.assets[column]}: the last value in {TEST} is on {panel.date(last)}, before the set ends on "
+            f"{panel.date(last_row)} (delisted?); leave it out or end the test there"
+        )
+
+
+def _complete(panel: Panel, what: str) -> tuple[Panel, Rows]:
+    """Drop incomplete rows; also return the positions of the rows that stay."""
+    rows = np.flatnonzero(~np.isnan(panel.values).any(axis=1))
+    return drop_missing(panel, what), rows
+
+
+def _labelled(train: pd.Index, test: pd.Index) -> bool:
+    """Whether rows have labels that tell their order; positions counted from 0 in each set do not."""
+    if isinstance(train, pd.DatetimeIndex) != isinstance(test, pd.DatetimeIndex):
+        raise DataError(
+            f"{TRAIN} is indexed by {train.dtype} but {TEST} by {test.dtype}; index both by date or neither"
+        )
+    return not (isinstance(test, pd.RangeIndex) and test.start == 0)
+
+
+def _before(train: Panel, rows: Rows, test: Panel) -> tuple[Panel, Rows]:
+    """Drop training rows dated on or after the first test row."""
+    try:
+        early = np.asarray(train.index < test.index[0])
+    except TypeError as error:
+        raise DataError(
+            f"the dates of {TRAIN} ({train.index.dtype}) and {TEST} ({test.index.dtype}) cannot be compared: {error}"
+        ) from error
+    if early.all():
+        return train, rows
+    start = describe(test.index[0])
+    if not early.any():
+        raise DataError(f"{TRAIN} has no row before {start}, where {TEST} starts; move the split")
+    logger.warning(
+        "%s: %d of %d rows dropped because they are dated on or after %s, where %s starts",
+        *(TRAIN, len(early) - early.sum(), len(early), start, TEST),
+    )
+    return Panel(train.values[early], train.assets, train.index[early], train.two_level), rows[early]
+
+
+def _stack(train: Any, train_rows: Rows, test: Any, test_rows: Rows, index: pd.Index) -> Any:
+    """Join the rows in the format they were given, read-only where they are numbers."""
+    if isinstance(train, np.ndarray):
+        values = np.concatenate((train[train_rows], test[test_rows]))
+        values.setflags(write=False)
+        return values
+    if isinstance(train, pd.Series):
+        values = np.concatenate((train.to_numpy(np.float64)[train_rows], test.to_numpy(np.float64)[test_rows]))
+        values.setflags(write=False)
+        return pd.Series(values, index=index, name=train.name, copy=False)
+    lacking = train.columns.difference(test.columns)
+    if len(lacking):
+        raise DataError(f"{TEST} lacks the column {lacking[0]} of {TRAIN}; give both sets the same fields")
+    head, tail = train.iloc[train_rows], test[train.columns].iloc[test_rows]
+    if all(pd.api.types.is_numeric_dtype(kind) for kind in train.dtypes):
+        values = np.asfortranarray(np.vstack((head.to_numpy(np.float64), tail.to_numpy(np.float64))))
+        values.setflags(write=False)
+        return pd.DataFrame(values, index=index, columns=train.columns, copy=False)
+    return pd.concat((head, tail)).set_axis(index, axis=0)
+
+
+def check_lag(feed: Feed, lag: int) -> None:
+    """Raise where the first step would see no return at all."""
+    if feed.first - lag < 1:
+        raise PortfolioError(
+            f"execution_lag={lag} leaves no return to see at the first step: {TRAIN} has {feed.first} return rows "
+            "up to the first test close"
+        )
