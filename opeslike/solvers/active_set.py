@@ -98,6 +98,8 @@ def active_set(
                 return best
             pinned = pinned & ~wrong
         x = bounds.repair(trial) if abs(total - float(row @ trial)) > 1e-15 else trial
+        if not problem.in_domain(x):
+            return best
     return best
 
 

@@ -147,9 +147,23 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
         assert isinstance(problem, ScenarioProblem)
         target = _AIM * certify(problem, best.x, point=best.point).tolerance
         found = _polished(problem, saddle_point(problem, envelope, center, target))
+        found = _snapped(problem, found)
         if found.gap < best.gap:
             best, name = found, "saddle-point"
     return best, name
+
+
+def _snapped(problem: Problem, found: Iterate) -> Iterate:
+    """Move weights within 1e-6 of a bound onto it, where the worst-case probabilities prove that no worse."""
+    bounds = problem.bounds
+    x = np.where(found.x - bounds.lower < 1e-6, bounds.lower, found.x)
+    x = bounds.repair(np.where(bounds.upper - found.x < 1e-6, bounds.upper, x))
+    if not problem.in_domain(x):
+        return found
+    certificate = certify(problem, x, found.q)
+    if certificate.gap > found.gap:
+        return found
+    return Iterate(x, certificate.point, certificate.gap, found.multipliers, found.iterations, found.q)
 
 
 def _polished(problem: Problem, found: Iterate) -> Iterate:
