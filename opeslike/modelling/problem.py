@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from opeslike.errors import InfeasibleError
 from opeslike.market import describe
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.losses import Linear, Loss
+from opeslike.modelling.regularizers import Regularizer
 from opeslike.modelling.risks import Envelope, Risk, RiskPoint
 
 FloatArray = NDArray[np.float64]
@@ -22,21 +23,6 @@ Index = NDArray[np.intp]
 #: "optimal" means a certified gap of at most this many standard deviations of the portfolio's return
 OPTIMAL = 1e-7
 _BLOCK = 1 << 17
-
-
-class Penalty(Protocol):
-    """A regulariser, its strength included."""
-
-    smooth: bool
-
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and gradient (or a subgradient) at the weights."""
-
-    def hessian(self, w: FloatArray) -> FloatArray:
-        """Second derivative at the weights, shape (N, N)."""
-
-    def expression(self, w: Any) -> Any:
-        """The same as a convex cvxpy expression."""
 
 
 @dataclass
@@ -61,7 +47,7 @@ class Problem(ABC):
 
     bounds: Bounds
     n_assets: int
-    penalty: Penalty | None
+    penalty: Regularizer | None
 
     @abstractmethod
     def evaluate(self, x: FloatArray, near: Any = None) -> Any:
@@ -123,7 +109,7 @@ class ScenarioProblem(Problem):
         None is uniform. Scenarios of probability 0 are left out.
     loss, risk : the two factors of the objective
     bounds : Bounds on the n coordinates
-    penalty : Penalty, optional
+    penalty : Regularizer, optional
         Acts on the first ``n_assets`` coordinates.
     n_assets : int, optional
         How many of the coordinates are weights; all by default.
@@ -138,7 +124,7 @@ class ScenarioProblem(Problem):
         loss: Loss,
         risk: Risk,
         bounds: Bounds,
-        penalty: Penalty | None = None,
+        penalty: Regularizer | None = None,
         n_assets: int | None = None,
         labels: Any = None,
     ) -> None:

@@ -14,8 +14,9 @@ from opeslike.errors import DataError, OpesLikeError, PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds, parse_weight_bounds
 from opeslike.modelling.losses import Loss
-from opeslike.modelling.problem import Penalty, Problem, ScenarioProblem
+from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.quadratic import QuadraticProblem
+from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.risks import Risk
 from opeslike.modelling.solution import Solution
 from opeslike.solvers.solve import SOLVERS, Solved, solve
@@ -278,7 +279,51 @@ class Optimizer(ABC):
         return self.weights
 
 
-class ScenarioObjective(Optimizer):
+class ConvexObjective(Optimizer):
+    """An objective that is minimised, and may carry a regulariser.
+
+    Parameters
+    ----------
+    reg : str or None
+        Regulariser ``R(w)`` added to the objective: "l1" (sum of absolute weights), "l2" (sum of squares), "l-inf"
+        (largest absolute weight), "entropy" (``sum w log w``), "jsd" (Jensen-Shannon divergence from equal weights),
+        "variance" (of the weights), "mpad" (mean pairwise absolute deviation), "mpd" (largest weight less the
+        smallest), "wass-1" (mean of ``|w_i - 1/N|``). It acts on the portfolio before a Kelly fraction is applied.
+    strength : float >= 0
+        What ``R(w)`` is multiplied by, in the unit of the objective; 0 leaves it out.
+    solver, constraints, probabilities
+        See :class:`Optimizer`.
+    """
+
+    def __init__(
+        self,
+        *,
+        reg: str | None = None,
+        strength: float = 1.0,
+        solver: str = "auto",
+        constraints: Sequence[Constraint] = (),
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(solver=solver, constraints=constraints, probabilities=probabilities)
+        self.set_regularizer(reg, strength)
+
+    def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
+        """Replace the regulariser; the next :meth:`optimize` uses it. See the class for the parameters.
+
+        Raises
+        ------
+        PortfolioError
+            If ``reg`` is unknown, or ``strength`` not a finite number >= 0.
+        """
+        self.reg = regularizer_name(reg)
+        self.strength = positive("strength", strength, zero=True)
+
+    def _penalty(self, bounds: Bounds, n_assets: int | None = None) -> Regularizer | None:
+        """The regulariser for a set of weights; entropy, jsd and wass-1 need long-only weights with sum 1."""
+        return make_penalty(self.reg, self.strength, bounds, n_assets)
+
+
+class ScenarioObjective(ConvexObjective):
     """``minimise risk(loss(R w))``: a subclass gives the two factors."""
 
     loss: Loss
@@ -287,9 +332,6 @@ class ScenarioObjective(Optimizer):
     def _risk(self, market: Market) -> Risk:
         """The risk for a market; fixed unless a parameter depends on the number of scenarios."""
         return self.risk
-
-    def _penalty(self, bounds: Bounds) -> Penalty | None:
-        return None
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
@@ -307,7 +349,7 @@ class ScenarioObjective(Optimizer):
         )
 
 
-class QuadraticObjective(Optimizer):
+class QuadraticObjective(ConvexObjective):
     """``minimise -mean' w + (aversion / 2) w' covariance w``: a subclass says which terms it has."""
 
     uses_mean: ClassVar[bool] = True
@@ -315,9 +357,6 @@ class QuadraticObjective(Optimizer):
     custom_mean: ArrayLike | None = None
     custom_cov: ArrayLike | None = None
     uses_covariance: ClassVar[bool] = True
-
-    def _penalty(self, bounds: Bounds) -> Penalty | None:
-        return None
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         given_mean = self.custom_mean if custom_mean is None else custom_mean

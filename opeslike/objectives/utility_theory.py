@@ -43,6 +43,8 @@ class Kelly(ScenarioObjective):
         :math:`\max \sum_t p_t \log(1 + f\, w^\top r_t)` with sum(w) = 1 and hold w fully invested, as the OPES package
         defines it. There a smaller f makes the objective *less* averse to risk, so the portfolio becomes more
         concentrated; it exists for comparison. At ``fraction=1`` the two are the same.
+    reg, strength
+        Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
     solver, constraints, probabilities
         See :class:`~opeslike.objectives.base.Optimizer`.
 
@@ -70,13 +72,17 @@ class Kelly(ScenarioObjective):
     def __init__(
         self,
         fraction: float = 1.0,
+        reg: str | None = None,
+        strength: float = 1.0,
         *,
         formulation: str = "thorp",
         solver: str = "auto",
         constraints: Sequence[Constraint] = (),
         probabilities: ArrayLike | None = None,
     ) -> None:
-        super().__init__(solver=solver, constraints=constraints, probabilities=probabilities)
+        super().__init__(
+            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
+        )
         self.fraction = fraction_of(fraction)
         self.formulation = formulation
         self.loss, self._multiple = log_loss(self.fraction, formulation)

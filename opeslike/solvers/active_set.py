@@ -38,7 +38,7 @@ def active_set(
         equalities).
     """
     bounds = problem.bounds
-    if not bounds.single:
+    if not bounds.single or (problem.penalty is not None and problem.penalty.interior):
         return None
     lower, upper, row, total = bounds.lower, bounds.upper, bounds.rows[0], float(bounds.totals[0])
     x = np.where(guess - lower <= near_bound, lower, np.where(upper - guess <= near_bound, upper, guess))
