@@ -35,7 +35,7 @@ class Entry:
     name: str
     make: Callable[..., Optimizer]
     tags: frozenset[str] = field(default_factory=frozenset)
-    value: Callable[[float], float] = staticmethod(lambda value: value)  # type: ignore[assignment]
+    value: Callable[[float], float] = float
 
 
 def entry(make: Callable[..., Optimizer], *tags: str, name: str | None = None, **parameters: Any) -> Entry:
