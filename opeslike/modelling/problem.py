@@ -210,12 +210,17 @@ class ScenarioProblem(Problem):
         return self.loss.margin_slope == 0.0 or bool(self.loss.margin(self.returns @ x).min() > 0.0)
 
     def tolerance(self, point: ScenarioPoint) -> float:
-        """``1e-7`` standard deviations of the portfolio's returns, with a floor at the rounding of the values."""
+        """``1e-7`` standard deviations of the portfolio's returns.
+
+        A portfolio without risk has none, so there is a floor of ``1e-11`` times the size of a typical return (taken from
+        the first hundred scenarios), and one at the rounding of the values.
+        """
         assert point.returns is not None
         r, p = point.returns, self.probabilities
         centred = r - p @ r
         deviation = math.sqrt(float(p @ (centred * centred)))
-        return OPTIMAL * deviation + 1e-15 * (1.0 + abs(point.value))
+        typical = math.sqrt(float(np.mean(np.square(self.returns[:100]))))
+        return max(OPTIMAL * deviation, 1e-4 * OPTIMAL * typical) + 1e-15 * (1.0 + abs(point.value))
 
     def value_under(self, x: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient of the objective with the worst case fixed at ``q``."""

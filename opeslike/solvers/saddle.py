@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from opeslike.modelling.problem import ScenarioPoint, ScenarioProblem
 from opeslike.modelling.risks import Envelope, relative_entropy
 from opeslike.solvers.certificate import certify
+from opeslike.solvers.crossover import crossover
 from opeslike.solvers.interior_point import KKT, Iterate
 
 FloatArray = NDArray[np.float64]
@@ -102,6 +103,30 @@ class _State:
         self.losses, self.slope, self.bend = self.problem.loss.evaluate(self.returns)
         return math.isfinite(float(self.losses.sum()))
 
+    def corner(self) -> tuple[FloatArray, FloatArray] | None:
+        """The corner that weights and probabilities run into, solved exactly; None where there is none in sight."""
+        if self.envelope.radius is not None and self.alpha > 1e-3 * self.s * float(
+            self.losses.max() - self.losses.min()
+        ):
+            return None
+        moving = np.zeros(self.x.size, dtype=bool)
+        scale = float(np.abs(self.slope @ self.problem.returns).max()) / self.q.size or 1.0
+        at_low = self.below * scale < self.low
+        at_high = self.above * scale < self.high
+        moving[self.free] = ~at_low & ~at_high
+        x = self.x.copy()
+        x[self.free[at_low]] = self.lower[at_low]
+        x[self.free[at_high]] = self.upper[at_high]
+        unit = float(self.losses.max() - self.losses.min()) or 1.0
+        between = self.q * unit > self.z
+        q = np.where(between, self.q, 0.0)
+        if self.capped:
+            assert self.envelope.cap is not None
+            full = self.room * unit < self.v
+            q = np.where(full, self.envelope.cap, q)
+            between &= ~full
+        return crossover(self.problem, x, q, moving, between)
+
     def complementarity(self) -> tuple[float, int]:
         """Sum of all products of slack and multiplier, and their number."""
         total = float(self.q @ self.z) + float(self.low @ self.below) + float(self.high @ self.above)
@@ -144,26 +169,37 @@ def saddle_point(
     for iteration in range(1, max_iterations + 1):
         total, count = state.complementarity()
         if total <= 1e3 * target or iteration == max_iterations:
-            x = problem.bounds.repair(state.x)
-            if problem.in_domain(x):
-                certificate = certify(problem, x, state.q, state.y if not problem.bounds.single else None)
-                if best is None or certificate.gap < best.gap:
-                    best = Iterate(x, certificate.point, certificate.gap, state.y, iteration, state.q.copy())
-                    since_best = 0
-                else:
-                    since_best += 1
-                if best.gap <= target or since_best > 8:
-                    break
+            found = _certified(problem, state.x, state.q, state.y, iteration)
+            if found is not None and (best is None or found.gap < best.gap):
+                best, since_best = found, 0
+            else:
+                since_best += 1
+            if best is not None and best.gap > target:
+                corner = state.corner()
+                found = None if corner is None else _certified(problem, *corner, state.y, iteration)
+                if found is not None and found.gap < best.gap:
+                    best = found
+            if (best is not None and best.gap <= target) or since_best > 3:
+                break
         # the nearer the end, the nearer to the edge a step may go: full steps make the residuals vanish
         stay = max(_STAY_INSIDE, 1.0 - total / first)
         if not _step(state, rows, total / count, 0.1 * target / count, stay):
             break
     if best is None:
-        x = problem.bounds.repair(state.x)
-        x = x if problem.in_domain(x) else start
-        certificate = certify(problem, x, state.q)
-        best = Iterate(x, certificate.point, certificate.gap, state.y, iteration, state.q.copy())
+        best = _certified(problem, state.x, state.q, state.y, iteration)
+    if best is None:
+        certificate = certify(problem, start, state.q)
+        best = Iterate(start, certificate.point, certificate.gap, state.y, iteration, state.q.copy())
     return best
+
+
+def _certified(problem: ScenarioProblem, x: FloatArray, q: FloatArray, y: FloatArray, iteration: int) -> Iterate | None:
+    """The point brought onto the bounds, with its certificate; None where that leaves the domain of the loss."""
+    x = problem.bounds.repair(x)
+    if not problem.in_domain(x):
+        return None
+    certificate = certify(problem, x, q, y if not problem.bounds.single else None)
+    return Iterate(x, certificate.point, certificate.gap, y, iteration, q.copy())
 
 
 def _step(state: _State, rows: FloatArray, mu: float, floor: float, stay: float) -> bool:
