@@ -1,0 +1,249 @@
+"""A strategy against its benchmark: figures over one span, and trailing tables of them.
+
+Benchmarks are simple returns per period. Where both are dated Series the benchmark is matched by
+date and must cover every date of the strategy; otherwise the lengths must agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from opeslike.analysis.drawdown import drawdown_path
+from opeslike.analysis.inputs import (
+    Floats,
+    Path,
+    RateLike,
+    SeriesLike,
+    align,
+    checked_periods,
+    checked_returns,
+    dated,
+    rate_per_period,
+)
+from opeslike.analysis.ratios import (
+    annualized,
+    compound,
+    mean_log,
+    sharpe_of,
+    spread,
+)
+from opeslike.errors import PortfolioError
+
+
+def _pair(returns: SeriesLike, benchmark: SeriesLike) -> tuple[Path, Floats]:
+    path, other = checked_returns(returns), checked_returns(benchmark, "benchmark")
+    if path.dates is not None and other.dates is not None:
+        return path, align(other.wrap(other.values, "benchmark"), path, "benchmark")
+    return path, align(other.values, path, "benchmark")
+
+
+def tracking_error(returns: SeriesLike, benchmark: SeriesLike, periods_per_year: float = 252) -> float:
+    """Annual tracking error, ``std(r - b, ddof=1) * sqrt(periods_per_year)``; a fraction."""
+    path, other = _pair(returns, benchmark)
+    return spread(path.values - other) * math.sqrt(checked_periods(periods_per_year))
+
+
+def information_ratio(returns: SeriesLike, benchmark: SeriesLike, periods_per_year: float = 252) -> float:
+    """Annual information ratio, ``mean(r - b) / std(r - b, ddof=1) * sqrt(periods_per_year)``.
+
+    NaN where the strategy is its benchmark. Source: Goodwin, *The information ratio* (1998).
+    """
+    path, other = _pair(returns, benchmark)
+    return sharpe_of(path.values - other, checked_periods(periods_per_year))
+
+
+def alpha_beta(
+    returns: SeriesLike,
+    benchmark: SeriesLike,
+    risk_free: RateLike = 0.0,
+    periods_per_year: float = 252,
+) -> tuple[float, float]:
+    """Jensen's alpha (annual, arithmetic) and beta, by least squares on excess returns.
+
+    ``beta = cov(x, y) / var(y)`` and ``alpha = periods_per_year * (mean(x) - beta * mean(y))`` with x, y
+    the excess returns of the strategy and of the benchmark. Both NaN where the benchmark has no
+    variance. Source: Jensen, *The performance of mutual funds* (1968).
+    """
+    path, other = _pair(returns, benchmark)
+    periods = checked_periods(periods_per_year)
+    rate = rate_per_period(risk_free, path, periods, "risk_free")
+    return _alpha_beta(path.values - rate, other - rate, periods)
+
+
+def correlation(returns: SeriesLike, benchmark: SeriesLike) -> float:
+    """Pearson correlation of the returns, in [-1, 1]; NaN where either has no variance."""
+    path, other = _pair(returns, benchmark)
+    return _correlation(path.values, other)
+
+
+def capture_ratio(returns: SeriesLike, benchmark: SeriesLike, side: str = "up") -> float:
+    """Geometric mean return over that of the benchmark, in the benchmark's up or down periods.
+
+    Over the periods with b > 0 (``side="up"``) or b < 0 (``"down"``):
+    ``(prod(1 + r) ** (1 / n) - 1) / (prod(1 + b) ** (1 / n) - 1)``. 1 is full capture; NaN where there
+    is no such period. PortfolioError for another side. Source: Bacon, *Practical portfolio
+    performance measurement and attribution* (2008), with geometric means.
+    """
+    if side not in ("up", "down"):
+        raise PortfolioError(f'side must be "up" or "down", got {side!r}')
+    path, other = _pair(returns, benchmark)
+    return _capture(path.values, other, side)
+
+
+def relative_metrics(
+    returns: SeriesLike,
+    benchmark: SeriesLike,
+    risk_free: RateLike = 0.0,
+    periods_per_year: float = 252,
+) -> pd.Series[Any]:
+    """Every figure of this module over the whole span.
+
+    Parameters
+    ----------
+    returns, benchmark : array_like or Series, shape (T,)
+        Simple returns per period.
+    risk_free : float, Series or ndarray of shape (T,)
+        Annual rate, a fraction.
+    periods_per_year : float
+        Periods a year.
+
+    Returns
+    -------
+    Series of float, fractions
+        ``total_return``, ``annual_return``, ``annual_volatility``, ``sharpe``, ``max_drawdown``, the
+        benchmark's as ``benchmark_total_return`` and so on, ``excess_annual_return`` (difference of the two
+        annual returns), ``tracking_error``, ``information_ratio``, ``alpha``, ``beta``, ``correlation``,
+        ``up_capture``, ``down_capture``, ``win_rate`` (share of periods with r > b).
+
+    Raises
+    ------
+    DataError
+        If either series cannot be used, lengths differ or a date has no benchmark.
+    PortfolioError
+        If ``risk_free`` or ``periods_per_year`` is out of its range.
+    """
+    path, other = _pair(returns, benchmark)
+    periods = checked_periods(periods_per_year)
+    rate = rate_per_period(risk_free, path, periods, "risk_free")
+    return pd.Series(_figures(path.values, other, rate, periods), dtype=float, name="relative")
+
+
+def trailing(
+    returns: pd.Series[Any],
+    benchmark: SeriesLike | None = None,
+    months: Sequence[int] = (1, 3, 6, 12),
+    risk_free: RateLike = 0.0,
+    periods_per_year: float = 252,
+) -> pd.DataFrame:
+    """The figures of :func:`relative_metrics` over the last 1, 3, 6 and 12 months, and over all.
+
+    Parameters
+    ----------
+    returns : Series, shape (T,)
+        Simple returns per period, with a DatetimeIndex.
+    benchmark : array_like or Series, shape (T,), optional
+        Simple returns per period. Without it only the strategy's own columns are there.
+    months : sequence of int
+        Calendar months looked back on from the last date.
+    risk_free : float, Series or ndarray of shape (T,)
+        Annual rate, a fraction.
+    periods_per_year : float
+        Periods a year.
+
+    Returns
+    -------
+    DataFrame
+        A row a span ("1m", "3m" … and "all"), a column a figure, fractions. A row is NaN where the
+        history does not reach back far enough, give or take the longest step between two dates.
+
+    Raises
+    ------
+    DataError
+        If the returns have no dates, either series cannot be used, or a date has no benchmark.
+    PortfolioError
+        If a number of months is below 1, or a rate is out of its range.
+    """
+    path = checked_returns(returns)
+    dates = dated(path, "the trailing table")
+    other = None if benchmark is None else _pair(returns, benchmark)[1]
+    periods = checked_periods(periods_per_year)
+    rate = rate_per_period(risk_free, path, periods, "risk_free")
+    if any(count < 1 for count in months):
+        raise PortfolioError(f"months must be 1 or more, got {tuple(months)}")
+    # The first return began one step before its date.
+    slack = pd.Timedelta(dates.to_series().diff().max()) if dates.size > 1 else pd.Timedelta(0)
+    full = _figures(path.values, other, rate, periods)
+    rows: dict[str, dict[str, float]] = {}
+    for count in months:
+        cut = dates[-1] - pd.DateOffset(months=int(count))
+        if dates[0] - slack > cut:
+            rows[f"{count}m"] = dict.fromkeys(full, math.nan)
+            continue
+        inside = np.asarray(dates > cut)
+        rows[f"{count}m"] = _figures(
+            path.values[inside], None if other is None else other[inside], rate[inside], periods
+        )
+    rows["all"] = full
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+
+
+def _figures(values: Floats, other: Floats | None, rate: Floats, periods: float) -> dict[str, float]:
+    figures = _own(values, rate, periods)
+    if other is None:
+        return figures
+    theirs = _own(other, rate, periods)
+    alpha, beta = _alpha_beta(values - rate, other - rate, periods)
+    active = values - other
+    return {
+        **figures,
+        **{f"benchmark_{key}": value for key, value in theirs.items()},
+        "excess_annual_return": figures["annual_return"] - theirs["annual_return"],
+        "tracking_error": spread(active) * math.sqrt(periods),
+        "information_ratio": sharpe_of(active, periods),
+        "alpha": alpha,
+        "beta": beta,
+        "correlation": _correlation(values, other),
+        "up_capture": _capture(values, other, "up"),
+        "down_capture": _capture(values, other, "down"),
+        "win_rate": float(np.mean(active > 0)),
+    }
+
+
+def _own(values: Floats, rate: Floats, periods: float) -> dict[str, float]:
+    return {
+        "total_return": compound(values),
+        "annual_return": annualized(values, periods),
+        "annual_volatility": spread(values) * math.sqrt(periods),
+        "sharpe": sharpe_of(values - rate, periods),
+        "max_drawdown": float(drawdown_path(values).max()),
+    }
+
+
+def _alpha_beta(own: Floats, other: Floats, periods: float) -> tuple[float, float]:
+    if not spread(other) > 0:
+        return math.nan, math.nan
+    centred = other - other.mean()
+    beta = float(centred @ (own - own.mean()) / (centred @ centred))
+    return periods * (float(own.mean()) - beta * float(other.mean())), beta
+
+
+def _correlation(own: Floats, other: Floats) -> float:
+    if not (spread(own) > 0 and spread(other) > 0):
+        return math.nan
+    a, b = own - own.mean(), other - other.mean()
+    # Scaled first, so that tiny returns do not underflow when squared.
+    a, b = a / np.abs(a).max(), b / np.abs(b).max()
+    return float(np.clip(a @ b / math.sqrt(float((a @ a) * (b @ b))), -1.0, 1.0))
+
+
+def _capture(own: Floats, other: Floats, side: str) -> float:
+    chosen = other > 0 if side == "up" else other < 0
+    if not chosen.any():
+        return math.nan
+    reference = math.expm1(mean_log(other[chosen]))
+    return math.expm1(mean_log(own[chosen])) / reference if reference != 0.0 else math.nan
