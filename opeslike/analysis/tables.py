@@ -1,0 +1,277 @@
+"""Strategies side by side: one frame of figures, and its text."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from opeslike.analysis.drawdown import drawdown_path
+from opeslike.analysis.inputs import (
+    RateLike,
+    SeriesLike,
+    as_floats,
+    checked_periods,
+    checked_returns,
+    rate_per_period,
+)
+from opeslike.analysis.ratios import (
+    annualized,
+    compound,
+    mean_log,
+    ratio,
+    sharpe_of,
+    sortino_of,
+    spread,
+    tail_of,
+)
+from opeslike.errors import DataError, PortfolioError
+
+GAP = "Worst gap per period"
+#: The rows of :func:`metrics_table` and how each is printed.
+FORMATS: dict[str, str] = {
+    "Annual return %": ",.2f",
+    "Annual growth (log) %": ",.2f",
+    "Annual volatility %": ",.2f",
+    "Sharpe (annual)": ",.3f",
+    "Sortino (annual)": ",.3f",
+    "Calmar": ",.3f",
+    "Max drawdown %": ",.2f",
+    "CVaR 95 per period %": ",.2f",
+    "Total return %": ",.2f",
+    "Final wealth": ",.4f",
+    "Annual turnover": ",.2f",
+    "Annual costs %": ",.3f",
+    GAP: ".1e",
+}
+#: More strategies than this are printed as rows.
+MAX_COLUMNS = 8
+# Formats in which a header may run over several lines.
+_TALL = {
+    *("plain", "simple", "grid", "simple_grid", "rounded_grid", "heavy_grid", "mixed_grid"),
+    *("double_grid", "fancy_grid", "pretty", "psql", "rst"),
+}
+
+
+@dataclass(frozen=True)
+class StrategyRun:
+    """What the table shows of one strategy.
+
+    Parameters
+    ----------
+    returns : array_like or Series, shape (T,)
+        Simple returns per period, after costs.
+    gap : float, "heuristic" or None
+        The worst certified optimality gap per period, in the objective's unit; ``"heuristic"`` (or
+        infinity) where nothing is certified, None where nothing was optimised.
+    turnover : array_like of shape (T,), optional
+        Sum of |traded| per period, as a fraction of wealth.
+    costs : array_like of shape (T,), optional
+        Costs per period, as a fraction of wealth.
+    """
+
+    returns: SeriesLike
+    gap: float | Literal["heuristic"] | None = None
+    turnover: SeriesLike | None = None
+    costs: SeriesLike | None = None
+
+
+def metrics_table(
+    results: Mapping[str, SeriesLike | StrategyRun] | pd.DataFrame,
+    periods_per_year: float = 252,
+    risk_free: RateLike = 0.0,
+) -> pd.DataFrame:
+    """Figures of several strategies, annual where that is the custom.
+
+    Parameters
+    ----------
+    results : mapping of name to returns or StrategyRun, or DataFrame of returns
+        Simple returns per period, shape (T,) each.
+    periods_per_year : float
+        252 for daily stock prices, 365 for daily crypto, 52, 12.
+    risk_free : float, Series or ndarray of shape (T,)
+        Annual rate, a fraction; for Sharpe and Sortino.
+
+    Returns
+    -------
+    DataFrame of float, a row a figure and a column a strategy
+        - ``Annual return %``: 100 * (prod(1 + r) ** (periods_per_year / T) - 1); -100 after ruin
+        - ``Annual growth (log) %``: 100 * periods_per_year * mean(log(1 + r)); -inf after ruin
+        - ``Annual volatility %``: 100 * std(r, ddof=1) * sqrt(periods_per_year)
+        - ``Sharpe (annual)``, ``Sortino (annual)``: as :func:`~opeslike.analysis.metrics.sharpe_ratio` and
+          :func:`~opeslike.analysis.metrics.sortino_ratio`
+        - ``Calmar``: annual return / maximum drawdown
+        - ``Max drawdown %``: from the peak, which starts at initial wealth; positive
+        - ``CVaR 95 per period %``: minus the mean of the returns at or below the 5% quantile
+        - ``Total return %``, ``Final wealth`` (initial wealth 1)
+        - ``Annual turnover``: periods_per_year * mean(turnover), in multiples of wealth
+        - ``Annual costs %``: 100 * periods_per_year * mean(costs)
+        - ``Worst gap per period``: as given; inf for "heuristic" (no bound is known), NaN for None
+
+        Turnover, costs and gap are there where any strategy has them. NaN where undefined.
+
+    Raises
+    ------
+    DataError
+        If returns, turnover or costs of a strategy (named) cannot be used.
+    PortfolioError
+        If there is no strategy, or a parameter is out of its range.
+    """
+    runs = {str(name): run if isinstance(run, StrategyRun) else StrategyRun(run) for name, run in results.items()}
+    if not runs:
+        raise PortfolioError("no strategy given: pass a dict of name -> returns with one at least")
+    periods = checked_periods(periods_per_year)
+    columns = {name: _figures(name, run, periods, risk_free) for name, run in runs.items()}
+    table = pd.DataFrame(columns, index=pd.Index(list(FORMATS), name="metric"), dtype=float)
+    optional = {
+        "Annual turnover": any(run.turnover is not None for run in runs.values()),
+        "Annual costs %": any(run.costs is not None for run in runs.values()),
+        GAP: any(run.gap is not None for run in runs.values()),
+    }
+    return table.drop(index=[row for row, present in optional.items() if not present])
+
+
+def _figures(name: str, run: StrategyRun, periods: float, risk_free: RateLike) -> dict[str, float]:
+    path = checked_returns(run.returns, f"returns of {name!r}")
+    values = path.values
+    excess = values - rate_per_period(risk_free, path, periods, "risk_free")
+    growth = mean_log(values)
+    deepest = float(drawdown_path(values).max())
+    annual, total = annualized(values, periods), compound(values)
+    if run.gap is None:
+        gap = math.nan
+    elif isinstance(run.gap, str):
+        if run.gap != "heuristic":
+            raise PortfolioError(f'gap of {name!r}: a number, "heuristic" or None, got {run.gap!r}')
+        gap = math.inf
+    else:
+        gap = float(run.gap)
+    return {
+        "Annual return %": 100 * annual,
+        "Annual growth (log) %": 100 * periods * growth,
+        "Annual volatility %": 100 * spread(values) * math.sqrt(periods),
+        "Sharpe (annual)": sharpe_of(excess, periods),
+        "Sortino (annual)": sortino_of(excess, periods),
+        "Calmar": ratio(annual, deepest),
+        "Max drawdown %": 100 * deepest,
+        "CVaR 95 per period %": 100 * tail_of(values, 0.95)[1],
+        "Total return %": 100 * total,
+        "Final wealth": 1.0 + total,
+        "Annual turnover": periods * _mean(run.turnover, f"turnover of {name!r}", values.size),
+        "Annual costs %": 100 * periods * _mean(run.costs, f"costs of {name!r}", values.size),
+        GAP: gap,
+    }
+
+
+def _mean(series: SeriesLike | None, what: str, length: int) -> float:
+    if series is None:
+        return math.nan
+    values = as_floats(series, what)
+    if values.size != length or not np.isfinite(values).all():
+        raise DataError(f"{what}: {length} finite values expected, as many as returns")
+    return float(values.mean())
+
+
+def format_cell(row: str, value: Any, formats: Mapping[str, str] = FORMATS) -> str:
+    """Text of one figure: by the row's format, "-" where undefined, "heuristic" for no gap."""
+    if not isinstance(value, int | float | np.number):
+        return "-" if value is None or value is pd.NaT else str(value)
+    if math.isnan(value):
+        return "-"
+    if row == GAP and math.isinf(value):
+        return "heuristic"
+    text = format(value, formats.get(row, ",.4g"))
+    # A small loss rounds to zero, not to minus zero.
+    return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
+
+
+def cells(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A frame of metrics (rows) by strategies (columns) as text, each row in its own format.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a figure, such as :func:`metrics_table` returns.
+    formats : mapping of row to format specification, optional
+        Beyond and before ``FORMATS``; rows in neither get four significant digits.
+
+    Returns
+    -------
+    DataFrame of str
+    """
+    chosen = {**FORMATS, **(formats or {})}
+    texts = [
+        [format_cell(str(row), value, chosen) for value in line]
+        for row, line in zip(frame.index, frame.itertuples(index=False), strict=True)
+    ]
+    return pd.DataFrame(texts, index=frame.index.map(str), columns=frame.columns.map(str))
+
+
+def render(
+    frame: pd.DataFrame,
+    tablefmt: str = "simple",
+    *,
+    transpose: bool | None = None,
+    formats: Mapping[str, str] | None = None,
+) -> str:
+    """The frame as a text table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a figure and a column a strategy, such as :func:`metrics_table` returns.
+    tablefmt : str
+        Any format of tabulate: "simple", "github", "grid", "html", "latex" …
+    transpose : bool, optional
+        Print strategies as rows. Default: where there are more than eight, so that lines stay
+        within a terminal.
+    formats : mapping of row to format specification, optional
+        As :func:`cells` takes it.
+
+    Returns
+    -------
+    str
+        Numbers are aligned right. A gap that is infinite reads "heuristic", what is undefined "-".
+
+    Raises
+    ------
+    PortfolioError
+        If tabulate has no such format; the message lists those it has.
+    """
+    import tabulate
+
+    if tablefmt not in tabulate.tabulate_formats:
+        known = ", ".join(tabulate.tabulate_formats)
+        raise PortfolioError(f"tablefmt {tablefmt!r} is unknown; use one of: {known}")
+    text = cells(frame, formats)
+    if transpose if transpose is not None else text.shape[1] > MAX_COLUMNS:
+        text = text.T
+    headers = [_header(name, tablefmt) for name in text.columns]
+    rows = [
+        [_inline(str(name), tablefmt), *line] for name, line in zip(text.index, text.to_numpy().tolist(), strict=True)
+    ]
+    return tabulate.tabulate(
+        rows,
+        headers=["", *headers],
+        tablefmt=tablefmt,
+        colalign=("left", *("right" for _ in headers)),
+        disable_numparse=True,
+    )
+
+
+def _inline(name: str, tablefmt: str) -> str:
+    name = " ".join(name.split())
+    return name.replace("|", "\\|") if tablefmt in ("github", "pipe") else name
+
+
+def _header(name: str, tablefmt: str) -> str:
+    """A column's name, over several lines where the format can show it."""
+    name = _inline(name, tablefmt)
+    if tablefmt not in _TALL:
+        return name
+    return "\n".join(textwrap.wrap(name, width=10, break_long_words=False)) or name
