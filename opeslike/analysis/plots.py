@@ -1,0 +1,488 @@
+"""Charts of returns, weights, leverage and growth.
+
+Each function returns a matplotlib ``Figure`` that belongs to nobody else: pyplot's state is not
+touched, and nothing opens a window, unless ``show=True`` and there is a display. matplotlib is
+imported when the first chart is drawn.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from opeslike.analysis.drawdown import checked_initial, drawdown_path
+from opeslike.analysis.drawing import (
+    BORROWED_COLOUR,
+    CASH_COLOUR,
+    FILL_COLOURS,
+    GREY,
+    LINE_STYLES,
+    OTHER_COLOUR,
+    draw_drawdowns,
+    draw_growth,
+    draw_table,
+    draw_wealth,
+    line_look,
+    outside_legend,
+    percent_axis,
+    plain,
+    stack,
+    tidy,
+    wealth_axis,
+)
+from opeslike.analysis.inputs import SeriesLike, checked_periods
+from opeslike.analysis.output import SaveFig, chart_path, write_atomically
+from opeslike.analysis.tables import cells
+from opeslike.analysis.timelines import Line, growth_curves, is_dated, leverages_of, lines_of, weights_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Returns: TypeAlias = "Mapping[str, SeriesLike] | pd.DataFrame | SeriesLike"
+
+
+def plot_wealth(
+    returns: Returns,
+    timeline: object = None,
+    initial_wealth: float = 1.0,
+    savefig: SaveFig = False,
+    *,
+    ax: Axes | None = None,
+    title: str | None = "Wealth",
+    log: bool = True,
+    start: object = None,
+    show: bool = False,
+) -> Figure:
+    """Wealth of one or several strategies over time, ``initial_wealth * prod(1 + r)``.
+
+    Parameters
+    ----------
+    returns : mapping of name to returns, DataFrame, Series or array
+        Simple returns per period, shape (T,) each. A single array is called "Strategy".
+    timeline : sequence of dates or numbers of length T, optional
+        When each period ended. Default: the dates of the Series, else 1, 2, … T.
+    initial_wealth : float
+        Wealth before the first period; the dotted breakeven line lies there.
+    savefig : bool or path
+        A path to write to (format by its suffix, PNG without one), or True for
+        ``plot_<milliseconds>.png`` in the current folder.
+    ax : matplotlib Axes, optional
+        Draw on these instead of a figure of its own.
+    title : str, optional
+        Heading.
+    log : bool
+        Logarithmic wealth axis, on which equal slopes are equal growth. A line stops at ruin, with a
+        cross, since zero has no place there.
+    start : date, optional
+        The date of initial wealth; the lines then start there.
+    show : bool
+        Open a window where there is a display; without one nothing happens.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The legend lists the strategies with their final wealth, best first.
+
+    Raises
+    ------
+    DataError
+        If returns cannot be used (strategy and date are named).
+    PortfolioError
+        If a strategy's length differs from the timeline's, there is no strategy, or a parameter is
+        out of its range.
+    OutputError
+        If the file cannot be written.
+    """
+    initial = checked_initial(initial_wealth)
+    lines = lines_of(returns, timeline, start)
+    fig, axes = _canvas(ax, show, savefig)
+    drawn = draw_wealth(axes, lines, initial, log=log)
+    level = axes.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
+    wealth_axis(axes, title, log=log)
+    _date_axis(axes, is_dated(next(iter(lines.values())).times))
+    drawn.append((level, "breakeven"))
+    handles, labels = zip(*drawn, strict=True)
+    outside_legend(axes, handles, labels, "Final wealth", ax is None)
+    return _finish(fig, savefig, show)
+
+
+def plot_drawdowns(
+    returns: Returns,
+    timeline: object = None,
+    savefig: SaveFig = False,
+    *,
+    ax: Axes | None = None,
+    title: str | None = "Drawdown",
+    show: bool = False,
+) -> Figure:
+    """Loss since the peak over time, in percent, the peak starting at initial wealth.
+
+    Parameters
+    ----------
+    returns : mapping of name to returns, DataFrame, Series or array
+        Simple returns per period, shape (T,) each.
+    timeline, savefig, ax, title, show
+        As in :func:`plot_wealth`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The legend lists the strategies with their maximum drawdown, smallest first. More than four
+        get a panel each.
+
+    Raises
+    ------
+    DataError, PortfolioError, OutputError
+        As :func:`plot_wealth`.
+    """
+    lines = lines_of(returns, timeline)
+    dates = is_dated(next(iter(lines.values())).times)
+    if ax is None and len(lines) > 4:
+        return _finish(_drawdown_panels(lines, title, dates, show, savefig), savefig, show)
+    fig, axes = _canvas(ax, show, savefig)
+    drawn = draw_drawdowns(axes, lines)
+    axes.set_ylim(-_depth(lines), 0.0)
+    tidy(axes, title, "Below the peak")
+    percent_axis(axes)
+    _date_axis(axes, dates)
+    handles, labels = zip(*drawn, strict=True)
+    outside_legend(axes, handles, labels, "Maximum", ax is None)
+    return _finish(fig, savefig, show)
+
+
+def _drawdown_panels(lines: dict[str, Line], title: str | None, dates: bool, show: bool, savefig: SaveFig) -> Figure:
+    """A panel a strategy on shared axes, for more of them than one panel can show."""
+    columns = 2 if len(lines) <= 8 else 4
+    rows = -(-len(lines) // columns)
+    height = 1.0 + 1.5 * rows
+    # Panels of one size need no layout engine, which would measure every label of each.
+    fig = _figure(show, savefig, (11.0, height), layout="none")
+    fig.subplots_adjust(
+        0.06, 0.35 / height, 0.98, 1.0 - 0.6 / height, wspace=0.08 if columns == 2 else 0.14, hspace=0.3
+    )
+    grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, (name, line) in zip(grid.ravel(), lines.items(), strict=False):
+        ((_, label),) = draw_drawdowns(axes, {name: line})
+        tidy(axes, None, "")
+        axes.set_title(label, loc="left", fontsize=9, pad=3)
+        axes.tick_params(labelsize=8)
+    grid[0, 0].set_ylim(-_depth(lines), 0.0)
+    percent_axis(grid[0, 0])
+    _date_axis(grid[0, 0], dates, ticks=6 if columns == 2 else 4)
+    for axes in grid.ravel()[len(lines) :]:
+        axes.set_axis_off()
+    if title:
+        fig.suptitle(plain(title, 120), x=0.06, y=1.0 - 0.2 / height, ha="left", fontsize=12, fontweight="bold")
+    return fig
+
+
+def _depth(lines: dict[str, Line]) -> float:
+    """The largest drawdown in percent, and a little more."""
+    deepest = max(float(drawdown_path(line.values).max()) for line in lines.values())
+    return 105.0 * deepest if deepest > 0 else 1.0
+
+
+def plot_weights(
+    weights: pd.DataFrame | npt.ArrayLike,
+    timeline: object = None,
+    savefig: SaveFig = False,
+    *,
+    top: int = 10,
+    ax: Axes | None = None,
+    title: str | None = "Weights",
+    show: bool = False,
+) -> Figure:
+    """Weights over time as stacked areas: long above zero, short and borrowed below.
+
+    Parameters
+    ----------
+    weights : DataFrame or array, shape (T, N)
+        Fractions of wealth held in each period; what is not in them is cash.
+    timeline : sequence of dates or numbers of length T, optional
+        When each period ended. Default: the frame's index, else 1, 2, … T.
+    savefig, ax, title, show
+        As in :func:`plot_wealth`.
+    top : int
+        Assets drawn on their own, by mean size; the others are summed.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DataError
+        If a weight is not a finite number (the asset and row are named).
+    PortfolioError
+        If the lengths differ or ``top`` is below 1.
+    OutputError
+        If the file cannot be written.
+    """
+    times, table = weights_table(weights, timeline, top)
+    fig, axes = _canvas(ax, show, savefig)
+    assets = min(top, table.shape[1] - 2)
+    colours = [BORROWED_COLOUR, *(FILL_COLOURS[i % len(FILL_COLOURS)] for i in range(assets))]
+    colours += [OTHER_COLOUR] * (table.shape[1] - 2 - assets) + [CASH_COLOUR]
+    percent = 100.0 * table.to_numpy(dtype=np.float64)
+    handles = stack(axes, times, percent, colours)
+    low = np.minimum(percent, 0.0).sum(axis=1).min()
+    if low < 0:
+        axes.axhline(0.0, color="black", linewidth=0.8)
+    tidy(axes, title, "Fraction of wealth")
+    high = np.maximum(percent, 0.0).sum(axis=1).max()
+    axes.set_ylim(1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high)
+    axes.set_xlim(times[0], times[-1])
+    percent_axis(axes)
+    _date_axis(axes, is_dated(times))
+    # Top of the stack first.
+    drawn = [(handle, plain(name)) for handle, name in zip(handles, table.columns, strict=True) if handle is not None][
+        ::-1
+    ]
+    # Beside the areas even on axes of the caller: inside it would hide some.
+    outside_legend(axes, [h for h, _ in drawn], [name for _, name in drawn], None, True)
+    return _finish(fig, savefig, show)
+
+
+def plot_leverage(
+    returns: Returns,
+    leverage: Returns,
+    timeline: object = None,
+    initial_wealth: float = 1.0,
+    savefig: SaveFig = False,
+    *,
+    title: str | None = "Wealth and leverage",
+    log: bool = True,
+    start: object = None,
+    show: bool = False,
+) -> Figure:
+    """Wealth above the leverage that made it, on one time axis.
+
+    Parameters
+    ----------
+    returns : mapping of name to returns, DataFrame, Series or array
+        Simple returns per period, shape (T,) each.
+    leverage : the same, of leverage
+        Exposure over wealth held during each period, shape (T,); for some or all of the names.
+    timeline, initial_wealth, savefig, title, log, start, show
+        As in :func:`plot_wealth`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DataError, PortfolioError, OutputError
+        As :func:`plot_wealth`; a PortfolioError too if a leverage has another length, or a name that
+        ``returns`` has not.
+    """
+    initial = checked_initial(initial_wealth)
+    lines = lines_of(returns, timeline, start)
+    held = leverages_of(leverage, {name: line.values.size for name, line in lines.items()})
+    fig = _figure(show, savefig, (11.0, 7.5))
+    upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    drawn = draw_wealth(upper, lines, initial, log=log)
+    upper.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
+    dates = is_dated(next(iter(lines.values())).times)
+    wealth_axis(upper, title, log=log)
+    _date_axis(upper, dates)
+    for number, (name, line) in enumerate(lines.items()):
+        if name in held:
+            look = line_look(number, width=1.2)
+            lower.step(line.times, held[name], where="pre", **look)
+    lower.axhline(1.0, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
+    tidy(lower, None, "Leverage")
+    _date_axis(lower, dates)
+    handles, labels = zip(*drawn, strict=True)
+    outside_legend(upper, handles, labels, "Final wealth", True)
+    return _finish(fig, savefig, show)
+
+
+def plot_growth_curve(
+    leverages: npt.ArrayLike,
+    growth: npt.ArrayLike,
+    quadratic: npt.ArrayLike | None = None,
+    marks: Mapping[str, float] | None = None,
+    savefig: SaveFig = False,
+    *,
+    periods_per_year: float | None = None,
+    ax: Axes | None = None,
+    title: str | None = "Growth against leverage",
+    show: bool = False,
+) -> Figure:
+    """Log growth against leverage, with its optimum and limits marked.
+
+    Parameters
+    ----------
+    leverages : array, shape (M,)
+        Rising.
+    growth : array, shape (M,)
+        Exact mean log growth per period at each leverage; minus infinity or NaN from ruin on.
+    quadratic : array, shape (M,), optional
+        Its quadratic approximation, drawn dashed.
+    marks : mapping of name to leverage, optional
+        For example the optimum, the zero-growth leverage and the ruin leverage: a line each, and a
+        dot where the curve has a value. A mark that is not finite is left out.
+    periods_per_year : float, optional
+        If given, growth is shown a year; else per period.
+    savefig, ax, title, show
+        As in :func:`plot_wealth`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The growth axis reaches as far below zero as the optimum lies above, for the curve falls
+        without bound near ruin.
+
+    Raises
+    ------
+    DataError
+        If the arrays are not numbers.
+    PortfolioError
+        If lengths differ, leverages do not rise, or no growth is finite.
+    OutputError
+        If the file cannot be written.
+    """
+    scale = 100.0 * (1.0 if periods_per_year is None else checked_periods(periods_per_year))
+    x, curves = growth_curves(leverages, growth, quadratic, scale)
+    fig, axes = _canvas(ax, show, savefig)
+    drawn = draw_growth(axes, x, curves, marks or {})
+    unit = "per period" if periods_per_year is None else "a year"
+    tidy(axes, title, f"Log growth {unit}")
+    percent_axis(axes)
+    axes.set_xlabel("Leverage")
+    outside_legend(axes, [h for h, _ in drawn], [name for _, name in drawn], None, ax is None)
+    return _finish(fig, savefig, show)
+
+
+def plot_sweep(
+    returns: Mapping[str, SeriesLike] | pd.DataFrame,
+    timeline: object = None,
+    initial_wealth: float = 1.0,
+    savefig: SaveFig = False,
+    *,
+    table: pd.DataFrame | None = None,
+    title: str | None = "Wealth by setting",
+    log: bool = True,
+    start: object = None,
+    show: bool = False,
+) -> Figure:
+    """Wealth for each setting of a sweep, coloured in the order given, above a table of figures.
+
+    Parameters
+    ----------
+    returns : mapping of setting to returns, or DataFrame
+        Simple returns per period, shape (T,) each, in the order of the setting.
+    table : DataFrame, optional
+        A row a figure and a column a setting, such as ``metrics_table`` returns; printed below with
+        settings as rows.
+    timeline, initial_wealth, savefig, title, log, start, show
+        As in :func:`plot_wealth`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    DataError, PortfolioError, OutputError
+        As :func:`plot_wealth`.
+    """
+    from matplotlib import colormaps
+
+    initial = checked_initial(initial_wealth)
+    lines = lines_of(returns, timeline, start)
+    shades = colormaps["viridis"](np.linspace(0.0, 0.88, len(lines)))
+    looks = [{"color": shade, "linestyle": LINE_STYLES[i % 2], "linewidth": 1.4} for i, shade in enumerate(shades)]
+    text = None if table is None else cells(table).T
+    below = 0.0 if text is None else 0.27 * (len(text) + 2)
+    fig = _figure(show, savefig, (11.0, 5.5 + below))
+    if text is None:
+        axes = fig.subplots()
+    else:
+        axes, lower = fig.subplots(2, 1, height_ratios=(5.5, below))
+        draw_table(lower, text)
+    drawn = draw_wealth(axes, lines, initial, log=log, looks=looks)
+    axes.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
+    wealth_axis(axes, title, log=log)
+    _date_axis(axes, is_dated(next(iter(lines.values())).times))
+    handles, labels = zip(*drawn, strict=True)
+    outside_legend(axes, handles, labels, "Final wealth", True)
+    return _finish(fig, savefig, show)
+
+
+def _date_axis(ax: Axes, dates: bool, ticks: int | None = None) -> None:
+    if not dates:
+        ax.set_xlabel("Step")
+        return
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    # Few ticks with many at least asked for would make the locator warn.
+    locator = AutoDateLocator(minticks=3 if ticks is None else 1, maxticks=ticks)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def _figure(
+    show: bool,
+    savefig: SaveFig,
+    size: tuple[float, float] = (11.0, 5.5),
+    layout: Literal["constrained", "none"] = "constrained",
+) -> Figure:
+    """An empty figure; pyplot's only where a window was asked for and can open."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    chart_path(savefig)  # an unknown format is told before anything is drawn
+    if show and _has_display():
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=size, layout=layout)
+    fig = Figure(figsize=size, layout=layout)  # type: ignore[arg-type]
+    FigureCanvasAgg(fig)
+    return fig
+
+
+def _canvas(ax: Axes | None, show: bool, savefig: SaveFig) -> tuple[Figure, Axes]:
+    """The caller's axes and their figure, or new ones."""
+    if ax is None:
+        fig = _figure(show, savefig)
+        return fig, fig.subplots()
+    chart_path(savefig)
+    owner: Any = ax.figure
+    # Axes may sit in a subfigure; its figure is the whole.
+    return owner.figure, ax
+
+
+def _has_display() -> bool:
+    """Whether matplotlib's backend can show a figure here."""
+    import matplotlib
+
+    backend = matplotlib.get_backend().lower()
+    if backend in {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}:
+        return False
+    if any(kind in backend for kind in ("inline", "nbagg", "webagg", "ipympl", "widget")):
+        return True
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return not sys.platform.startswith("linux") or bool(shown)
+
+
+def _finish(fig: Figure, savefig: SaveFig, show: bool) -> Figure:
+    target = chart_path(savefig)
+    if target is not None:
+        content = io.BytesIO()
+        fig.savefig(content, format=target.suffix[1:].lower(), dpi=150)
+        write_atomically(target, content.getvalue())
+    if show and _has_display():
+        import matplotlib.pyplot as plt
+
+        plt.show()
+    return fig
