@@ -118,9 +118,8 @@ class Bounds:
             raise InfeasibleError("no weights satisfy the bounds together with the budget, leverage and gross limits")
         if result.status != 0:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
-        if result.x[-1] <= _TOUCHING:
-            return None
-        return np.asarray(result.x[:-1], dtype=np.float64)
+        point = np.asarray(result.x, dtype=np.float64)
+        return point[:-1] if point[-1] > _TOUCHING else None
 
     def only_point(self) -> FloatArray | None:
         """The one feasible point, where there is a single equality and the box touches it; else None."""

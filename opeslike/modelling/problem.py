@@ -86,6 +86,15 @@ class Problem(ABC):
         """Whether the objective is finite at ``x``."""
         return True
 
+    @property
+    def offset(self) -> float:
+        """A constant left out of the value while solving."""
+        return 0.0
+
+    def refusal(self, x: FloatArray) -> str | None:
+        """Why the optimum ``x`` is no answer: there the objective, extended while solving, is not defined."""
+        return None
+
 
 @dataclass
 class ScenarioPoint(Point):
@@ -210,17 +219,39 @@ class ScenarioProblem(Problem):
         return self.loss.margin_slope == 0.0 or bool(self.loss.margin(self.returns @ x).min() > 0.0)
 
     def tolerance(self, point: ScenarioPoint) -> float:
-        """``1e-7`` standard deviations of the portfolio's returns.
+        """``1e-7`` standard deviations of the portfolio's returns, times its mean slope for losses in another unit.
 
-        A portfolio without risk has none, so there is a floor of ``1e-11`` times the size of a typical return (taken from
-        the first hundred scenarios), and one at the rounding of the values.
+        A portfolio without risk has none, so there is a floor of ``1e-11`` times the size of a typical return (taken
+        from the first hundred scenarios), and one at the rounding of the values.
         """
         assert point.returns is not None
+        assert point.slope is not None
         r, p = point.returns, self.probabilities
         centred = r - p @ r
         deviation = math.sqrt(float(p @ (centred * centred)))
         typical = math.sqrt(float(np.mean(np.square(self.returns[:100]))))
-        return max(OPTIMAL * deviation, 1e-4 * OPTIMAL * typical) + 1e-15 * (1.0 + abs(point.value))
+        worth = 1.0 if self.loss.in_returns else float(p @ np.abs(point.slope))
+        return worth * OPTIMAL * max(deviation, 1e-4 * typical) + 1e-15 * (worth + abs(point.value))
+
+    @property
+    def offset(self) -> float:
+        """What the loss leaves out, which passes through every risk."""
+        return self.loss.offset
+
+    def refusal(self, x: FloatArray) -> str | None:
+        """Which scenario leaves the domain of the loss, for losses that are extended beyond it."""
+        returns = self.returns @ x
+        outside = self.loss.outside(returns)
+        if outside is None or not outside.any():
+            return None
+        row = int(np.argmax(np.where(outside, np.abs(returns), -1.0)))
+        return (
+            f"the best weights return {returns[row]:.4g} in {self._scenario(row)}, outside the domain of the utility: "
+            f"{self.loss.advice()}"
+        )
+
+    def _scenario(self, row: int) -> str:
+        return f"scenario {row}" if self.labels is None else f"the scenario of {describe(self.labels[row])}"
 
     def value_under(self, x: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient of the objective with the worst case fixed at ``q``."""
@@ -241,6 +272,7 @@ class ScenarioProblem(Problem):
         """``risk(loss(R x)) + penalty`` for cvxpy; every risk is positively homogeneous, so the losses are scaled."""
         losses = self.loss.expression(self.returns @ x) / scale
         value, constraints = self.risk.expression(losses, self.probabilities)
+        value = value + self.loss.offset / scale
         if self.penalty is not None:
             value = value + self.penalty.expression(x[: self.n_assets]) / scale
         return value, constraints
@@ -253,8 +285,12 @@ class ScenarioProblem(Problem):
         return None
 
     def natural_scale(self) -> float:
-        """Root mean square of the scenario returns."""
-        return float(np.sqrt(np.mean(np.square(self.returns)))) or 1.0
+        """Root mean square of the scenario returns, times the slope of the loss at cash (or over that size)."""
+        size = float(np.sqrt(np.mean(np.square(self.returns)))) or 1.0
+        if self.loss.in_returns:
+            return size
+        _, slope, bend = self.loss.evaluate(np.zeros(1))
+        return size * max(abs(float(slope[0])), size * float(bend[0]), 1e-300)
 
     def starting_point(self, x: FloatArray) -> FloatArray:
         """A point strictly inside bounds and domain, given one strictly inside the bounds.
@@ -276,10 +312,9 @@ class ScenarioProblem(Problem):
         reached = self.loss.margin(self.returns @ best)
         if reached.min() <= 1e-12:
             row = int(np.argmin(reached))
-            name = f"scenario {row}" if self.labels is None else f"the scenario of {describe(self.labels[row])}"
             raise InfeasibleError(
-                f"every feasible portfolio loses everything in {name}; tighten the weight bounds, hold cash, or leave "
-                "that row out"
+                f"every feasible portfolio loses everything in {self._scenario(row)}; tighten the weight bounds, hold "
+                "cash, or leave that row out"
             )
         widest, here = float(reached.min()), min(float(margin.min()), 0.0)
         mix = 0.5 * widest / (widest - here)
