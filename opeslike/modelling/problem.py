@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.errors import InfeasibleError
+from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import describe
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.losses import Linear, Loss
@@ -251,7 +251,9 @@ class ScenarioProblem(Problem):
         )
 
     def _scenario(self, row: int) -> str:
-        return f"scenario {row}" if self.labels is None else f"the scenario of {describe(self.labels[row])}"
+        if self.labels is None or isinstance(self.labels[row], (int, np.integer)):
+            return f"scenario {row}"
+        return f"the scenario of {describe(self.labels[row])}"
 
     def value_under(self, x: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient of the objective with the worst case fixed at ``q``."""
@@ -302,23 +304,45 @@ class ScenarioProblem(Problem):
         ------
         InfeasibleError
             If every feasible portfolio leaves the domain of the loss in some scenario; the message names the worst one.
+        PortfolioError
+            If the utility exceeds the range of floating point.
         """
-        if self.loss.margin_slope == 0.0:
-            return x
+        limited = self.loss.margin_slope != 0.0
         margin = self.loss.margin(self.returns @ x)
-        if margin.min() > 1e-6:
-            return x
+        if not limited or margin.min() > 1e-6:
+            worst = self._overflow(x)
+            if worst is None:
+                return x
+            if not limited:
+                raise PortfolioError(worst)
         best = self._widest_margin()
         reached = self.loss.margin(self.returns @ best)
         if reached.min() <= 1e-12:
-            row = int(np.argmin(reached))
             raise InfeasibleError(
-                f"every feasible portfolio loses everything in {self._scenario(row)}; tighten the weight bounds, hold "
-                "cash, or leave that row out"
+                f"every feasible portfolio loses everything in {self._scenario(int(np.argmin(reached)))}; tighten the "
+                "weight bounds, hold cash, or leave that row out"
             )
         widest, here = float(reached.min()), min(float(margin.min()), 0.0)
         mix = 0.5 * widest / (widest - here)
-        return np.asarray((1.0 - mix) * best + mix * x)
+        start = np.asarray((1.0 - mix) * best + mix * x)
+        worst = self._overflow(start)
+        if worst is not None:
+            raise PortfolioError(worst)
+        return start
+
+    def _overflow(self, x: FloatArray) -> str | None:
+        """Which scenario's utility exceeds the range of floating point, for losses that can."""
+        if self.loss.in_returns:
+            return None
+        returns = self.returns @ x
+        losses, _, bend = self.loss.evaluate(returns)
+        if np.isfinite(losses).all() and np.isfinite(bend).all():
+            return None
+        row = int(np.argmin(returns))
+        return (
+            f"the utility of a return of {returns[row]:.4g} in {self._scenario(row)} exceeds the range of floating "
+            "point; lower risk_aversion"
+        )
 
     def _widest_margin(self) -> FloatArray:
         from scipy.optimize import linprog

@@ -42,6 +42,20 @@ def positive(name: str, value: Any, *, zero: bool = False) -> float:
     return number
 
 
+def finite(name: str, value: Any) -> float:
+    """Check that a parameter is a finite number.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or not np.isfinite(value):
+        raise PortfolioError(f"{name}={value!r} must be a finite number")
+    return float(value)
+
+
 def fraction_of(value: Any) -> float:
     """Check a Kelly fraction, in (0, 1].
 
@@ -256,6 +270,9 @@ class Optimizer(ABC):
         return guess / self._scale()
 
     def _keep(self, market: Market, problem: Problem, solved: Solved, seconds: float) -> None:
+        refusal = problem.refusal(solved.x)
+        if refusal is not None:
+            raise PortfolioError(refusal)
         certificate = solved.certificate
         weights = self._scale() * solved.x[: problem.n_assets]
         self.weights = weights
@@ -263,7 +280,7 @@ class Optimizer(ABC):
         self._solution = Solution(
             weights=weights.copy(),
             assets=market.assets,
-            value=certificate.value,
+            value=certificate.value + problem.offset,
             gap=certificate.gap,
             status=solved.status,
             solver=solved.solver,

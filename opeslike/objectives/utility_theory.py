@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
 
 from opeslike.errors import PortfolioError
-from opeslike.modelling.losses import Log
+from opeslike.modelling.losses import Exponential, Hyperbolic, Log, Power, Quadratic
 from opeslike.modelling.risks import Mean
-from opeslike.objectives.base import Constraint, ScenarioObjective, fraction_of
+from opeslike.objectives.base import Constraint, ScenarioObjective, finite, fraction_of, positive
 
 FORMULATIONS = ("thorp", "opes")
 
@@ -89,3 +90,210 @@ class Kelly(ScenarioObjective):
 
     def _scale(self) -> float:
         return self._multiple
+
+
+class QuadraticUtility(ScenarioObjective):
+    r"""Quadratic utility of wealth.
+
+    .. math:: \min_{w \in W} \; \sum_t p_t \left[ \tfrac{\gamma}{2} (1 + w^\top r_t)^2 - (1 + w^\top r_t) \right]
+
+    Utility depends on mean and variance alone. It falls with wealth beyond :math:`1 / \gamma` (satiation), so with
+    :math:`\gamma \ge 1` the investor would rather not earn anything; values well below 1 are usual.
+
+    Parameters
+    ----------
+    risk_aversion : float > 0
+        :math:`\gamma`, per unit of wealth.
+    reg, strength
+        Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
+    solver, constraints, probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If ``risk_aversion`` is not a finite number above 0.
+
+    References
+    ----------
+    Markowitz (1959), *Portfolio selection: efficient diversification of investments*; Tobin (1958).
+    """
+
+    risk = Mean()
+
+    def __init__(
+        self,
+        risk_aversion: float = 0.5,
+        reg: str | None = None,
+        strength: float = 1.0,
+        *,
+        solver: str = "auto",
+        constraints: Sequence[Constraint] = (),
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(
+            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
+        )
+        self.risk_aversion = positive("risk_aversion", risk_aversion)
+        self.loss = Quadratic(self.risk_aversion)
+
+
+class CARA(ScenarioObjective):
+    r"""Exponential utility: constant absolute risk aversion.
+
+    .. math:: \min_{w \in W} \; \frac{1}{\alpha} \sum_t p_t \, e^{-\alpha\, w^\top r_t}
+
+    Without a regulariser its optimum is that of :class:`~opeslike.objectives.risk_measures.EntropicRisk` at the same
+    risk aversion.
+
+    Parameters
+    ----------
+    risk_aversion : float > 0
+        :math:`\alpha`, per unit of return: near 0 expected return alone counts, at 1 the choice is close to Kelly's.
+    reg, strength
+        Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
+    solver, constraints, probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If ``risk_aversion`` is not a finite number above 0, or so large that the utility of a loss in the data exceeds
+        the range of floating point.
+
+    References
+    ----------
+    Pratt (1964), *Risk aversion in the small and in the large*; Arrow (1965), *Aspects of the theory of risk-bearing*.
+    """
+
+    risk = Mean()
+
+    def __init__(
+        self,
+        risk_aversion: float = 1.0,
+        reg: str | None = None,
+        strength: float = 1.0,
+        *,
+        solver: str = "auto",
+        constraints: Sequence[Constraint] = (),
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(
+            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
+        )
+        self.risk_aversion = positive("risk_aversion", risk_aversion)
+        self.loss = Exponential(self.risk_aversion)
+
+
+class CRRA(ScenarioObjective):
+    r"""Power utility: constant relative risk aversion.
+
+    .. math:: \max_{w \in W} \; \sum_t p_t \, \frac{(1 + w^\top r_t)^{1 - \gamma}}{1 - \gamma}
+
+    At :math:`\gamma = 1` it is :class:`Kelly` (the limit, up to a constant). A fraction :math:`f` of Kelly is close to
+    :math:`\gamma = 1 / f`.
+
+    Parameters
+    ----------
+    risk_aversion : float > 0
+        :math:`\gamma`, without unit.
+    reg, strength
+        Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
+    solver, constraints, probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If ``risk_aversion`` is not a finite number above 0, or so large that the utility of a loss in the data exceeds
+        the range of floating point.
+    InfeasibleError
+        From ``optimize``: if every feasible portfolio loses everything in some scenario; names it.
+
+    References
+    ----------
+    Pratt (1964), *Risk aversion in the small and in the large*; Merton (1969), *Lifetime portfolio selection under
+    uncertainty*.
+    """
+
+    risk = Mean()
+
+    def __init__(
+        self,
+        risk_aversion: float = 2.0,
+        reg: str | None = None,
+        strength: float = 1.0,
+        *,
+        solver: str = "auto",
+        constraints: Sequence[Constraint] = (),
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(
+            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
+        )
+        self.risk_aversion = positive("risk_aversion", risk_aversion)
+        self.loss = Power(self.risk_aversion)
+
+
+class HARA(ScenarioObjective):
+    r"""Hyperbolic absolute risk aversion.
+
+    .. math:: \max_{w \in W} \; \sum_t p_t \, \frac{1 - \gamma}{\gamma}
+        \left( \frac{a\,(1 + w^\top r_t)}{1 - \gamma} + b \right)^{\gamma}
+
+    For :math:`\gamma > 1` the base in brackets falls with wealth, and utility has its maximum where the base is 0; the
+    default :math:`\gamma = 2` is a quadratic utility. Beyond that wealth the utility is not defined, and a portfolio
+    that reaches it is refused.
+
+    Parameters
+    ----------
+    risk_aversion : float > 1
+        :math:`\gamma`.
+    scale : float > 0
+        :math:`a`, what wealth is multiplied by.
+    shift : float
+        :math:`b`; the base is positive up to wealth :math:`b (\gamma - 1) / a`.
+    reg, strength
+        Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
+    solver, constraints, probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is out of its range, or, from ``optimize``, the base is negative for the best weights in some
+        scenario; names it.
+
+    References
+    ----------
+    Merton (1971), *Optimum consumption and portfolio rules in a continuous-time model*.
+    """
+
+    risk = Mean()
+
+    def __init__(
+        self,
+        risk_aversion: float = 2.0,
+        scale: float = 1.0,
+        shift: float = 3.0,
+        reg: str | None = None,
+        strength: float = 1.0,
+        *,
+        solver: str = "auto",
+        constraints: Sequence[Constraint] = (),
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(
+            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
+        )
+        self.risk_aversion = positive("risk_aversion", risk_aversion)
+        if self.risk_aversion <= 1:
+            raise PortfolioError(f"risk_aversion={risk_aversion!r} must be above 1 for HARA utility")
+        self.scale = positive("scale", scale)
+        self.shift = finite("shift", shift)
+        self.loss = Hyperbolic(self.risk_aversion, self.scale, self.shift)
+        if self.loss.offset == math.inf:
+            raise PortfolioError(
+                f"HARA utility with risk_aversion={risk_aversion!r} and shift={shift!r} exceeds the range of floating "
+                "point; lower one of them"
+            )
