@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import DataError, OpesLikeError, PortfolioError
+from opeslike.errors import OpesLikeError, PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds, parse_weight_bounds
 from opeslike.modelling.losses import Loss
@@ -19,54 +19,15 @@ from opeslike.modelling.quadratic import QuadraticProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.risks import Risk
 from opeslike.modelling.solution import Solution
+from opeslike.objectives.parameters import check_covariance as check_covariance
+from opeslike.objectives.parameters import check_mean as check_mean
+from opeslike.objectives.parameters import finite as finite
+from opeslike.objectives.parameters import fraction_of as fraction_of
+from opeslike.objectives.parameters import positive as positive
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
 Constraint = Callable[[Any], Any]
-
-
-def positive(name: str, value: Any, *, zero: bool = False) -> float:
-    """Check that a parameter is a finite number above 0 (or at least 0).
-
-    Raises
-    ------
-    PortfolioError
-        Naming the parameter.
-    """
-    limit = ">= 0" if zero else "> 0"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise PortfolioError(f"{name}={value!r} must be a number {limit}")
-    number = float(value)
-    if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise PortfolioError(f"{name}={value!r} must be a finite number {limit}")
-    return number
-
-
-def finite(name: str, value: Any) -> float:
-    """Check that a parameter is a finite number.
-
-    Raises
-    ------
-    PortfolioError
-        Naming the parameter.
-    """
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not np.isfinite(value):
-        raise PortfolioError(f"{name}={value!r} must be a finite number")
-    return float(value)
-
-
-def fraction_of(value: Any) -> float:
-    """Check a Kelly fraction, in (0, 1].
-
-    Raises
-    ------
-    PortfolioError
-    """
-    number = positive("fraction", value)
-    if number > 1:
-        raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold more than full Kelly use leverage")
-    return number
 
 
 class Optimizer(ABC):
@@ -195,7 +156,9 @@ class Optimizer(ABC):
         from opeslike.solvers.conic import build
 
         market = Market.from_data(data, kind, self.probabilities)
-        return build(self._problem(market, weight_bounds, custom_mean, custom_cov), self.constraints).problem
+        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+        scale = problem.natural_scale()
+        return build(problem, self.constraints, scale, unit=scale).problem
 
     def stats(self) -> dict[str, Any]:
         """Concentration of the last weights, on absolute weights scaled to sum to one.
@@ -392,59 +355,6 @@ class QuadraticObjective(ConvexObjective):
             mean = market.returns.mean(axis=0) if p is None else p @ market.returns
         bounds = self._bounds(market, weight_bounds)
         return QuadraticProblem(mean, covariance, self.aversion, bounds, self._penalty(bounds))
-
-
-def _labelled(values: Any, assets: Sequence[Hashable], name: str) -> Any:
-    """Bring a labelled mean or covariance into the order of the assets."""
-    if not hasattr(values, "reindex"):
-        return values
-    missing = [str(asset) for asset in assets if asset not in values.index]
-    if missing:
-        raise DataError(f"{name} lacks {', '.join(missing)}")
-    order = list(assets)
-    return values.reindex(order) if values.ndim == 1 else values.reindex(index=order, columns=order)
-
-
-def _finite(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} is not numeric: {error}") from error
-    if array.shape != shape:
-        raise DataError(f"{name} has shape {array.shape}, expected {shape}")
-    if not np.isfinite(array).all():
-        raise DataError(f"{name} has values that are not finite")
-    return array
-
-
-def check_mean(values: Any, assets: Sequence[Hashable]) -> FloatArray:
-    """Validate expected returns per period: (N,) numbers, or a Series labelled by asset.
-
-    Raises
-    ------
-    DataError
-    """
-    return _finite(_labelled(values, assets, "custom_mean"), (len(assets),), "custom_mean")
-
-
-def check_covariance(values: Any, assets: Sequence[Hashable]) -> FloatArray:
-    """Validate a covariance per period: symmetric positive semidefinite (N, N), or a frame labelled by asset.
-
-    Raises
-    ------
-    DataError
-        Also where the matrix is not symmetric, or has a negative eigenvalue beyond rounding.
-    """
-    count = len(assets)
-    matrix = _finite(_labelled(values, assets, "custom_cov"), (count, count), "custom_cov")
-    scale = float(np.abs(matrix).max()) or 1.0
-    if np.abs(matrix - matrix.T).max() > 1e-8 * scale:
-        raise DataError("custom_cov is not symmetric")
-    matrix = 0.5 * (matrix + matrix.T)
-    least = float(np.linalg.eigvalsh(matrix)[0])
-    if least < -1e-10 * count * scale:
-        raise DataError(f"custom_cov is not positive semidefinite (least eigenvalue {least:.2e})")
-    return matrix
 
 
 class ClosedForm(Optimizer):
