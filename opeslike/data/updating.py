@@ -1,0 +1,180 @@
+"""Getting bars from the cache, from a source, or from both, and saying what did not work."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, field
+from typing import Protocol, final
+
+import pandas as pd
+
+from opeslike.data.cache import OVERLAP, Cache, Entry, finished
+from opeslike.errors import DataError, OfflineWarning, OpesLikeWarning
+
+logger = logging.getLogger(__name__)
+
+
+class NoDataError(Exception):
+    """The source answered, and there are no prices."""
+
+
+class OutageError(Exception):
+    """The source did not answer, or not usefully, though asked several times."""
+
+
+class Source(Protocol):
+    """Where bars come from when the cache does not have them."""
+
+    def fetch(self, ticker: str, start: pd.Timestamp | None, interval: str) -> tuple[pd.DataFrame, str]:
+        """Return all bars from ``start`` (None: all there are) until now, and their time zone.
+
+        The last bar may be unfinished. Raises NoDataError or OutageError.
+        """
+        ...
+
+
+@final
+@dataclass
+class Job:
+    """One call of a loader: what is asked for, what came and what did not.
+
+    Attributes
+    ----------
+    start, end : Timestamp or None
+        First and last day wanted; ``None`` leaves that side open.
+    interval : str
+        A key of :data:`opeslike.data.cache.STEP`.
+    cache : Cache or None
+        Where bars are kept; ``None`` once it turns out that it cannot be written.
+    refresh, unfinished : bool
+        As in :func:`opeslike.data.load_yahoo`.
+    source : Source
+        Asked where the cache does not do.
+    bars : dict of str to DataFrame
+        What came, by ticker, cut to the range.
+    failed : dict of str to str
+        What did not come, and why.
+    stale : dict of str to Timestamp
+        What came from the cache only because the source is out of reach, and its last day.
+    outage : str
+        Why the source is out of reach, if it is.
+    """
+
+    start: pd.Timestamp | None
+    end: pd.Timestamp | None
+    interval: str
+    cache: Cache | None
+    refresh: bool
+    unfinished: bool
+    source: Source
+    bars: dict[str, pd.DataFrame] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    stale: dict[str, pd.Timestamp] = field(default_factory=dict)
+    outage: str = ""
+
+    def take(self, ticker: str) -> None:
+        """Get one ticker from the cache or from the source, or note why it failed."""
+        entry = None if self.cache is None else self.cache.read(ticker, self.interval)
+        try:
+            bars = self._bars(ticker, entry)
+        except NoDataError as error:
+            self.failed[ticker] = f"{error}{_cached(entry)}"
+            return
+        except OutageError as error:
+            self.outage = str(error)
+            if entry is None or not self._serves(entry):
+                self.failed[ticker] = f"{error}{_cached(entry)}"
+                return
+            self.stale[ticker], bars = entry.last, entry.bars
+        rows = bars.loc[self.start : self.end]
+        if rows.empty:
+            have = f"{bars.index[0].date()} to {bars.index[-1].date()}"
+            self.failed[ticker] = f"no prices in the range asked for, only {have}"
+            return
+        self.bars[ticker] = rows
+
+    def _serves(self, entry: Entry) -> bool:
+        """Tell whether a cached entry will do while the source cannot be asked."""
+        if entry.covers(self.start, self.end, utc_now()):
+            return True
+        return self.end is None and entry.reaches(self.start)
+
+    def _bars(self, ticker: str, entry: Entry | None) -> pd.DataFrame:
+        now = utc_now()
+        start = self._first_day(entry)
+        if self.refresh:
+            entry = None
+        if entry is not None and not self.unfinished and entry.covers(self.start, self.end, now):
+            return entry.bars
+        bars = None
+        if entry is not None and entry.reaches(self.start):
+            news, zone = self.source.fetch(ticker, entry.bars.index[-OVERLAP:][0], self.interval)
+            bars = entry.joined(news)
+            if bars is None:
+                logger.info("%s: adjusted prices have changed, all its history anew", ticker)
+        if bars is None:
+            bars, zone = self.source.fetch(ticker, start, self.interval)
+        final_bars = finished(bars, self.interval, zone, now)
+        if not final_bars.empty:
+            self._keep(Entry(ticker, self.interval, start, now, zone, final_bars))
+        shown = bars if self.unfinished else final_bars
+        if shown.empty:
+            raise NoDataError("no finished bar yet")
+        return shown
+
+    def _first_day(self, entry: Entry | None) -> pd.Timestamp | None:
+        """Return the day to ask from: never later than the cache, so that it does not shrink."""
+        if entry is None or self.start is None:
+            return self.start
+        return None if entry.start is None else min(self.start, entry.start)
+
+    def _keep(self, entry: Entry) -> None:
+        if self.cache is None:
+            return
+        try:
+            self.cache.write(entry)
+        except OSError as error:
+            warnings.warn(
+                f"{self.cache.folder} cannot be written ({error.strerror or error}): prices are not "
+                "kept; pass another folder as cache=, or cache=False",
+                OpesLikeWarning,
+                stacklevel=5,
+            )
+            self.cache = None
+
+    def report(self, errors: str) -> None:
+        """Raise or warn about whatever did not go well."""
+        if self.failed:
+            by_reason: dict[str, list[str]] = {}
+            for ticker, reason in self.failed.items():
+                by_reason.setdefault(reason, []).append(ticker)
+            reasons = [f"{', '.join(tickers)}: {reason}" for reason, tickers in by_reason.items()]
+            message = f"no prices for {'; '.join(reasons)}"
+            if errors == "raise" or not self.bars:
+                if self.outage:
+                    message += (
+                        ". Read prices of your own with load_csv(path), or the embedded examples with load_us20()"
+                    )
+                elif self.bars:
+                    message += f". Pass errors='warn' to go on with {', '.join(self.bars)}"
+                raise DataError(message)
+            logger.warning(message)
+            warnings.warn(message, OpesLikeWarning, stacklevel=3)
+        if self.stale:
+            ends = ", ".join(f"{ticker} to {day.date()}" for ticker, day in self.stale.items())
+            message = f"{self.outage}: prices come from the cache ({ends})"
+            logger.warning(message)
+            warnings.warn(message, OfflineWarning, stacklevel=3)
+
+
+def _cached(entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    first = entry.bars.index[0].date()
+    return f"; the cache has it from {first} to {entry.last.date()}"
+
+
+def utc_now() -> pd.Timestamp:
+    """Return the present moment; a function of its own, so that tests can choose it."""
+    return pd.Timestamp.now("UTC")
