@@ -41,7 +41,9 @@ class ConicModel:
     scale: float
 
 
-def build(problem: Problem, constraints: Sequence[Constraint] = (), scale: float = 1.0) -> ConicModel:
+def build(
+    problem: Problem, constraints: Sequence[Constraint] = (), scale: float = 1.0, unit: float = 1.0
+) -> ConicModel:
     """Write a problem in cvxpy.
 
     Parameters
@@ -50,7 +52,9 @@ def build(problem: Problem, constraints: Sequence[Constraint] = (), scale: float
     constraints : sequence of callables
         Each takes the cvxpy weights (N,) and returns a constraint or a list of constraints.
     scale : float
-        The objective is divided by it.
+        The losses are divided by it, so that a solver sees numbers near one.
+    unit : float
+        The objective is multiplied by it; with ``unit=scale`` its value is in the problem's own unit.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def build(problem: Problem, constraints: Sequence[Constraint] = (), scale: float
     for make in constraints:
         made = make(weights)
         added.extend(_checked(item, x, cp) for item in (made if isinstance(made, (list, tuple)) else [made]))
-    return ConicModel(cp.Problem(cp.Minimize(value), [*box, *own, *added]), x, added, scale)
+    return ConicModel(cp.Problem(cp.Minimize(unit * value), [*box, *own, *added]), x, added, scale)
 
 
 def _checked(item: Any, x: Any, cp: Any) -> Any:
