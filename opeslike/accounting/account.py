@@ -62,6 +62,8 @@ class Account:
             assets=feed.market.assets,
             periods_per_year=self._periods,
             trading=step % self._every == 0,
+            calendar=feed.market.dates,
+            row=feed.first + step,
             _trades=partial(self._book.closed_through, known - 1 if lag == 0 else step - lag),
         )
 

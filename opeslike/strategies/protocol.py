@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
@@ -80,6 +81,12 @@ class State:
     periods_per_year : float
     trading : bool
         Whether step t is a trading date.
+    calendar : pandas.Index
+        Dates at which returns end, training and test, past and to come (positions where the data have no dates).
+        Exchanges publish their trading days in advance, so dates ahead may be looked at; prices ahead are not there.
+    row : int
+        Place of step t in ``calendar``: weights decided now first earn the return that ends at ``calendar[row]``, the
+        date of P_{t+1}.
     """
 
     step: int
@@ -93,6 +100,8 @@ class State:
     assets: tuple[Hashable, ...]
     periods_per_year: float
     trading: bool
+    calendar: pd.Index
+    row: int
     _trades: Callable[[], tuple[Trade, ...]] = field(repr=False, default=tuple)
 
     @property
