@@ -123,16 +123,17 @@ def tidy(ax: Axes, title: str | None, ylabel: str) -> None:
         ax.set_title(plain(title, 120), loc="left", fontsize=12, fontweight="bold")
 
 
-def outside_legend(ax: Axes, handles: Sequence[Any], labels: Sequence[str], title: str | None, own: bool) -> None:
-    """Legend beside the axes (inside where the axes belong to the caller's figure)."""
+def legend(ax: Axes, drawn: Sequence[tuple[Any, str]], title: str | None = None, *, outside: bool = True) -> None:
+    """Legend of what was drawn, beside the axes or inside them."""
+    handles, labels = zip(*drawn, strict=True)
     place = {"loc": "upper left"}
-    if own:
+    if outside:
         place |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}  # type: ignore[dict-item]
-    legend = ax.legend(
+    box = ax.legend(
         handles,
         ["-"] * len(handles),
         title=title,
-        frameon=not own,
+        frameon=not outside,
         fontsize=9 if len(handles) <= 16 else 7,
         title_fontsize=9,
         alignment="left",
@@ -140,7 +141,7 @@ def outside_legend(ax: Axes, handles: Sequence[Any], labels: Sequence[str], titl
         **place,
     )
     # Set afterwards: a label that starts with an underscore would be left out.
-    for text, label in zip(legend.get_texts(), labels, strict=True):
+    for text, label in zip(box.get_texts(), labels, strict=True):
         text.set_text(label)
 
 
@@ -180,7 +181,8 @@ def draw_wealth(
             )  # fmt: skip
         drawn.append((final, number, handle, label))
     drawn.sort(key=lambda item: (-item[0], item[1]))
-    return [(handle, label) for _, _, handle, label in drawn]
+    level = ax.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
+    return [*((handle, label) for _, _, handle, label in drawn), (level, "breakeven")]
 
 
 def draw_drawdowns(ax: Axes, lines: dict[str, Line]) -> list[tuple[Any, str]]:
@@ -196,6 +198,26 @@ def draw_drawdowns(ax: Axes, lines: dict[str, Line]) -> list[tuple[Any, str]]:
         drawn.append((worst, number, handle, f"{'−' if worst else ''}{worst:.1f}%  {plain(name)}"))
     drawn.sort(key=lambda item: item[:2])
     return [(handle, label) for _, _, handle, label in drawn]
+
+
+def floor(lines: dict[str, Line]) -> float:
+    """Bottom of an axis of drawdowns in percent: the deepest, and a little more."""
+    deepest = max(float(drawdown_path(line.values).max()) for line in lines.values())
+    return -105.0 * deepest if deepest > 0 else -1.0
+
+
+def draw_weights(ax: Axes, times: Times, table: pd.DataFrame, assets: int) -> list[tuple[Any, str]]:
+    """Stack debt, assets, others and cash in percent. Handles, top of the stack first."""
+    colours = [BORROWED_COLOUR, *(FILL_COLOURS[i % len(FILL_COLOURS)] for i in range(assets))]
+    colours += [OTHER_COLOUR] * (table.shape[1] - 2 - assets) + [CASH_COLOUR]
+    percent = 100.0 * table.to_numpy(dtype=np.float64)
+    handles = stack(ax, times, percent, colours)
+    low, high = np.minimum(percent, 0.0).sum(axis=1).min(), np.maximum(percent, 0.0).sum(axis=1).max()
+    if low < 0:
+        ax.axhline(0.0, color="black", linewidth=0.8)
+    ax.set_ylim(1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high)
+    drawn = [(handle, plain(name)) for handle, name in zip(handles, table.columns, strict=True) if handle is not None]
+    return drawn[::-1]
 
 
 def stack(ax: Axes, times: Times, table: npt.NDArray[np.float64], colours: Sequence[str]) -> list[Any]:

@@ -17,30 +17,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis.drawdown import checked_initial, drawdown_path
-from opeslike.analysis.drawing import (
-    BORROWED_COLOUR,
-    CASH_COLOUR,
-    FILL_COLOURS,
-    GREY,
-    LINE_STYLES,
-    OTHER_COLOUR,
-    draw_drawdowns,
-    draw_growth,
-    draw_table,
-    draw_wealth,
-    line_look,
-    outside_legend,
-    percent_axis,
-    plain,
-    stack,
-    tidy,
-    wealth_axis,
-)
+from opeslike.analysis import drawing
+from opeslike.analysis.drawdown import checked_initial
 from opeslike.analysis.inputs import SeriesLike, checked_periods
 from opeslike.analysis.output import SaveFig, chart_path, write_atomically
 from opeslike.analysis.tables import cells
-from opeslike.analysis.timelines import Line, growth_curves, is_dated, leverages_of, lines_of, weights_table
+from opeslike.analysis.timelines import (
+    Line,
+    growth_curves,
+    is_dated,
+    leverages_of,
+    lines_of,
+    share_dates,
+    weights_table,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,13 +94,10 @@ def plot_wealth(
     initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
     fig, axes = _canvas(ax, show, savefig)
-    drawn = draw_wealth(axes, lines, initial, log=log)
-    level = axes.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
-    wealth_axis(axes, title, log=log)
-    _date_axis(axes, is_dated(next(iter(lines.values())).times))
-    drawn.append((level, "breakeven"))
-    handles, labels = zip(*drawn, strict=True)
-    outside_legend(axes, handles, labels, "Final wealth", ax is None)
+    drawn = drawing.draw_wealth(axes, lines, initial, log=log)
+    drawing.wealth_axis(axes, title, log=log)
+    _date_axis(axes, share_dates(lines))
+    drawing.legend(axes, drawn, "Final wealth", outside=ax is None)
     return _finish(fig, savefig, show)
 
 
@@ -144,17 +131,16 @@ def plot_drawdowns(
         As :func:`plot_wealth`.
     """
     lines = lines_of(returns, timeline)
-    dates = is_dated(next(iter(lines.values())).times)
+    dates = share_dates(lines)
     if ax is None and len(lines) > 4:
         return _finish(_drawdown_panels(lines, title, dates, show, savefig), savefig, show)
     fig, axes = _canvas(ax, show, savefig)
-    drawn = draw_drawdowns(axes, lines)
-    axes.set_ylim(-_depth(lines), 0.0)
-    tidy(axes, title, "Below the peak")
-    percent_axis(axes)
+    drawn = drawing.draw_drawdowns(axes, lines)
+    axes.set_ylim(drawing.floor(lines), 0.0)
+    drawing.tidy(axes, title, "Below the peak")
+    drawing.percent_axis(axes)
     _date_axis(axes, dates)
-    handles, labels = zip(*drawn, strict=True)
-    outside_legend(axes, handles, labels, "Maximum", ax is None)
+    drawing.legend(axes, drawn, "Maximum", outside=ax is None)
     return _finish(fig, savefig, show)
 
 
@@ -170,24 +156,18 @@ def _drawdown_panels(lines: dict[str, Line], title: str | None, dates: bool, sho
     )
     grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (name, line) in zip(grid.ravel(), lines.items(), strict=False):
-        ((_, label),) = draw_drawdowns(axes, {name: line})
-        tidy(axes, None, "")
+        ((_, label),) = drawing.draw_drawdowns(axes, {name: line})
+        drawing.tidy(axes, None, "")
         axes.set_title(label, loc="left", fontsize=9, pad=3)
         axes.tick_params(labelsize=8)
-    grid[0, 0].set_ylim(-_depth(lines), 0.0)
-    percent_axis(grid[0, 0])
+    grid[0, 0].set_ylim(drawing.floor(lines), 0.0)
+    drawing.percent_axis(grid[0, 0])
     _date_axis(grid[0, 0], dates, ticks=6 if columns == 2 else 4)
     for axes in grid.ravel()[len(lines) :]:
         axes.set_axis_off()
     if title:
-        fig.suptitle(plain(title, 120), x=0.06, y=1.0 - 0.2 / height, ha="left", fontsize=12, fontweight="bold")
+        fig.suptitle(drawing.plain(title, 120), x=0.06, y=1.0 - 0.2 / height, ha="left", fontsize=12, fontweight="bold")
     return fig
-
-
-def _depth(lines: dict[str, Line]) -> float:
-    """The largest drawdown in percent, and a little more."""
-    deepest = max(float(drawdown_path(line.values).max()) for line in lines.values())
-    return 105.0 * deepest if deepest > 0 else 1.0
 
 
 def plot_weights(
@@ -228,26 +208,13 @@ def plot_weights(
     """
     times, table = weights_table(weights, timeline, top)
     fig, axes = _canvas(ax, show, savefig)
-    assets = min(top, table.shape[1] - 2)
-    colours = [BORROWED_COLOUR, *(FILL_COLOURS[i % len(FILL_COLOURS)] for i in range(assets))]
-    colours += [OTHER_COLOUR] * (table.shape[1] - 2 - assets) + [CASH_COLOUR]
-    percent = 100.0 * table.to_numpy(dtype=np.float64)
-    handles = stack(axes, times, percent, colours)
-    low = np.minimum(percent, 0.0).sum(axis=1).min()
-    if low < 0:
-        axes.axhline(0.0, color="black", linewidth=0.8)
-    tidy(axes, title, "Fraction of wealth")
-    high = np.maximum(percent, 0.0).sum(axis=1).max()
-    axes.set_ylim(1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high)
+    drawn = drawing.draw_weights(axes, times, table, min(top, table.shape[1] - 2))
+    drawing.tidy(axes, title, "Fraction of wealth")
     axes.set_xlim(times[0], times[-1])
-    percent_axis(axes)
+    drawing.percent_axis(axes)
     _date_axis(axes, is_dated(times))
-    # Top of the stack first.
-    drawn = [(handle, plain(name)) for handle, name in zip(handles, table.columns, strict=True) if handle is not None][
-        ::-1
-    ]
     # Beside the areas even on axes of the caller: inside it would hide some.
-    outside_legend(axes, [h for h, _ in drawn], [name for _, name in drawn], None, True)
+    drawing.legend(axes, drawn)
     return _finish(fig, savefig, show)
 
 
@@ -289,20 +256,18 @@ def plot_leverage(
     held = leverages_of(leverage, {name: line.values.size for name, line in lines.items()})
     fig = _figure(show, savefig, (11.0, 7.5))
     upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    drawn = draw_wealth(upper, lines, initial, log=log)
-    upper.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
-    dates = is_dated(next(iter(lines.values())).times)
-    wealth_axis(upper, title, log=log)
+    drawn = drawing.draw_wealth(upper, lines, initial, log=log)
+    dates = share_dates(lines)
+    drawing.wealth_axis(upper, title, log=log)
     _date_axis(upper, dates)
     for number, (name, line) in enumerate(lines.items()):
         if name in held:
-            look = line_look(number, width=1.2)
+            look = drawing.line_look(number, width=1.2)
             lower.step(line.times, held[name], where="pre", **look)
-    lower.axhline(1.0, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
-    tidy(lower, None, "Leverage")
+    lower.axhline(1.0, color=drawing.GREY, linestyle=":", linewidth=1.0, zorder=1)
+    drawing.tidy(lower, None, "Leverage")
     _date_axis(lower, dates)
-    handles, labels = zip(*drawn, strict=True)
-    outside_legend(upper, handles, labels, "Final wealth", True)
+    drawing.legend(upper, drawn, "Final wealth")
     return _finish(fig, savefig, show)
 
 
@@ -354,12 +319,12 @@ def plot_growth_curve(
     scale = 100.0 * (1.0 if periods_per_year is None else checked_periods(periods_per_year))
     x, curves = growth_curves(leverages, growth, quadratic, scale)
     fig, axes = _canvas(ax, show, savefig)
-    drawn = draw_growth(axes, x, curves, marks or {})
+    drawn = drawing.draw_growth(axes, x, curves, marks or {})
     unit = "per period" if periods_per_year is None else "a year"
-    tidy(axes, title, f"Log growth {unit}")
-    percent_axis(axes)
+    drawing.tidy(axes, title, f"Log growth {unit}")
+    drawing.percent_axis(axes)
     axes.set_xlabel("Leverage")
-    outside_legend(axes, [h for h, _ in drawn], [name for _, name in drawn], None, ax is None)
+    drawing.legend(axes, drawn, outside=ax is None)
     return _finish(fig, savefig, show)
 
 
@@ -401,7 +366,7 @@ def plot_sweep(
     initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
     shades = colormaps["viridis"](np.linspace(0.0, 0.88, len(lines)))
-    looks = [{"color": shade, "linestyle": LINE_STYLES[i % 2], "linewidth": 1.4} for i, shade in enumerate(shades)]
+    looks = [drawing.line_look(i * 8 % 16, 1.4) | {"color": shade} for i, shade in enumerate(shades)]
     text = None if table is None else cells(table).T
     below = 0.0 if text is None else 0.27 * (len(text) + 2)
     fig = _figure(show, savefig, (11.0, 5.5 + below))
@@ -409,13 +374,11 @@ def plot_sweep(
         axes = fig.subplots()
     else:
         axes, lower = fig.subplots(2, 1, height_ratios=(5.5, below))
-        draw_table(lower, text)
-    drawn = draw_wealth(axes, lines, initial, log=log, looks=looks)
-    axes.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
-    wealth_axis(axes, title, log=log)
-    _date_axis(axes, is_dated(next(iter(lines.values())).times))
-    handles, labels = zip(*drawn, strict=True)
-    outside_legend(axes, handles, labels, "Final wealth", True)
+        drawing.draw_table(lower, text)
+    drawn = drawing.draw_wealth(axes, lines, initial, log=log, looks=looks)
+    drawing.wealth_axis(axes, title, log=log)
+    _date_axis(axes, share_dates(lines))
+    drawing.legend(axes, drawn, "Final wealth")
     return _finish(fig, savefig, show)
 
 

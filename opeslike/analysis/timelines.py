@@ -56,6 +56,11 @@ def times_of(timeline: object) -> Times:
     return dates.tz_localize(None).to_numpy()
 
 
+def share_dates(lines: dict[str, Line]) -> bool:
+    """Whether the time axis of these lines is made of dates."""
+    return is_dated(next(iter(lines.values())).times)
+
+
 def lines_of(returns: Any, timeline: object = None, start: object = None) -> dict[str, Line]:
     """Check returns and put them on one time axis.
 
