@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis import drawing
+import opeslike.analysis.drawing as drawing
 from opeslike.analysis.drawdown import checked_initial
 from opeslike.analysis.inputs import SeriesLike, checked_periods
 from opeslike.analysis.output import SaveFig, chart_path, write_atomically
