@@ -69,24 +69,31 @@ class Financing:
         return float(earned)
 
     def cash_path(self, cash: float, amounts: FloatArray, start: int) -> FloatArray:
-        """Cash at the start of steps ``start..`` while positions of value ``amounts`` (steps, N) are left alone."""
+        """Cash at each close while positions are left alone from P_start on.
+
+        Parameters
+        ----------
+        cash : float
+            At P_start.
+        amounts : ndarray of shape (steps, N)
+            Value of the positions at the start of each step.
+
+        Returns
+        -------
+        ndarray of shape (steps + 1,)
+        """
         steps = len(amounts)
+        path = np.full(steps + 1, cash)
         if not self.active:
-            return np.full(steps, cash)
+            return path
+        rows = slice(start, start + steps)
         fees = np.zeros(steps)
         if self.has_fees:
-            fees = self.short[start : start + steps] * np.maximum(-amounts, 0.0).sum(axis=1)
-        path = np.empty(steps)
-        for i, (lend, borrow, fee) in enumerate(
-            zip(
-                self.lend[start : start + steps].tolist(),
-                self.borrow[start : start + steps].tolist(),
-                fees.tolist(),
-                strict=True,
-            )
-        ):
-            path[i] = cash
+            fees = self.short[rows] * np.maximum(-amounts, 0.0).sum(axis=1)
+        each = zip(self.lend[rows].tolist(), self.borrow[rows].tolist(), fees.tolist(), strict=True)
+        for i, (lend, borrow, fee) in enumerate(each):
             cash += cash * (lend if cash >= 0 else borrow) - fee
+            path[i + 1] = cash
         return path
 
 

@@ -209,6 +209,9 @@ class Blocks:
         self.alive_until = terms.horizon
         """First step that is not reached (H while the account is alive)."""
         self._ruined = False
+        # By Cauchy-Schwarz no step can ruin weights shorter than the inverse of the longest return vector.
+        longest = float(np.einsum("ij,ij->i", terms.returns, terms.returns).max())
+        self._harmless = 0.0 if terms.financing.active or longest == 0.0 else 0.99 / longest
 
     def fill(self, start: int, stop: int, target: FloatArray) -> None:
         """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""
@@ -224,6 +227,8 @@ class Blocks:
         terms = self._terms
         held = self._weights[start:stop]
         held[:] = target
+        if target.dot(target) < self._harmless:
+            return
         growth = terms.returns[start:stop] @ target
         if terms.financing.active:
             growth += terms.financing.earned(held, start)
@@ -239,7 +244,7 @@ class Blocks:
         amounts = np.empty((stop - start + 1, returns.shape[1]))
         amounts[0] = target
         np.multiply(np.cumprod(1.0 + returns, axis=0), target, out=amounts[1:])
-        cash = self._terms.financing.cash_path(1.0 - float(target.sum()), amounts, start)
+        cash = self._terms.financing.cash_path(1.0 - float(target.sum()), amounts[:-1], start)
         wealth = amounts.sum(axis=1) + cash
         broke = np.flatnonzero(wealth <= 0.0)
         if broke.size:

@@ -80,16 +80,18 @@ class TradeBook:
             aimed, kept = path.unpaid, 1.0
         traded = path.turnover[t] > 0
         cost = wealth * path.terms.costs.each(np.abs(aimed - drifted), t) if traded else np.zeros_like(aimed)
-        self._trade_to(t, wealth * drifted, wealth * kept * aimed, cost, resized=bool(traded))
+        self._trade_to(t, wealth * drifted, wealth * aimed, kept, cost, resized=bool(traded))
         if aimed is path.unpaid:
             nothing = np.zeros_like(aimed)
-            self._trade_to(t, self._held, nothing, nothing, resized=False)
+            self._trade_to(t, self._held, nothing, 1.0, nothing, resized=False)
 
-    def _trade_to(self, t: int, before: FloatArray, after: FloatArray, cost: FloatArray, *, resized: bool) -> None:
-        """Book the trading at P_t; amounts are signed money."""
-        side = np.sign(after)
+    def _trade_to(
+        self, t: int, before: FloatArray, aimed: FloatArray, kept: float, cost: FloatArray, *, resized: bool
+    ) -> None:
+        """Book the trading at P_t; amounts are signed money, and what is held is the share ``kept`` of the aim."""
+        side = np.sign(aimed)
         changed = side != self._side
-        sold, bought = np.abs(before), np.abs(after)
+        sold, bought = np.abs(before), kept * np.abs(aimed)
         if resized:
             # Average cost: buying more adds to the basis, selling a part takes that part of it away.
             smaller = np.divide(bought, sold, out=np.ones_like(sold), where=sold > 0)
@@ -102,7 +104,7 @@ class TradeBook:
         for i in np.flatnonzero(changed).tolist():
             share = 0.0
             if self._side[i] != 0:
-                share = sold[i] / (sold[i] + bought[i]) if side[i] != 0 else 1.0
+                share = sold[i] / (sold[i] + abs(aimed[i])) if side[i] != 0 else 1.0
                 paid = share * cost[i]
                 self._cost[i] += paid
                 self._closed.append(self._trip(i, t, float(self._profit[i] - paid), is_open=False))
@@ -110,7 +112,7 @@ class TradeBook:
             paid = (1.0 - share) * cost[i] if side[i] != 0 else 0.0
             self._entry[i], self._basis[i], self._peak[i] = t, bought[i], bought[i]
             self._cost[i], self._profit[i] = paid, -paid
-        self._side, self._held = side, after
+        self._side, self._held = side, kept * aimed
 
     def _trip(self, i: int, step: int, profit: float, *, is_open: bool) -> Trade:
         return Trade(

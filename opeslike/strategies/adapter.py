@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, final
@@ -91,6 +92,8 @@ class StrategyAdapter:
             else:
                 logger.warning("%s does not take weight_bounds: they are ignored", self.name)
         self.solutions: list[tuple[int, Any]] = []
+        self._blame = _Blame(self.name, feed)
+        self._shape = (feed.market.n_assets,)
 
     def __call__(self, step: int, last: FloatArray | None, state: Callable[[], State] | None = None) -> FloatArray:
         """Weights to aim for from step ``step`` on, shape (N,).
@@ -112,7 +115,8 @@ class StrategyAdapter:
         """
         strategy, feed = self._strategy, self._feed
         start, stop = feed.visible(step, self._lag, self._window)
-        with _Blame(self.name, feed, step):
+        self._blame.step = step
+        with self._blame:
             if self._estimator:
                 strategy.fit(feed.returns_frame(start, stop))
                 if not hasattr(strategy, "weights_"):
@@ -136,25 +140,16 @@ class StrategyAdapter:
         return weights
 
     def _checked(self, answer: Any) -> FloatArray:
-        assets = self._feed.market.assets
-        if answer is None:
-            raise OptimizationError("it returned None instead of weights")
-        if isinstance(answer, Mapping):
-            answer = pd.Series(answer)
-        if isinstance(answer, pd.Series) and not _positional(answer, assets):
-            answer = _by_name(answer, assets)
-        try:
-            weights = np.array(answer, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise OptimizationError(f"its weights are not numbers: {error}") from error
-        if weights.shape != (len(assets),):
-            raise OptimizationError(f"its weights have shape {weights.shape}, but there are {len(assets)} assets")
-        # One pass: a sum is finite only if every term is.
-        if not np.isfinite(weights.sum()):
-            for asset, weight in zip(assets, weights, strict=True):
-                if not np.isfinite(weight):
+        """Own copy of the weights as numbers in the order of the columns."""
+        weights = _numbers(answer, self._feed.market.assets)
+        if weights.shape != self._shape:
+            raise OptimizationError(f"its weights have shape {weights.shape}, but there are {self._shape[0]} assets")
+        # A sum of squares is finite only if every term is; it is the cheapest test there is.
+        if not math.isfinite(weights.dot(weights)):
+            for asset, weight in zip(self._feed.market.assets, weights, strict=True):
+                if not math.isfinite(weight):
                     raise OptimizationError(f"its weight of {asset} is {weight}")
-            raise OptimizationError("its weights overflow when added")
+            raise OptimizationError("its weights overflow when squared")
         return weights
 
 
@@ -162,8 +157,8 @@ class StrategyAdapter:
 class _Blame:
     """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
 
-    def __init__(self, name: str, feed: Feed, step: int) -> None:
-        self._name, self._feed, self._step = name, feed, step
+    def __init__(self, name: str, feed: Feed) -> None:
+        self._name, self._feed, self.step = name, feed, 0
 
     def __enter__(self) -> None:
         return None
@@ -171,11 +166,25 @@ class _Blame:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if not isinstance(error, Exception):
             return
-        where = f"{self._name} on {describe(self._feed.closes[self._step])}"
+        where = f"{self._name} on {describe(self._feed.closes[self.step])}"
         if isinstance(error, OpesLikeError):
             own = next(base for base in type(error).__mro__ if base.__module__ == errors.__name__)
             raise own(f"{where}: {error}") from error
         raise OptimizationError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def _numbers(answer: Any, assets: tuple[Any, ...]) -> FloatArray:
+    if type(answer) is not np.ndarray:
+        if answer is None:
+            raise OptimizationError("it returned None instead of weights")
+        if isinstance(answer, Mapping):
+            answer = pd.Series(answer)
+        if isinstance(answer, pd.Series) and not _positional(answer, assets):
+            answer = _by_name(answer, assets)
+    try:
+        return np.array(answer, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptimizationError(f"its weights are not numbers: {error}") from error
 
 
 def clean(weights: FloatArray, threshold: float = CLEAN_THRESHOLD) -> FloatArray:

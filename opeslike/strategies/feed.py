@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError
 from opeslike.market import (
     FloatArray,
     Kind,
@@ -143,8 +143,6 @@ def join(train: Any, test: Any, kind: Kind | None = None) -> Feed:
         returns, dates = np.asfortranarray(values), index
     returns.setflags(write=False)
     first = len(returns) - steps
-    if first < 1:
-        raise DataError(f"{TRAIN} has {len(train_panel.values)} usable row; at least two are needed")
     closes = dates[first - 1 :] if labelled else pd.RangeIndex(steps + 1)
     market = Market(returns, train_panel.assets, dates)
     return Feed(market, first, closes, kind, _stack(train, train_rows, test, test_rows, index))
@@ -289,9 +287,8 @@ def _stack(train: Any, train_rows: Rows, test: Any, test_rows: Rows, index: pd.I
 
 
 def check_lag(feed: Feed, lag: int) -> None:
-    """Raise where the first step would see no return at all."""
-    if feed.first - lag < 1:
-        raise PortfolioError(
-            f"execution_lag={lag} leaves no return to see at the first step: {TRAIN} has {feed.first} return rows "
-            "up to the first test close"
+    """Raise a DataError where the first step would see no return at all."""
+    if feed.first <= lag:
+        raise DataError(
+            f"{TRAIN} has {feed.first} usable rows before the test, but execution_lag={lag} needs at least {lag + 1}"
         )

@@ -1,0 +1,251 @@
+"""How train and test data are joined, and what is refused."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from opeslike.backtester import Backtester
+from opeslike.errors import DataError, PortfolioError
+
+TICKERS = ["CC", "AA", "BB"]
+
+
+class Spy:
+    """Keeps what it is given."""
+
+    def __init__(self):
+        self.seen = []
+
+    def optimize(self, data):
+        self.seen.append(data)
+        columns = data.shape[1] if data.ndim == 2 else 1
+        if isinstance(data, pd.DataFrame) and data.columns.nlevels == 2:
+            columns = len(data.columns.unique(0 if "Close" in data.columns.get_level_values(1) else 1))
+        return np.full(columns, 1 / columns)
+
+
+def closes(rows=60, seed=0):
+    values = 100 * np.cumprod(1 + np.random.default_rng(seed).normal(0, 0.02, (rows, 3)), axis=0)
+    return pd.DataFrame(values, index=pd.bdate_range("2020-01-01", periods=rows, name="Date"), columns=TICKERS)
+
+
+def two_level(prices, field_first=False, order=None):
+    wide = pd.concat(
+        {field: prices[order or TICKERS] * k for field, k in (("Open", 0.9), ("Close", 1.0), ("Volume", 1000))}, axis=1
+    )
+    return wide if field_first else wide.swaplevel(axis=1).sort_index(axis=1)
+
+
+def ran(train, test, strategy=None, run=None, **options):
+    return Backtester(train, test, **options).backtest(strategy or Spy(), **(run or {}))
+
+
+def test_test_columns_are_matched_by_name():
+    prices = closes()
+    plain = ran(prices[:30], prices[30:])
+    mixed = ran(prices[:30], prices[30:][["AA", "BB", "CC"]])
+    np.testing.assert_array_equal(plain["returns"], mixed["returns"])
+    assert mixed.weights.columns.tolist() == TICKERS
+
+
+@pytest.mark.parametrize("train_first", [False, True])
+@pytest.mark.parametrize("test_first", [False, True])
+@pytest.mark.parametrize("order", [TICKERS, ["BB", "CC", "AA"]])
+def test_two_level_frames_in_either_order(train_first, test_first, order):
+    prices = closes()
+    spy = Spy()
+    train = two_level(prices[:30], train_first)
+    result = ran(train, two_level(prices[30:], test_first, order), spy)
+    expected = ran(prices[:30], prices[30:])
+    by_name = expected.weights[list(result.weights.columns)]
+    np.testing.assert_allclose(result["returns"], expected["returns"], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(result["weights"], by_name, rtol=0, atol=1e-15)
+    # The strategy gets two levels, columns in the training order, rows of both sets.
+    seen = spy.seen[5]
+    assert seen.columns.equals(train.columns)
+    assert seen.index.equals(prices.index[:35])
+    np.testing.assert_array_equal(seen.iloc[:30], train)
+    swapped = two_level(prices, train_first)[train.columns]
+    np.testing.assert_array_equal(seen, swapped.iloc[:35])
+
+
+def test_frames_of_closes_keep_names_and_index():
+    prices = closes()
+    prices.columns.name = "Ticker"
+    spy = Spy()
+    ran(prices[:30], prices[30:], spy)
+    pd.testing.assert_frame_equal(spy.seen[0], prices[:30], check_freq=False)
+    pd.testing.assert_frame_equal(spy.seen[9], prices[:39], check_freq=False)
+
+
+def test_arrays_and_series_stay_what_they_are():
+    prices = closes()
+    spy = Spy()
+    from_arrays = ran(prices[:30].to_numpy(), prices[30:].to_numpy(), spy)
+    assert isinstance(spy.seen[0], np.ndarray)
+    assert from_arrays["timeline"].tolist() == list(range(1, 30))
+    np.testing.assert_array_equal(from_arrays["returns"], ran(prices[:30], prices[30:])["returns"])
+    spy = Spy()
+    one = ran(prices["AA"][:30], prices["AA"][30:], spy)
+    assert isinstance(spy.seen[0], pd.Series)
+    np.testing.assert_array_equal(spy.seen[3], prices["AA"][:33])
+    assert one["weights"].shape == (29, 1)
+    assert ran([[1.0], [2.0], [3.0]], [[3.0], [3.3]])["returns"] == pytest.approx([0.1 - 0.0011])
+
+
+def test_data_given_to_strategies_cannot_be_written_to():
+    class Vandal:
+        def optimize(self, data):
+            data.to_numpy()[:] = 1.0
+            return [1 / 3] * 3
+
+    prices = closes()
+    before = prices.copy()
+    with pytest.raises(Exception, match="read-only"):
+        ran(prices[:30], prices[30:], Vandal())
+    pd.testing.assert_frame_equal(prices, before)
+
+
+def test_training_rows_on_or_after_the_first_test_close_are_dropped(caplog):
+    prices = closes()
+    with caplog.at_level(logging.WARNING, logger="opeslike"):
+        leaky = ran(prices[:40], prices[30:])
+    assert "10 of 40 rows dropped because they are dated on or after 2020-02-12" in caplog.text
+    np.testing.assert_array_equal(leaky["returns"], ran(prices[:30], prices[30:])["returns"])
+
+
+def test_a_training_set_after_the_test_set_is_refused():
+    prices = closes()
+    with pytest.raises(DataError, match="train_data has no row before 2020-01-01"):
+        ran(prices[30:], prices[:30])
+
+
+def test_rows_counted_from_a_cut_frame_are_labels_too():
+    prices = closes().reset_index(drop=True)
+    spy = Spy()
+    result = ran(prices[:40], prices[30:], spy)
+    assert len(spy.seen[0]) == 30
+    assert result["timeline"].tolist() == list(range(31, 60))
+    again = ran(prices[:30], prices[30:].reset_index(drop=True))
+    assert again["timeline"].tolist() == list(range(1, 30))
+    np.testing.assert_array_equal(again["returns"], result["returns"])
+
+
+def test_missing_values_in_the_training_set_shorten_it_and_are_told(caplog):
+    prices = closes()
+    prices.iloc[:10, 1] = np.nan
+    prices.iloc[20, 2] = np.nan
+    spy = Spy()
+    with caplog.at_level(logging.WARNING, logger="opeslike"):
+        ran(prices[:30], prices[30:], spy)
+    assert spy.seen[0].index.equals(prices.index[[*range(10, 20), *range(21, 30)]])
+    assert "train_data: 11 of 30 rows dropped for missing values (AA 10, BB 1)" in caplog.text
+
+
+def test_gaps_in_the_test_set_are_dropped_and_told(caplog):
+    prices = closes()
+    prices.iloc[30, 0] = np.nan
+    prices.iloc[40, 1] = np.nan
+    with caplog.at_level(logging.WARNING, logger="opeslike"):
+        result = ran(prices[:30], prices[30:])
+    assert "test_data: 2 of 30 rows dropped for missing values (CC 1, AA 1)" in caplog.text
+    complete = prices.drop(prices.index[[30, 40]])
+    np.testing.assert_array_equal(result["returns"], ran(complete[:30], complete[30:])["returns"])
+    assert result.timeline.equals(complete.index[31:])
+
+
+def test_a_delisted_asset_is_named_with_its_last_date():
+    prices = closes()
+    prices.iloc[45:, 1] = np.nan
+    with pytest.raises(DataError, match=r"AA: the last value in test_data is on 2020-03-03.*2020-03-24 \(delisted\?\)"):
+        ran(prices[:30], prices[30:])
+
+
+def test_a_last_row_without_any_price_is_only_a_gap():
+    prices = closes()
+    prices.iloc[59] = np.nan
+    assert len(ran(prices[:30], prices[30:])["returns"]) == 28
+
+
+@pytest.mark.parametrize(("rows", "what"), [(slice(0, 30), "train_data"), (slice(30, 60), "test_data")])
+def test_an_asset_without_any_price_is_named(rows, what):
+    prices = closes()
+    prices.iloc[rows, 2] = np.nan
+    with pytest.raises(DataError, match=f"BB has no value in {what}"):
+        ran(prices[:30], prices[30:])
+
+
+def returns_of(prices):
+    return prices.pct_change().dropna()
+
+
+def bad_price(prices, value):
+    prices.iloc[35, 1] = value
+    return prices
+
+
+def doubled(prices):
+    return prices.iloc[[*range(40), 39, *range(40, 60)]]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: (None, p), ["no train_data"]),
+        (lambda p: (p, None), ["no test_data"]),
+        (lambda p: (p[:0], p[30:]), ["train_data has no rows"]),
+        (lambda p: (p[:30], p[30:30]), ["test_data has no rows"]),
+        (lambda p: (p[:30], p[30:31]), ["test_data has 1 close", "at least two"]),
+        (lambda p: (p[:1], p[1:]), ["train_data has 1 usable", "at least 2"]),
+        (lambda p: (p[:30], p[30:].rename(columns={"AA": "XX"})), ["test_data", "without AA", "with XX"]),
+        (lambda p: (p[["AA", "BB"]][:30], p[30:]), ["test_data", "with CC"]),
+        (lambda p: (p[:30], p[30:].to_numpy()), ["train_data is a DataFrame", "test_data is an array"]),
+        (lambda p: (two_level(p[:30]), p[30:]), ["two column levels", "test_data is a DataFrame"]),
+        (lambda p: (p[:30], p["AA"][30:]), ["test_data is a Series"]),
+        (lambda p: (p[:30], returns_of(p)[30:]), ["train_data looks like prices but test_data like returns", "kind="]),
+        (lambda p: (p[:30], bad_price(p, -3.0)[30:]), ["test_data", "AA on 2020-02-19", "-3.0", "not positive"]),
+        (lambda p: (p[:30], bad_price(p, np.inf)[30:]), ["test_data", "AA on 2020-02-19", "infinite"]),
+        (lambda p: (p[:30], doubled(p)[30:]), ["test_data", "duplicate date 2020-02-25"]),
+        (lambda p: (p[:30], p[30:][::-1]), ["test_data", "ascending"]),
+        (lambda p: (p[:30][["AA", "AA", "BB"]], p[30:]), ["train_data", "duplicate tickers: AA"]),
+        (lambda p: (p[:30].astype(str), p[30:]), ["train_data", "not numeric"]),
+        (lambda p: (p[:30], p[30:].tz_localize("UTC")), ["train_data", "test_data", "cannot be compared"]),
+        (lambda p: (p[:30], p[30:].reset_index(drop=True)), ["train_data is indexed by", "index both by date"]),
+        (lambda p: (two_level(p[:30]), two_level(p[30:]).drop(columns=[("AA", "Volume")])), ["AA", "Volume"]),
+        (lambda p: (two_level(p[:30]).drop(columns="Close", level=1), two_level(p[30:])), ["train_data", "'Close'"]),
+        (lambda p: ("AAPL", p[30:]), ["train_data", "str"]),
+        (lambda p: (3.0, 4.0), ["train_data is a single number"]),
+    ],
+)
+def test_bad_data_names_the_culprit(make, words):
+    train, test = make(closes())
+    with pytest.raises(DataError) as error:
+        ran(train, test)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_an_unknown_kind_is_refused():
+    prices = closes()
+    with pytest.raises(PortfolioError, match="kind='levels'"):
+        ran(prices[:30], prices[30:], kind="levels")
+
+
+def test_kind_is_decided_once_for_both_sets():
+    returns = returns_of(closes())
+    # A test set this quiet could not be told from prices alone.
+    quiet = returns[40:].abs()
+    result = ran(returns[:40], quiet)
+    assert len(result["returns"]) == len(quiet)
+    with pytest.raises(DataError, match="kind='prices'"):
+        ran(quiet[:10], quiet[10:])
+    assert len(ran(quiet[:10], quiet[10:], kind="returns")["returns"]) == len(quiet) - 10
+
+
+def test_nothing_is_checked_before_it_is_needed():
+    assert set(Backtester().cost) == {"const"}
+    assert Backtester().get_metrics([0.01, -0.02, 0.03])["total_return"] == pytest.approx(
+        100 * (1.01 * 0.98 * 1.03 - 1), abs=1e-5
+    )
