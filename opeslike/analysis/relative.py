@@ -159,7 +159,8 @@ def trailing(
     -------
     DataFrame
         A row a span ("1m", "3m" … and "all"), a column a figure, fractions. A row is NaN where the
-        history does not reach back far enough, give or take the longest step between two dates.
+        history does not reach back far enough, give or take the longest step between two dates. Annual
+        figures of a span under a year extrapolate it; read its total return instead.
 
     Raises
     ------
