@@ -14,7 +14,7 @@ def paired(
 ) -> dict:
     """Median seconds of one call of each candidate, over ``rounds`` turns; ``repeats`` calls a turn for quick ones."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
-    for name, call in candidates.items():
+    for call in candidates.values():
         call()  # warm up: imports, caches
     for _ in range(rounds):
         for name, call in candidates.items():

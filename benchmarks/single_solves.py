@@ -1,9 +1,9 @@
-"""One solve of Kelly and of KL-robust Kelly, ours beside the exact and the popular peers, the certified gap beside the time.
+"""One solve of Kelly and of KL-robust Kelly beside exact and popular peers, the certified gap beside the time.
 
     python benchmarks/single_solves.py [--large]
 
-Every answer, whoever found it, is certified by the same code. Peers: cvxpy with Clarabel at default settings, SciPy's SLSQP
-with analytic gradient at ftol 1e-13, and OPES 0.11.4 as shipped (``pip install ".[bench]"``).
+Every answer, whoever found it, is certified by the same code. Peers: cvxpy with Clarabel at default settings, SciPy's
+SLSQP with analytic gradient at ftol 1e-13, and OPES 0.11.4 as shipped (``pip install ".[bench]"``).
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ def comparison() -> None:
     candidates = {"opeslike": ours}
     try:
         from opes import Backtester as TheirBacktester
-        from opes.objectives import KLRobustKelly as TheirRobust
         from opes.objectives import Kelly as TheirKelly
+        from opes.objectives import KLRobustKelly as TheirRobust
     except ImportError:
         print("(OPES is not installed: pip install '.[bench]')")
     else:
