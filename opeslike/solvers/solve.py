@@ -13,6 +13,7 @@ from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.certificate import Certificate, certify
 from opeslike.solvers.interior_point import Iterate, interior_point
+from opeslike.solvers.kinked import kinked_interior_point
 from opeslike.solvers.saddle import saddle_point
 
 FloatArray = NDArray[np.float64]
@@ -132,9 +133,11 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
         if best is not None and best.gap <= _AIM * problem.tolerance(best.point):
             return best, "active-set"
     center = problem.bounds.center()
-    if center is None or not smooth:
+    if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
+    if not smooth:
+        return kinked_interior_point(problem, center, _AIM), "interior-point"
     name = "interior-point"
     # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
     found = _polished(problem, interior_point(problem, center, 1.0))
