@@ -1,0 +1,112 @@
+"""Hierarchical risk parity."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opeslike.errors import PortfolioError
+from opeslike.market import Market
+from opeslike.modelling.covariance import check_estimator
+from opeslike.objectives.moments import covariance_of, volatilities
+from opeslike.objectives.rules import Rule, normalised
+
+FloatArray = NDArray[np.float64]
+Method = Literal["single", "average", "complete", "ward"]
+
+CLUSTER_METHODS = ("single", "average", "complete", "ward")
+
+
+class HierarchicalRiskParity(Rule):
+    r"""Hierarchical risk parity: variance split down a tree of clusters, without inverting the covariance.
+
+    Assets are clustered by the distance :math:`\sqrt{(1 - \rho_{ij}) / 2}`, put in the order of the tree's leaves, and
+    the ordered list is halved again and again. At each split the halves share their weight in inverse proportion to
+    their variance under inverse-variance weights.
+
+    Parameters
+    ----------
+    cluster_method : {"average", "single", "complete", "ward"}
+        Linkage of the clusters. The paper uses "single".
+    distance : {"correlation", "euclidean"}
+        What is clustered: the distances above, or as in the paper the Euclidean distances between the columns of the
+        matrix of those distances.
+    covariance : {"sample", "ledoit_wolf", "oas"} or estimator
+        As in :class:`~opeslike.objectives.markowitz.MinVariance`. The correlations are those of this covariance, or of
+        ``custom_cov``.
+    probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is unknown.
+
+    References
+    ----------
+    Lopez de Prado (2016), *Building diversified portfolios that outperform out of sample*.
+    """
+
+    def __init__(
+        self,
+        cluster_method: str = "average",
+        *,
+        distance: str = "correlation",
+        covariance: Any = "sample",
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(probabilities=probabilities)
+        method = cluster_method.lower() if isinstance(cluster_method, str) else cluster_method
+        if method not in CLUSTER_METHODS:
+            known = ", ".join(map(repr, CLUSTER_METHODS))
+            raise PortfolioError(f"cluster_method={cluster_method!r} is unknown; use one of {known}")
+        if distance not in ("correlation", "euclidean"):
+            raise PortfolioError(f"distance={distance!r} is unknown; use 'correlation' or 'euclidean'")
+        self.cluster_method, self.distance = cast(Method, method), distance
+        self.covariance = check_estimator(covariance)
+
+    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any) -> FloatArray:
+        self._unused(custom_mean=custom_mean)
+        covariance = covariance_of(market, custom_cov, self.covariance)
+        deviation = volatilities(market, covariance)
+        order = leaf_order(covariance / np.outer(deviation, deviation), self.cluster_method, self.distance)
+        return bisected(covariance, order)
+
+
+def leaf_order(correlation: FloatArray, method: Method, distance: str) -> NDArray[np.intp]:
+    """Order of the leaves of the cluster tree, so that similar assets are neighbours."""
+    count = len(correlation)
+    if count == 1:
+        return np.zeros(1, dtype=np.intp)
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import pdist, squareform
+
+    apart = np.sqrt(np.maximum(0.5 * (1.0 - correlation), 0.0))  # a correlation may exceed 1 by rounding
+    np.fill_diagonal(apart, 0.0)
+    condensed = pdist(apart) if distance == "euclidean" else squareform(apart, checks=False)
+    return np.asarray(leaves_list(linkage(condensed, method=method)), dtype=np.intp)
+
+
+def bisected(covariance: FloatArray, order: NDArray[np.intp]) -> FloatArray:
+    """Weights by recursive bisection of an ordered list of assets, shape (N,)."""
+    variance = covariance.diagonal()
+    weights = np.ones(len(variance))
+
+    def spread(group: NDArray[np.intp]) -> float:
+        inside = normalised(1.0 / variance[group])
+        return float(inside @ covariance[np.ix_(group, group)] @ inside)
+
+    groups = [order]
+    while groups:
+        group = groups.pop()
+        if group.size < 2:
+            continue
+        left, right = group[: group.size // 2], group[group.size // 2 :]
+        of_left, of_right = spread(left), spread(right)
+        share = of_right / (of_left + of_right)
+        weights[left] *= share
+        weights[right] *= 1.0 - share
+        groups += [left, right]
+    return weights

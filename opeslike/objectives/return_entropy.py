@@ -1,0 +1,164 @@
+"""Return-entropy portfolio optimisation."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opeslike.errors import PortfolioError
+from opeslike.market import Kind, Market
+from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.problem import Problem
+from opeslike.modelling.quadratic import QuadraticProblem
+from opeslike.objectives.moments import MomentObjective
+from opeslike.objectives.parameters import positive
+from opeslike.solvers.pattern_search import pattern_search
+
+FloatArray = NDArray[np.float64]
+
+_SCATTERED = 200
+_CELLS = 1 << 20
+
+
+class REPO(MomentObjective):
+    r"""Return-entropy portfolio: expected return against the entropy of the histogram of portfolio returns.
+
+    .. math:: \min_{w \in W} \; \gamma\, H(w) - \mu^\top w + \lambda R(w), \qquad H(w) = -\sum_k \pi_k(w) \log \pi_k(w)
+
+    with :math:`\pi_k` the share of scenarios in bin k of a histogram of :math:`w^\top r_t`, from the least to the
+    largest return, in nats.
+
+    The entropy is a step function of the weights, so nothing about it is convex or smooth: the answer is the best of
+    several seeded pattern searches, with status "heuristic" and no gap. As the bins are scaled to the range of the
+    portfolio's own returns, entropy does not measure how large the risk is: a portfolio whose returns but for one crash
+    lie close together has little of it.
+
+    Parameters
+    ----------
+    risk_aversion : float > 0
+        :math:`\gamma`, expected return per period given up for a nat of entropy.
+    reg, strength
+        Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
+    custom_mean : array-like of shape (N,), optional
+        Expected returns per period instead of the sample mean.
+    probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is out of its range.
+
+    References
+    ----------
+    Mercurio, Wu and Xie (2020), *An entropy-based approach to portfolio optimization*.
+    """
+
+    uses_covariance = False
+
+    def __init__(
+        self,
+        risk_aversion: float = 1.0,
+        reg: str | None = None,
+        strength: float = 1.0,
+        *,
+        custom_mean: ArrayLike | None = None,
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(reg=reg, strength=strength, custom_mean=custom_mean, probabilities=probabilities)
+        self.risk_aversion = positive("risk_aversion", risk_aversion)
+
+    def optimize(
+        self,
+        data: Any = None,
+        weight_bounds: Any = (0, 1),
+        w: ArrayLike | None = None,
+        *,
+        kind: Kind | None = None,
+        custom_mean: ArrayLike | None = None,
+        custom_cov: ArrayLike | None = None,
+        bin: int = 20,
+        seed: int | None = 100,
+    ) -> FloatArray:
+        """Find the weights; see :meth:`Optimizer.optimize` for the other parameters.
+
+        Parameters
+        ----------
+        data, weight_bounds, w, kind, custom_mean, custom_cov
+            As in :meth:`Optimizer.optimize`; ``w`` is one more start of the search.
+        bin : int
+            Number of bins of the histogram.
+        seed : int or None
+            For the random starts; the same seed gives the same answer.
+
+        Raises
+        ------
+        PortfolioError
+            If ``bin`` is not a whole number above 0.
+        """
+        started = time.perf_counter()
+        if isinstance(bin, bool) or not isinstance(bin, (int, np.integer)) or bin < 1:
+            raise PortfolioError(f"bin={bin!r} must be a whole number of at least 1")
+        market = Market.from_data(data, kind, self.probabilities)
+        mean, _ = self._moments(market, custom_mean, custom_cov)
+        assert mean is not None
+        bounds = self._bounds(market, weight_bounds)
+        penalty = self._penalty(bounds)
+
+        def value(points: FloatArray) -> FloatArray:
+            heights = self.risk_aversion * histogram_entropy(market, points, int(bin)) - points @ mean
+            if penalty is not None:
+                heights += np.array([penalty.evaluate(x)[0] for x in points])
+            return heights
+
+        starts = _starts(bounds, mean, seed)
+        if w is not None:
+            starts = np.vstack([bounds.repair(self._starting_guess(w, market)), starts])
+        x, _, iterations = pattern_search(value, bounds, seed, starts)
+        x = bounds.repair(x)
+        height = float(value(x[None, :])[0])
+        problem = QuadraticProblem(mean, None, 1.0, bounds, penalty)
+        return self._keep_heuristic(market, problem, x, height, iterations, started)
+
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        raise PortfolioError("the entropy of a histogram is a step function, which has no cvxpy form")
+
+
+def histogram_entropy(market: Market, points: FloatArray, bins: int) -> FloatArray:
+    """Entropy in nats of the histogram of each portfolio's returns; points (K, N) to (K,)."""
+    p = market.probabilities
+    heights = np.empty(len(points))
+    block = max(1, _CELLS // market.n_scenarios)
+    for start in range(0, len(points), block):
+        returns = points[start : start + block] @ market.returns.T
+        low = returns.min(axis=1, keepdims=True)
+        width = returns.max(axis=1, keepdims=True) - low
+        scaled = np.divide(returns - low, width, out=np.zeros_like(returns), where=width > 0)
+        cell = np.minimum((scaled * bins).astype(np.intp), bins - 1)
+        count = len(returns)
+        cell += bins * np.arange(count)[:, None]
+        weights = None if p is None else np.broadcast_to(p, returns.shape).ravel()
+        mass = np.bincount(cell.ravel(), weights, minlength=count * bins).reshape(count, bins)
+        share = mass / mass.sum(axis=1, keepdims=True)
+        logs = np.log(share, out=np.zeros_like(share), where=share > 0)
+        heights[start : start + block] = -(share * logs).sum(axis=1)
+    return heights
+
+
+def _starts(bounds: Bounds, mean: FloatArray, seed: int | None) -> FloatArray:
+    """The centre, the portfolio of each asset as far as the bounds allow, the best mean, and seeded mixtures of two."""
+    rng = np.random.default_rng(seed)
+    count = mean.size
+    corners = [bounds.linear_minimum(-mean)[0]]
+    corners += [bounds.linear_minimum(-row)[0] for row in np.eye(count)]
+    corners += [bounds.linear_minimum(rng.normal(size=count))[0] for _ in range(count)]
+    center = bounds.center()
+    if center is not None:
+        corners.append(center)
+    corner = np.array(corners)
+    first, second = rng.integers(len(corner), size=(2, _SCATTERED))
+    share = rng.uniform(size=(_SCATTERED, 1))
+    return np.vstack([corner, share * corner[first] + (1.0 - share) * corner[second]])

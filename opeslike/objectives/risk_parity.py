@@ -1,0 +1,188 @@
+"""Risk parity and risk budgeting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from opeslike.errors import PortfolioError
+from opeslike.market import Kind, Market
+from opeslike.modelling.problem import Problem
+from opeslike.modelling.quadratic import QuadraticProblem
+from opeslike.objectives.moments import MomentObjective, volatilities
+from opeslike.objectives.rules import check_within
+from opeslike.solvers.certificate import Certificate
+from opeslike.solvers.local_search import scattered, successive_convex
+from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
+from opeslike.solvers.solve import Solved
+
+FloatArray = NDArray[np.float64]
+
+
+class RiskParity(MomentObjective):
+    r"""Risk parity: every asset contributes the same share, or a given one, to the portfolio's variance.
+
+    .. math:: \frac{w_i (\Sigma w)_i}{w^\top \Sigma w} = b_i, \qquad w > 0, \quad \textstyle\sum_i w_i = 1
+
+    The weights exist and are unique. They are the minimiser of the convex function
+    :math:`\tfrac12 x^\top \Sigma x - \sum_i b_i \log x_i`, scaled to sum to one, and that minimum is certified.
+
+    Parameters
+    ----------
+    reg, strength
+        With a regulariser R the contributions can only be nearly right: the objective is then
+        :math:`\sum_i (c_i - b_i \sigma_p)^2 + \lambda R(w)` with the contributions
+        :math:`c_i = w_i (\Sigma w)_i / \sigma_p` to the volatility, as the OPES package defines it. It is not convex:
+        the answer is the best of several local searches, with status "heuristic" and no gap. Mind the unit: squared
+        volatilities per period are small, so a small lambda goes far.
+    budgets : array-like of shape (N,), Series or mapping of ticker to number, optional
+        Risk budgets b, positive; scaled to sum to one. Equal by default.
+    custom_cov : array-like of shape (N, N), optional
+        Covariance per period instead of an estimated one.
+    covariance : {"sample", "ledoit_wolf", "oas"} or estimator
+        As in :class:`~opeslike.objectives.markowitz.MinVariance`.
+    probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is out of its range.
+
+    Notes
+    -----
+    Without a regulariser there is nothing to choose once the budgets are met, so ``optimize`` raises a
+    :class:`~opeslike.errors.PortfolioError` that names the asset where ``weight_bounds`` cut the solution off.
+    ``solution.value`` is the convex function at its minimiser, and ``solution.gap`` its certified gap: about half the
+    squared relative error of the contributions.
+
+    References
+    ----------
+    Maillard, Roncalli and Teiletche (2010), *The properties of equally weighted risk contribution portfolios*; Bruder
+    and Roncalli (2012), *Managing risk exposures using the risk budgeting approach*; Spinu (2013), *An algorithm for
+    computing risk parity weights*; Feng and Palomar (2015), *SCRIP: successive convex optimization methods for risk
+    parity portfolio design*.
+    """
+
+    uses_mean = False
+
+    def __init__(
+        self,
+        reg: str | None = None,
+        strength: float = 1.0,
+        *,
+        budgets: ArrayLike | Mapping[Hashable, float] | None = None,
+        custom_cov: ArrayLike | None = None,
+        covariance: Any = "sample",
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(
+            reg=reg, strength=strength, custom_cov=custom_cov, covariance=covariance, probabilities=probabilities
+        )
+        self.budgets = budgets
+
+    def optimize(
+        self,
+        data: Any = None,
+        weight_bounds: Any = (0, 1),
+        w: ArrayLike | None = None,
+        *,
+        kind: Kind | None = None,
+        custom_mean: ArrayLike | None = None,
+        custom_cov: ArrayLike | None = None,
+        seed: int | None = 100,
+    ) -> FloatArray:
+        """Find the weights; see :meth:`Optimizer.optimize` for the other parameters.
+
+        Parameters
+        ----------
+        data, weight_bounds, w, kind, custom_mean, custom_cov
+            As in :meth:`Optimizer.optimize`.
+        seed : int or None
+            For the random starts of the local search that a regulariser needs; without one it changes nothing.
+
+        Raises
+        ------
+        PortfolioError
+            If the bounds cut off the solution; the message names the asset.
+        DataError
+            If an asset has no variance, so that it cannot contribute to the risk.
+        """
+        started = time.perf_counter()
+        market = Market.from_data(data, kind, self.probabilities)
+        guess = None if w is None else self._starting_guess(w, market)
+        _, covariance = self._moments(market, custom_mean, custom_cov)
+        assert covariance is not None
+        volatilities(market, covariance)
+        budgets = check_budgets(self.budgets, market.assets)
+        x, value, gap, iterations = risk_budgets(covariance, budgets)
+        exact = x / x.sum()
+        problem = QuadraticProblem(None, covariance, 1.0, self._bounds(market, weight_bounds))
+        penalty = self._penalty(problem.bounds)
+        if penalty is None:
+            check_within(exact, weight_bounds, market, type(self).__name__)
+            certificate = Certificate(value, gap, TOLERANCE, problem.evaluate(exact))
+            solved = Solved(exact, certificate, "newton", iterations, "optimal")
+            self._keep(market, problem, solved, time.perf_counter() - started)
+            return self._require_weights().copy()
+
+        def spread(w: FloatArray) -> tuple[FloatArray, FloatArray]:
+            """How far the contributions are from their budgets, and the derivative of that."""
+            marginal = covariance @ w
+            sigma = float(np.sqrt(w @ marginal))
+            slope = (np.diag(marginal) + w[:, None] * covariance - np.outer(w * marginal, marginal) / sigma**2) / sigma
+            return w * marginal / sigma - budgets * sigma, slope - np.outer(budgets, marginal) / sigma
+
+        def objective(w: FloatArray) -> float:
+            off, _ = spread(w)
+            return float(off @ off) + penalty.evaluate(w)[0]
+
+        def model(w: FloatArray) -> Problem:
+            off, slope = spread(w)
+            return QuadraticProblem(-2.0 * (off - slope @ w) @ slope, slope.T @ slope, 2.0, problem.bounds, penalty)
+
+        starts = [problem.bounds.repair(exact), *scattered(problem.bounds, seed, 4)]
+        if guess is not None:
+            starts.append(problem.bounds.repair(guess))
+        best, height, iterations = successive_convex(model, objective, starts)
+        return self._keep_heuristic(market, problem, best, height, iterations, started)
+
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        raise PortfolioError("risk parity is a system of equations; it has no problem to extend")
+
+
+def check_budgets(budgets: Any, assets: Sequence[Hashable]) -> FloatArray:
+    """Read risk budgets: positive numbers, one an asset, scaled to sum to one.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the asset that lacks a budget or has none above 0.
+    """
+    if budgets is None:
+        return np.full(len(assets), 1.0 / len(assets))
+    if isinstance(budgets, Mapping):
+        budgets = pd.Series(dict(budgets))
+    if isinstance(budgets, pd.Series):
+        lacking = [str(asset) for asset in assets if asset not in budgets.index]
+        extra = [str(name) for name in budgets.index if name not in assets]
+        if lacking or extra:
+            what = f"lack {', '.join(lacking)}" if lacking else f"name {', '.join(extra)}, not among the assets"
+            raise PortfolioError(f"budgets {what}; give one number an asset")
+        budgets = budgets.reindex(list(assets))
+    try:
+        values = np.asarray(budgets, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PortfolioError(f"budgets must be {len(assets)} positive numbers, got {budgets!r}") from None
+    if values.shape != (len(assets),):
+        raise PortfolioError(f"budgets have shape {values.shape}, but there are {len(assets)} assets")
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if bad.size:
+        i = int(bad[0])
+        raise PortfolioError(f"the risk budget of {assets[i]} is {values[i]}; budgets must be finite and above 0")
+    return np.asarray(values / values.sum())

@@ -1,0 +1,71 @@
+"""Pattern search for objectives without slopes: the best of several seeded local searches, no gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.modelling.bounds import Bounds
+
+FloatArray = NDArray[np.float64]
+Batch = Callable[[FloatArray], FloatArray]
+
+_WIDEST, _FINEST = 0.5, 1e-7
+_POLLS = 400
+
+
+def pattern_search(
+    value: Batch, bounds: Bounds, seed: int | None, starts: FloatArray, searches: int = 8
+) -> tuple[FloatArray, float, int]:
+    """Minimise over a box and a budget by moving weight from one asset to another.
+
+    From each start, every transfer of a given size between two assets is tried (a random part of them where there are
+    many), the best one made if it improves, and the size halved if none does (a compass search on the directions
+    ``e_i - e_j``, which span the budget's plane positively; Kolda, Lewis and Torczon 2003).
+
+    Parameters
+    ----------
+    value : callable
+        Objective of many points at once: (K, n) to (K,).
+    bounds : Bounds
+        With the budget as its only equality.
+    seed : int or None
+    starts : ndarray of shape (K, n)
+        Feasible points; the best ``searches`` of them, apart from each other, are searched from.
+
+    Returns
+    -------
+    (x, value, iterations)
+    """
+    rng = np.random.default_rng(seed)
+    count = starts.shape[1]
+    pairs = np.array([(i, j) for i in range(count) for j in range(count) if i != j], dtype=np.intp).reshape(-1, 2)
+    heights = value(starts)
+    chosen: list[int] = []
+    for k in np.argsort(heights, kind="stable"):
+        if all(np.abs(starts[k] - starts[other]).sum() > 0.2 for other in chosen):
+            chosen.append(int(k))
+        if len(chosen) == searches:
+            break
+    best, lowest, iterations = starts[chosen[0]], float(heights[chosen[0]]), 0
+    for k in chosen:
+        x, height, size = starts[k], float(heights[k]), _WIDEST
+        while size >= _FINEST and len(pairs):
+            iterations += 1
+            tried = pairs if len(pairs) <= _POLLS else pairs[rng.choice(len(pairs), _POLLS, replace=False)]
+            rows = np.arange(len(tried))
+            moved = np.minimum(size, np.minimum((bounds.upper - x)[tried[:, 0]], (x - bounds.lower)[tried[:, 1]]))
+            trials = np.repeat(x[None, :], len(tried), axis=0)
+            trials[rows, tried[:, 0]] += moved
+            trials[rows, tried[:, 1]] -= moved
+            reached = value(trials)
+            top = int(np.argmin(reached))
+            if reached[top] < height:
+                x, height = trials[top], float(reached[top])
+            else:
+                size *= 0.5
+        if height < lowest:
+            best, lowest = x, height
+    return best, lowest, iterations

@@ -1,0 +1,267 @@
+"""The largest ratio of a linear gain to volatility, certified.
+
+The ratio is not concave, but over weights with a positive gain the problem is a convex one in disguise: with
+``y = w / (gain' w)`` it reads ``minimise y' S y`` over ``gain' y = 1`` and the cone of the weights (Schaible 1974;
+Cornuejols and Tutuncu 2007). It is solved in the weights themselves by Dinkelbach's method: minimise
+``price * volatility - gain``, a convex problem, and raise the price to the ratio reached, which converges
+superlinearly (Dinkelbach 1967). The certificate is the dual of the homogeneous form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.errors import InfeasibleError, OptimizationError
+from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.problem import OPTIMAL
+from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, VolatilityProblem
+from opeslike.solvers.certificate import Certificate, linear_gap
+from opeslike.solvers.interior_point import solve_positive
+from opeslike.solvers.solve import Solved, solve
+
+FloatArray = NDArray[np.float64]
+
+_ROUNDS = 60
+_PIVOTS = 30
+_UNBOUNDED = (
+    "some weights have a positive gain without any volatility, so the ratio has no maximum; "
+    "with fewer return rows than assets use covariance='ledoit_wolf', and leave riskless assets out"
+)
+_AIM = 1e-3 * OPTIMAL
+
+
+def largest_gain(gain: FloatArray, bounds: Bounds, constraints: Sequence[object] = ()) -> tuple[FloatArray, float]:
+    """The weights with the largest ``gain' w``, and that gain."""
+    if constraints:
+        x = solve(QuadraticProblem(gain, None, 1.0, bounds), constraints=constraints).x
+    else:
+        x, _ = bounds.linear_minimum(-gain)
+    return x, float(gain @ x)
+
+
+def maximize_ratio(
+    gain: FloatArray,
+    covariance: FloatArray,
+    bounds: Bounds,
+    solver: str = "auto",
+    start: FloatArray | None = None,
+    constraints: Sequence[object] = (),
+) -> Solved:
+    """Maximise ``gain' w / sqrt(w' covariance w)`` over weights with a positive gain.
+
+    Parameters
+    ----------
+    gain : ndarray of shape (n,)
+    covariance : ndarray of shape (n, n), symmetric positive semidefinite
+    bounds : Bounds
+    solver, start, constraints
+        As in :func:`~opeslike.solvers.solve.solve`.
+
+    Returns
+    -------
+    Solved
+        The value is minus the ratio; the gap bounds the ratio given away.
+
+    Raises
+    ------
+    InfeasibleError
+        If no feasible weights have a positive gain, or the ratio is unbounded (a positive gain without volatility).
+    OptimizationError
+        If no certified optimum was reached.
+    """
+    x, best_gain = largest_gain(gain, bounds, constraints)
+    if best_gain <= 1e-14 * float(np.abs(gain).max()):
+        raise InfeasibleError(f"no feasible weights have a positive gain; the largest is {best_gain:.3g}")
+    problem = VolatilityProblem(gain, covariance, 0.0, bounds)
+    direct = solver == "auto" and not constraints and bounds.single
+    if direct:
+        found = _pivoted(problem, start)
+        if found is not None and found.certificate.gap <= _AIM:
+            return found
+    try:
+        best = _priced(problem, [x, start, bounds.center()], solver, constraints, direct)
+    except OptimizationError:
+        _check_bounded(problem)
+        raise
+    if not best.certificate.optimal:
+        _check_bounded(problem)
+        raise OptimizationError(
+            f"no certified optimum: the best ratio is {-best.certificate.value:.6g}, and a better one by up to "
+            f"{best.certificate.gap:.1e} cannot be excluded"
+        )
+    return best
+
+
+def _priced(
+    problem: VolatilityProblem,
+    starts: Sequence[FloatArray | None],
+    solver: str,
+    constraints: Sequence[object],
+    direct: bool,
+) -> Solved:
+    """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
+    x, ratio = _best_start(problem, starts)
+    best: Solved | None = None
+    iterations = 0
+    for _ in range(_ROUNDS):
+        problem.price = ratio
+        inner = solve(problem, solver, x, constraints)
+        iterations += inner.iterations
+        point = problem.evaluate(inner.x)
+        reached = _ratio(problem, point)
+        bound = _bound(problem, point, inner.certificate.gap - inner.certificate.value, constraints)
+        found = _solved(point, reached, bound, inner.solver, iterations)
+        if direct and found.certificate.gap > _AIM:
+            found = _pivoted(problem, inner.x) or found
+        if best is None or found.certificate.gap < best.certificate.gap:
+            best = found
+        if best.certificate.gap <= _AIM or reached <= ratio:
+            break
+        x, ratio = inner.x, reached
+    assert best is not None
+    return best
+
+
+def _check_bounded(problem: VolatilityProblem) -> None:
+    """Say so where some weights have a gain and no volatility at all, so that the ratio has no maximum.
+
+    Raises
+    ------
+    InfeasibleError
+    """
+    from scipy.optimize import linprog
+
+    values, vectors = np.linalg.eigh(problem.covariance)
+    risky = vectors[:, values > 1e-12 * values[-1]].T
+    bounds = problem.bounds
+    result = linprog(
+        -problem.gain / float(np.abs(problem.gain).max()),
+        A_eq=np.vstack([bounds.rows, risky]),
+        b_eq=np.r_[bounds.totals, np.zeros(len(risky))],
+        bounds=np.c_[bounds.lower, bounds.upper],
+    )
+    if result.x is not None and float(problem.gain @ result.x) > 1e-9 * float(np.abs(problem.gain).max()):
+        raise InfeasibleError(_UNBOUNDED)
+
+
+def _solved(point: VolatilityPoint, ratio: float, bound: float, name: str, iterations: int) -> Solved:
+    certificate = Certificate(-ratio, max(bound - ratio, 0.0), OPTIMAL, point)
+    return Solved(point.x, certificate, name, iterations, "optimal")
+
+
+def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | None:
+    """The best weights by guessing which of them are at a bound: a linear system tells the others, and what to change.
+
+    Minimising ``v' S v / 2 - gain' v`` over the cone of the feasible weights gives the best v up to scale. With the
+    weights P pinned at p, ``v_P = t p`` and ``t = sum(v)``, so what is left is one linear system in the others. Every
+    weight found outside its bounds is pinned, every one with a multiplier of the wrong sign freed (Hintermueller, Ito
+    and Kunisch 2002). That usually ends in a few rounds; where it does not, None.
+    """
+    lower, upper = problem.bounds.lower, problem.bounds.upper
+    total, row = float(problem.bounds.totals[0]), problem.bounds.rows[0]
+    if total <= 0 or (row != 1).any():
+        return None
+    # bounds that the others imply need no pinning: with weights >= 0 that sum to 1 none exceeds 1
+    lower = np.where(lower <= total - (upper.sum() - upper) + 1e-12, -np.inf, lower)
+    upper = np.where(upper >= total - (problem.bounds.lower.sum() - problem.bounds.lower) - 1e-12, np.inf, upper)
+    low, high = np.isnan(lower), np.isnan(upper)
+    if guess is not None and guess.shape == lower.shape:
+        low, high = guess <= lower, guess >= upper
+    best: Solved | None = None
+    for iteration in range(1, _PIVOTS + 1):
+        free = np.flatnonzero(~(low | high))
+        x = np.where(high, upper, np.where(low, lower, 0.0))
+        rest = total - float(x.sum())
+        if free.size == 0 or rest <= 0:
+            return best
+        # v = t x on the pinned ones, and the free ones sum to t * rest: v = (e_free + x 1' / rest) z
+        s_x = problem.covariance @ x / rest
+        matrix = problem.covariance[np.ix_(free, free)] + s_x[free][:, None] + s_x[free] + float(x @ s_x) / rest
+        z = solve_positive(matrix, (problem.gain[free] + float(problem.gain @ x) / rest)[:, None])[:, 0]
+        scale = float(z.sum()) / rest
+        if not (np.isfinite(scale) and scale > 0):
+            return best
+        x[free] = z / scale
+        below, above = x < lower, x > upper
+        marginal = problem.covariance @ x
+        reduced = scale * marginal - problem.gain
+        reduced -= float(reduced[free].mean())
+        if not (below | above).any():
+            point = problem.evaluate(problem.bounds.repair(x))
+            if point.smooth and float(problem.gain @ point.x) > 0:
+                problem.price = _ratio(problem, point)
+                short = linear_gap(problem.bounds, point.x, problem.evaluate(point.x).gradient)
+                found = _solved(point, problem.price, _bound(problem, point, short), "active-set", iteration)
+                if best is None or found.certificate.gap < best.certificate.gap:
+                    best = found
+                if best.certificate.gap <= 1e-3 * _AIM:
+                    return best
+        new_low = below | (low & (reduced > 0))
+        new_high = above | (high & (reduced < 0))
+        if np.array_equal(new_low, low) and np.array_equal(new_high, high):
+            return best
+        low, high = new_low, new_high
+    return best
+
+
+def _ratio(problem: VolatilityProblem, point: VolatilityPoint) -> float:
+    if not point.smooth:
+        raise InfeasibleError(_UNBOUNDED)
+    return float(problem.gain @ point.x) / point.deviation
+
+
+def _best_start(problem: VolatilityProblem, candidates: Sequence[FloatArray | None]) -> tuple[FloatArray, float]:
+    """The candidate with the best ratio, among those with a positive gain; the first one has it."""
+    found: tuple[FloatArray, float] | None = None
+    for x in candidates:
+        if x is None or x.shape != problem.gain.shape:
+            continue
+        point = problem.evaluate(problem.bounds.repair(x))
+        if float(problem.gain @ point.x) <= 0:
+            continue
+        ratio = _ratio(problem, point)
+        if found is None or ratio > found[1]:
+            found = (point.x, ratio)
+    assert found is not None
+    return found
+
+
+def _bound(
+    problem: VolatilityProblem, point: VolatilityPoint, short: float, constraints: Sequence[object] = ()
+) -> float:
+    """An upper bound of every feasible ratio; ``short`` bounds ``gain - price * volatility`` from above."""
+    bound = math.inf
+    if not constraints:
+        assert point.marginal is not None
+        bound = ratio_bound(problem.gain, point.marginal, point.deviation, problem.bounds)
+        if bound - problem.price <= _AIM:
+            return bound
+    # dividing by the volatility: no ratio beats the price by more than this over the least volatility there is
+    least = solve(QuadraticProblem(None, problem.covariance, 2.0, problem.bounds), constraints=constraints)
+    variance = least.certificate.value - least.certificate.gap
+    return min(bound, problem.price + max(short, 0.0) / math.sqrt(variance)) if variance > 0 else bound
+
+
+def ratio_bound(gain: FloatArray, marginal: FloatArray, deviation: float, bounds: Bounds) -> float:
+    """Bound ``gain' v / sqrt(v' S v)`` over the feasible v, from ``marginal = S w`` and the volatility of any w.
+
+    By Cauchy and Schwarz ``marginal' v <= deviation * sqrt(v' S v)``, so any rho >= 0 with
+    ``gain' v <= rho marginal' v`` for every feasible v bounds the ratio by ``rho * deviation``. The smallest such rho
+    solves a linear-fractional program; Newton's method finds it in a few linear minimisations.
+    """
+    rho = 0.0
+    for _ in range(100):
+        v, _ = bounds.linear_minimum(rho * marginal - gain)
+        reward, cost = float(gain @ v), float(marginal @ v)
+        if reward <= rho * cost:
+            break
+        if cost <= 0:
+            return math.inf
+        if reward <= rho * cost * (1.0 + 1e-15):
+            break
+        rho = reward / cost
+    return rho * deviation * (1.0 + 1e-15)
