@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TypeAlias, final
 
 import numpy as np
 import pandas as pd
@@ -127,6 +127,7 @@ def load_csv(
     return cut(frame, start, end, table.name)
 
 
+@final
 @dataclass(frozen=True)
 class _Table:
     """A CSV file on its way to a frame; remembers what error messages need."""
@@ -144,9 +145,10 @@ class _Table:
     def frame(self) -> pd.DataFrame:
         """Return the whole file: one column level (tickers) or two (ticker, field)."""
         rows = self._rows()
-        _, header = next(rows, (0, []))
-        if not header:
+        _, first = next(rows, (0, []))
+        if not first:
             raise DataError(f"{self.path} is empty")
+        header = [name.strip() for name in first]
         self._check_header(header)
         line, second = self._next(rows)
         names = [name.lower() for name in header]
@@ -157,8 +159,8 @@ class _Table:
             if not any(third[1:]) and self._day(third[0]) is None:
                 line, third = self._next(rows)  # that line only named the index
             frame = self._wide(columns, chain([(line, third)], rows))
-            tickers = dict.fromkeys(columns.get_level_values(0))
-            return frame[[column for name in tickers for column in columns if column[0] == name]]
+            first_seen = pd.factorize(columns.get_level_values(0))[0]
+            return frame.iloc[:, np.argsort(first_seen, kind="stable")]
         rows = chain([(line, second)], rows)
         if _is_bar_file(names[1:]):
             return self._one_ticker(names, rows)
@@ -169,16 +171,15 @@ class _Table:
         row = next(rows, None)
         if row is None:
             raise DataError(f"{self.path} has a header but no rows")
-        return row
+        return row[0], [cell.strip() for cell in row[1]]
 
     def _rows(self) -> Iterator[Row]:
         """Yield (line number, cells) of every line that is not blank; errors name the file."""
         try:
             with self._open() as file:
                 reader = csv.reader(file, delimiter=self.sep, strict=True)
-                for row in reader:
-                    cells = [cell.strip() for cell in row]
-                    if any(cells):
+                for cells in reader:
+                    if any(map(str.strip, cells)):
                         yield reader.line_num, cells
         except FileNotFoundError as error:
             raise DataError(f"{self.path} does not exist: check the path") from error
@@ -206,6 +207,7 @@ class _Table:
 
     def _day(self, text: str) -> dt.date | None:
         """Return the date a cell holds, or None where it holds none."""
+        text = text.strip()
         try:
             if self.date_format is not None:
                 day = dt.datetime.strptime(text, self.date_format).date()
@@ -273,7 +275,7 @@ class _Table:
         bars: dict[str, dict[dt.date, Floats]] = {}
         for line, cells in rows:
             self._check_width(cells, len(names), line)
-            day, ticker = self._need_day(cells[at_day], line), cells[at_ticker]
+            day, ticker = self._need_day(cells[at_day], line), cells[at_ticker].strip()
             if not ticker:
                 raise DataError(f"{self.path}, line {line}: no ticker on {day}")
             known = bars.setdefault(ticker, {})
@@ -309,12 +311,12 @@ class _Table:
         if self.decimal != ".":
             cells = [cell.replace(self.decimal, ".") for cell in cells]
         try:
-            return np.array(cells, dtype=np.float64)
+            return np.fromiter(map(float, cells), np.float64, len(cells))
         except ValueError:
             pass  # an empty cell or a bad one: look at each
         values = np.full(len(cells), np.nan)
         for i, (cell, label) in enumerate(zip(cells, labels, strict=True)):
-            if cell.lower() in _MISSING:
+            if cell.strip().lower() in _MISSING:
                 continue
             try:
                 values[i] = float(cell)

@@ -35,10 +35,14 @@ logger = logging.getLogger(__name__)
 _EARLIEST: Final = pd.Timestamp("1927-01-03")
 _TICKER: Final = re.compile(r"[!-~]{1,32}")
 _LONGEST_WAIT: Final = 60.0
-# A network that is down seldom comes back within seconds; a rate limit does lift.
+# A network that is down seldom comes back within seconds; a rate limit does lift. Where packets vanish a single
+# attempt can take a minute, because yfinance waits long for its cookie.
 _FEWER_RETRIES: Final = 2
+_PATIENCE: Final = 30.0
 
-_sleep: Callable[[float], None] = time.sleep  # a name of its own, so that tests need not wait
+# Names of their own, so that tests need not wait.
+_sleep: Callable[[float], None] = time.sleep
+_clock: Callable[[], float] = time.monotonic
 
 
 def load_yahoo(
@@ -92,7 +96,7 @@ def load_yahoo(
     retries : int
         How often a request is repeated after a rate limit, with waits of about 1, 2, 4, 8 ... seconds
         (each times a random factor from 0.5 to 1.5, at most 60 before that). Where Yahoo cannot be
-        reached or sends something unreadable: twice at most.
+        reached or sends something unreadable: twice at most, and only within half a minute.
     timeout : float
         Seconds to wait for one answer.
     progress : bool, optional
@@ -225,7 +229,7 @@ class _Client:
             ValueError,
         )
         first = anchor(_EARLIEST if start is None else start, interval)
-        attempt = 0
+        attempt, begun = 0, _clock()
         while True:
             try:
                 with _courteous(yfinance):
@@ -236,7 +240,7 @@ class _Client:
                     raise NoDataError(reason) from error
                 retries = self._retries
                 if trouble is not _Trouble.RATE_LIMIT:
-                    retries = min(retries, _FEWER_RETRIES)
+                    retries = min(retries, _FEWER_RETRIES if _clock() < begun + _PATIENCE else 0)
                 if attempt >= retries:
                     if trouble is not _Trouble.ANSWER:  # it would be the same for other tickers
                         self._down = reason
@@ -275,20 +279,22 @@ class _Client:
 def _courteous(yfinance: Any) -> Iterator[None]:
     """Have yfinance raise instead of writing to stderr; afterwards all is as it was.
 
-    Its logger keeps its handlers; only the one of last resort, stderr, is kept out. What pandas
+    Its loggers keep their handlers; only the one of last resort, stderr, is kept out. What pandas
     deprecates in yfinance's code is of no use to our users either.
     """
-    yf_logger, silent = logging.getLogger("yfinance"), logging.NullHandler()
+    loggers, silent = [logging.getLogger(name) for name in ("yfinance", "bs4")], logging.NullHandler()
     before = yfinance.config.debug.hide_exceptions
     yfinance.config.debug.hide_exceptions = False
-    yf_logger.addHandler(silent)
+    for chatty in loggers:
+        chatty.addHandler(silent)
     try:
         with warnings.catch_warnings():
             for category in (DeprecationWarning, FutureWarning):
                 warnings.filterwarnings("ignore", category=category, module="yfinance")
             yield
     finally:
-        yf_logger.removeHandler(silent)
+        for chatty in loggers:
+            chatty.removeHandler(silent)
         yfinance.config.debug.hide_exceptions = before
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from opeslike.data import load_csv, load_us20
 from opeslike.errors import DataError, OpesLikeWarning
+from opeslike.market import Market
 
 BAR = ["Open", "High", "Low", "Close", "Volume"]
 
@@ -70,6 +71,14 @@ def test_both_layouts_of_yfinance(tmp_path: Path, bars: pd.DataFrame, top: str, 
     check(load_csv(path, tickers="MSFT AAPL", fields="OHLCV"), bars)
     check(load_csv(path, tickers="AAPL", fields=["Close", "Low"]), bars[[("AAPL", "Close"), ("AAPL", "Low")]])
     check(load_csv(path, tickers="AAPL", fields="Volume"), bars["AAPL"][["Volume"]].set_axis(["AAPL"], axis=1))
+
+
+@pytest.mark.parametrize("fields", ["Close", "OHLCV"])
+def test_a_market_takes_what_is_loaded(tmp_path: Path, bars: pd.DataFrame, fields: str) -> None:
+    bars.to_csv(tmp_path / "prices.csv")
+    market = Market.from_data(load_csv(tmp_path / "prices.csv", fields=fields), kind="prices")
+    assert market.assets == ("MSFT", "AAPL")
+    np.testing.assert_allclose(market.returns, closes(bars).pct_change().iloc[1:].to_numpy(), rtol=1e-12)
 
 
 def test_one_ticker_is_named_by_the_file(tmp_path: Path, bars: pd.DataFrame) -> None:

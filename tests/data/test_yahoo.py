@@ -407,6 +407,16 @@ def test_offline_without_cache(market: Any, tmp_path: Path, capfd: pytest.Captur
     assert capfd.readouterr() == ("", "")  # yfinance writes to stderr when left to itself
 
 
+def test_where_packets_vanish_one_attempt_is_enough(
+    market: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.close()
+    monkeypatch.setattr("opeslike.data.yahoo._clock", iter([0.0, 31.0]).__next__)
+    with pytest.raises(DataError, match="cannot be reached"):
+        load_yahoo("AAPL", START, cache=tmp_path)
+    assert not market.naps
+
+
 def test_offline_with_a_warm_cache(market: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = load_yahoo("AAPL MSFT", START, cache=tmp_path)
     market.close()
