@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from opeslike.accounting.account import Account
-from opeslike.accounting.costs import CostModel
+from opeslike.accounting.costs import CostModel, CostRates
 from opeslike.accounting.financing import Financing, RateTerms
 from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
@@ -64,10 +64,16 @@ class Backtester:
     ------
     PortfolioError
         If a parameter is out of its range; the message names it.
+    DataError
+        If the data cannot be used; the message names ticker, date or set. Without data (for :meth:`get_metrics` and
+        :meth:`plot_wealth` alone) nothing is checked until a backtest is run.
 
     Notes
     -----
-    Data are checked when the first backtest runs, and :class:`~opeslike.errors.DataError` names ticker, date or set.
+    Rows that lack a price of some asset are dropped with a log message, so an asset that was listed late shortens the
+    training set. Training rows dated on or after P_0 are dropped with a log message. An asset without any price in one
+    of the sets, or whose prices stop before the test ends (delisted), is a DataError. Data are copied: changing the
+    frames later changes nothing here.
 
     Examples
     --------
@@ -102,6 +108,9 @@ class Backtester:
             raise PortfolioError(f"initial_capital must be a finite number above 0, got {initial_capital!r}")
         self.initial_capital: float = float(initial_capital)
         self.periods_per_year: float = periods_per_year
+        if train_data is not None and test_data is not None:
+            self._cost_rates(None)
+            self._financing.active  # noqa: B018  (checks the dates of the rates)
 
     @cached_property
     def feed(self) -> Feed:
@@ -111,6 +120,9 @@ class Backtester:
     @cached_property
     def _financing(self) -> Financing:
         return self._rates.rates(self.feed.closes)
+
+    def _cost_rates(self, seed: int | None) -> CostRates:
+        return self._cost_model.rates(self.feed.horizon, self.feed.market.assets, seed)
 
     def backtest(
         self,
@@ -162,7 +174,7 @@ class Backtester:
         Raises
         ------
         DataError
-            If the data cannot be used; the message names ticker, date or set.
+            If data are missing or too short for the lag.
         PortfolioError
             If a parameter is out of its range, or the strategy is not one.
         OptimizationError
@@ -184,8 +196,7 @@ class Backtester:
         strategy = StrategyAdapter(
             optimizer, feed, weight_bounds=weight_bounds, clean=clean_weights, seed=seed, window=window, lag=lag
         )
-        costs = self._cost_model.rates(feed.horizon, feed.market.assets, seed)
-        terms = Terms(feed.test_returns, costs, self._financing, self.initial_capital, entry_cost)
+        terms = Terms(feed.test_returns, self._cost_rates(seed), self._financing, self.initial_capital, entry_cost)
         if overlays or strategy.needs_state:
             account = Account(Ledger(terms), feed, lag, every, self.periods_per_year)
             path = _walk_steps(strategy, account, overlays, every, reopt, progress)
@@ -245,7 +256,8 @@ def _walk_blocks(strategy: StrategyAdapter, terms: Terms, every: int, reopt: int
         for step in steps:
             if step >= blocks.alive_until:
                 break
-            target = strategy(step, target)
+            # Never None: only strategies that name state may leave their holdings alone, and they walk step by step.
+            target = cast(FloatArray, strategy(step, target))
             blocks.fill(step, min(step + reopt, terms.horizon), target)
     return blocks.settle()
 
@@ -261,11 +273,14 @@ def _walk_steps(
     """The reference: one step at a time, for strategies and overlays that look at the account."""
     ledger = account.ledger
     target: FloatArray | None = None
+    last: FloatArray | None = None
     full = ledger.drifted
     with _tracked(range(ledger.terms.horizon), strategy.name, progress) as steps:
         for step in steps:
             if step % reopt == 0:
-                target = strategy(step, target, partial(account.for_strategy, step))
+                # None leaves the holdings alone; the last weights aimed for stay the warm start.
+                target = strategy(step, last, partial(account.for_strategy, step))
+                last = last if target is None else target
             trading = step % every == 0
             if overlays:
                 if trading and target is not None:

@@ -107,6 +107,11 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     def _frame(self, values: FloatArray) -> pd.DataFrame:
         return pd.DataFrame(values.copy(), index=self._closes[1:], columns=pd.Index(list(self.assets)))
 
+    @property
+    def start(self) -> Any:
+        """Date of P_0, where wealth is the initial capital."""
+        return self._closes[0]
+
     @cached_property
     def timeline(self) -> pd.Index:
         """Dates of P_1..P_H."""

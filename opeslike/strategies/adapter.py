@@ -14,9 +14,9 @@ import pandas as pd
 
 from opeslike import errors
 from opeslike.errors import OpesLikeError, OptimizationError, PortfolioError
-from opeslike.market import FloatArray, describe
+from opeslike.market import FloatArray, Market, describe
 from opeslike.strategies.feed import Feed
-from opeslike.strategies.protocol import State
+from opeslike.strategies.protocol import HOLD, State
 
 logger = logging.getLogger("opeslike")
 
@@ -94,9 +94,16 @@ class StrategyAdapter:
         self.solutions: list[tuple[int, Any]] = []
         self._blame = _Blame(self.name, feed)
         self._shape = (feed.market.n_assets,)
+        # Running moments belong to one run: runs may share a feed across threads.
+        self._source = Market(feed.market.returns, feed.market.assets, feed.market.dates)
 
-    def __call__(self, step: int, last: FloatArray | None, state: Callable[[], State] | None = None) -> FloatArray:
-        """Weights to aim for from step ``step`` on, shape (N,).
+    def __call__(
+        self, step: int, last: FloatArray | None, state: Callable[[], State] | None = None
+    ) -> FloatArray | None:
+        """Weights to aim for from step ``step`` on, shape (N,); None to leave the holdings alone.
+
+        None stands for the strategy's :data:`~opeslike.strategies.protocol.HOLD`, which only strategies that name
+        ``state`` may return.
 
         Parameters
         ----------
@@ -128,8 +135,12 @@ class StrategyAdapter:
                     keywords["w"] = last
                 if state is not None and self.needs_state:
                     keywords["state"] = state()
-                data = feed.market.window(start, stop) if self._market else feed.cut(start, stop)
+                data = self._source.window(start, stop) if self._market else feed.cut(start, stop)
                 answer = strategy.optimize(data, **keywords)
+                if answer is HOLD:
+                    if not self.needs_state:
+                        raise OptimizationError("it returned HOLD; only a strategy that names state may")
+                    return None
             weights = self._checked(answer)
             if self._clean:
                 own = getattr(strategy, "clean_weights", None)

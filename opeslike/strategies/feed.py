@@ -142,10 +142,11 @@ def join(train: Any, test: Any, kind: Kind | None = None) -> Feed:
     else:
         returns, dates = np.asfortranarray(values), index
     returns.setflags(write=False)
+    values.setflags(write=False)
     first = len(returns) - steps
     closes = dates[first - 1 :] if labelled else pd.RangeIndex(steps + 1)
     market = Market(returns, train_panel.assets, dates)
-    return Feed(market, first, closes, kind, _stack(train, train_rows, test, test_rows, index))
+    return Feed(market, first, closes, kind, _stack(values, train, train_rows, test, test_rows, index))
 
 
 def _as_given(data: Any, what: str) -> Any:
@@ -265,25 +266,24 @@ def _before(train: Panel, rows: Rows, test: Panel) -> tuple[Panel, Rows]:
     return Panel(train.values[early], train.assets, train.index[early], train.two_level), rows[early]
 
 
-def _stack(train: Any, train_rows: Rows, test: Any, test_rows: Rows, index: pd.Index) -> Any:
+def _stack(values: FloatArray, train: Any, train_rows: Rows, test: Any, test_rows: Rows, index: pd.Index) -> Any:
     """Join the rows in the format they were given, read-only where they are numbers."""
     if isinstance(train, np.ndarray):
-        values = np.concatenate((train[train_rows], test[test_rows]))
-        values.setflags(write=False)
-        return values
+        return values[:, 0] if train.ndim == 1 else values
     if isinstance(train, pd.Series):
-        values = np.concatenate((train.to_numpy(np.float64)[train_rows], test.to_numpy(np.float64)[test_rows]))
-        values.setflags(write=False)
-        return pd.Series(values, index=index, name=train.name, copy=False)
-    lacking = train.columns.difference(test.columns)
-    if len(lacking):
-        raise DataError(f"{TEST} lacks the column {lacking[0]} of {TRAIN}; give both sets the same fields")
-    head, tail = train.iloc[train_rows], test[train.columns].iloc[test_rows]
-    if all(pd.api.types.is_numeric_dtype(kind) for kind in train.dtypes):
-        values = np.asfortranarray(np.vstack((head.to_numpy(np.float64), tail.to_numpy(np.float64))))
-        values.setflags(write=False)
-        return pd.DataFrame(values, index=index, columns=train.columns, copy=False)
-    return pd.concat((head, tail)).set_axis(index, axis=0)
+        return pd.Series(values[:, 0], index=index, name=train.name, copy=False)
+    if train.columns.nlevels == 2:
+        lacking = train.columns.difference(test.columns)
+        if len(lacking):
+            raise DataError(f"{TEST} lacks the column {lacking[0]} of {TRAIN}; give both sets the same fields")
+        head, tail = train.iloc[train_rows], test[train.columns].iloc[test_rows]
+        if not all(pd.api.types.is_numeric_dtype(kind) for kind in (*head.dtypes, *tail.dtypes)):
+            return pd.concat((head, tail)).set_axis(index, axis=0)
+        values = np.vstack([part.to_numpy(dtype=np.float64, na_value=np.nan) for part in (head, tail)])
+    # Column by column, as frames are read.
+    values = np.asfortranarray(values)
+    values.setflags(write=False)
+    return pd.DataFrame(values, index=index, columns=train.columns, copy=False)
 
 
 def check_lag(feed: Feed, lag: int) -> None:

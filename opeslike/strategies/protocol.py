@@ -8,13 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from enum import Enum
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+
+
+class Hold(Enum):
+    """Type of :data:`HOLD`."""
+
+    HOLD = "hold"
+
+
+#: An answer instead of weights: do not trade until the next decision. Weights alone cannot say so, because a strategy
+#: with an execution lag does not know what its holdings have drifted to. Only strategies that name ``state`` may use
+#: it.
+HOLD: Final = Hold.HOLD
 
 
 class Trade(NamedTuple):
@@ -132,6 +145,9 @@ class Strategy(Protocol):
     :class:`~opeslike.market.Market` instead, which costs no copy.
     """
 
-    def optimize(self, data: Any, /) -> ArrayLike:
-        """Return the weights to hold, shape (N,), in the order of the columns; or a Series labelled by ticker."""
+    def optimize(self, data: Any, /) -> ArrayLike | Hold:
+        """Return the weights to hold, shape (N,), in the order of the columns; or a Series labelled by ticker.
+
+        A strategy that names ``state`` may return :data:`HOLD` to leave its holdings alone.
+        """
         ...

@@ -244,8 +244,23 @@ def test_kind_is_decided_once_for_both_sets():
     assert len(ran(quiet[:10], quiet[10:], kind="returns")["returns"]) == len(quiet) - 10
 
 
-def test_nothing_is_checked_before_it_is_needed():
-    assert set(Backtester().cost) == {"const"}
+def test_data_are_checked_and_copied_when_given():
+    prices = closes()
+    with pytest.raises(DataError, match="test_data has no rows"):
+        Backtester(prices[:30], prices[30:30])
+    with pytest.raises(PortfolioError, match="lack BB"):
+        Backtester(prices[:30], prices[30:], cost={"proportional": {"AA": 1, "CC": 1}})
+    with pytest.raises(DataError, match="risk_free starts on 2020-02-13"):
+        Backtester(prices[:30], prices[30:], risk_free=pd.Series([0.01], index=prices.index[31:32]))
+    tester = Backtester(prices[:30], prices[30:])
+    before = tester.backtest(Spy())["returns"]
+    prices.iloc[:] = 1.0
+    np.testing.assert_array_equal(tester.backtest(Spy())["returns"], before)
+
+
+def test_without_data_the_backtester_still_measures():
+    with pytest.raises(DataError, match="no train_data"):
+        Backtester().backtest(Spy())
     assert Backtester().get_metrics([0.01, -0.02, 0.03])["total_return"] == pytest.approx(
         100 * (1.01 * 0.98 * 1.03 - 1), abs=1e-5
     )

@@ -1,12 +1,16 @@
 """Any object with optimize(data, ...) or fit(returns) works, and errors say who, when and why."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from opeslike.accounting.overlays import LeverageCap
 from opeslike.backtester import Backtester
 from opeslike.errors import DataError, InfeasibleError, OpesLikeError, OptimizationError, PortfolioError
 from opeslike.strategies import State, Strategy
+from opeslike.strategies.protocol import HOLD
 
 ASSETS = ["AA", "BB", "CC"]
 
@@ -322,3 +326,44 @@ def test_a_progress_bar_only_where_asked_for(capsys):
     assert "Answers" in capsys.readouterr().err
     ran(Answers(THIRD), progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_runs_in_threads_do_not_disturb_each_other():
+    class Moments:
+        accepts_market = True
+
+        def optimize(self, data):
+            mean, covariance = data.mean_and_covariance()
+            weights = np.abs(mean) / np.diag(covariance)
+            return weights / weights.sum()
+
+    prices = closes(900)
+    tester = Backtester(prices[:40], prices[40:])
+    windows = [None, 30, 60, 120] * 2
+    alone = [tester.backtest(Moments(), window=window)["weights"] for window in windows]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda window: tester.backtest(Moments(), window=window)["weights"], windows))
+    for one, two in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("overlays", [(), (LeverageCap(gross=5),)], ids=["plain", "overlay"])
+def test_hold_leaves_the_holdings_alone(overlays):
+    got = []
+
+    class Patient:
+        def optimize(self, data, state, w=None):
+            got.append(w)
+            return HOLD if state.step % 6 else THIRD
+
+    result = ran(Patient(), overlays=overlays)
+    same = ran(Answers(THIRD), rebalance_freq=6)
+    np.testing.assert_allclose(result["weights"], same["weights"], rtol=1e-14)
+    assert np.flatnonzero(result["turnover"]).tolist() == [0, 6, 12, 18]
+    assert got[0] is None
+    assert all(w.tolist() == THIRD.tolist() for w in got[1:])
+
+
+def test_hold_is_for_strategies_that_name_state():
+    with pytest.raises(OptimizationError, match="Answers on 2020-02-26: it returned HOLD; only a strategy that names"):
+        ran(Answers(HOLD))
