@@ -1,0 +1,144 @@
+"""Holdings that no data can change: buy and hold, and constant leverage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from opeslike.errors import PortfolioError
+from opeslike.market import FloatArray, Kind, Market
+from opeslike.strategies.past import Past
+from opeslike.strategies.protocol import HOLD, Hold, State
+from opeslike.strategies.selection import Selection
+
+Leverages = float | Mapping[Hashable, float]
+
+
+@final
+@dataclass(frozen=True)
+class BuyAndHold(Selection):
+    """Buy once and never trade again: weights drift with prices.
+
+    In a backtest the purchase is made at the first step, whatever the rebalancing frequency; after that the account is
+    left alone. As the selection of a :class:`~opeslike.strategies.Sized` it selects every asset, long.
+
+    Parameters
+    ----------
+    weights : mapping of ticker to float, optional
+        What to buy, as fractions of wealth; assets that are not named are not bought. Equal weights by default.
+
+    Raises
+    ------
+    PortfolioError
+        If a weight is not a finite number, or names a ticker that is not among the assets.
+
+    Examples
+    --------
+    >>> BuyAndHold().optimize(np.array([[0.01, -0.02], [0.0, 0.01]]), kind="returns").tolist()
+    [0.5, 0.5]
+    """
+
+    weights: Mapping[Hashable, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the parameter."""
+        if self.weights is not None:
+            if not isinstance(self.weights, Mapping):
+                raise PortfolioError(f"BuyAndHold weights must be a dict such as {{'SPY': 1.0}}, got {self.weights!r}")
+            _check_leverages("BuyAndHold weights", self.weights)
+
+    @property
+    def needed(self) -> int:
+        """Nothing needs to be known."""
+        return 0
+
+    def scores(self, past: Past) -> FloatArray:
+        """Side of each asset, shape (N,)."""
+        if self.weights is None:
+            return np.ones(len(past.assets))
+        return np.sign(_by_asset("BuyAndHold weights", self.weights, past.assets))
+
+    def optimize(  # type: ignore[override]
+        self, data: Any, *, state: State | None = None, kind: Kind | None = None
+    ) -> ArrayLike | Hold:
+        """Weights to buy at the first step, and :data:`~opeslike.strategies.protocol.HOLD` ever after."""
+        if state is not None and state.step > 0:
+            return HOLD
+        past = self.read(data, state, kind)
+        if self.weights is None:
+            return np.full(len(past.assets), 1.0 / len(past.assets))
+        return _by_asset("BuyAndHold weights", self.weights, past.assets)
+
+
+@final
+@dataclass(frozen=True)
+class FixedLeverage:
+    """Hold the same multiples of wealth at every trading date, whatever the data.
+
+    Parameters
+    ----------
+    leverages : mapping of ticker to float, or float
+        Value held of each asset as a multiple of wealth: 2.0 borrows as much as the account is worth, -1.0 is short.
+        Assets that are not named are not held. A number alone is for data of one asset.
+
+    Raises
+    ------
+    PortfolioError
+        If a leverage is not a finite number, names a ticker that is not among the assets, or if a number meets
+        several assets.
+
+    Examples
+    --------
+    >>> FixedLeverage(2.0).optimize(np.array([[0.01], [-0.02]]), kind="returns").tolist()
+    [2.0]
+    """
+
+    leverages: Leverages
+
+    accepts_market = True
+
+    def __post_init__(self) -> None:
+        """Check the parameter."""
+        if isinstance(self.leverages, Mapping):
+            _check_leverages("FixedLeverage leverages", self.leverages)
+        elif not _is_finite(self.leverages):
+            raise PortfolioError(
+                f"FixedLeverage leverages must be a number or a dict such as {{'SPY': 2.0}}, got {self.leverages!r}"
+            )
+
+    def optimize(self, data: Any, *, kind: Kind | None = None) -> FloatArray:
+        """Return the leverages in the order of the assets, shape (N,)."""
+        assets = Market.from_data(data, kind).assets
+        if isinstance(self.leverages, Mapping):
+            return _by_asset("FixedLeverage leverages", self.leverages, assets)
+        if len(assets) > 1:
+            raise PortfolioError(
+                f"FixedLeverage leverages is one number but there are {len(assets)} assets; name them: "
+                f"{{{assets[0]!r}: {self.leverages:g}}}"
+            )
+        return np.array([float(self.leverages)])
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and math.isfinite(value)
+
+
+def _check_leverages(name: str, given: Mapping[Hashable, float]) -> None:
+    if not given:
+        raise PortfolioError(f"{name} is empty; name at least one asset")
+    for asset, value in given.items():
+        if not _is_finite(value):
+            raise PortfolioError(f"{name}: {asset} must be a finite number, got {value!r}")
+
+
+def _by_asset(name: str, given: Mapping[Hashable, float], assets: tuple[Hashable, ...]) -> FloatArray:
+    extra = [str(asset) for asset in given if asset not in assets]
+    if extra:
+        raise PortfolioError(f"{name} names {', '.join(extra)}, not among the assets")
+    return np.array([float(given.get(asset, 0.0)) for asset in assets])

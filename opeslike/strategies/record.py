@@ -1,0 +1,151 @@
+"""Record: what a selection rule would have made, held unsized, up to now.
+
+For every past day the rule is asked again, with the returns it could see when that day was decided (the same execution
+lag, nothing later), so the record is the one an unsized backtest without costs would have left behind. Days are worked
+out once per data set and remembered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from opeslike.sizing import trade_returns
+from opeslike.strategies._memo import Memo
+from opeslike.strategies.past import FloatArray, Past
+
+if TYPE_CHECKING:
+    from opeslike.strategies.selection import Selection
+
+
+@final
+class Track:
+    """Days of a record, filled as they become known. Row u is the day whose return is ``past.record[u]``.
+
+    Attributes
+    ----------
+    sides : ndarray of int, shape (rows, N)
+        -1, 0 or 1.
+    made : ndarray of shape (rows,)
+        Return of the unsized portfolio: equal weights over what was selected, gross exposure 1.
+    net : ndarray of shape (rows,)
+        Its net exposure.
+    first, filled : int
+        Rows ``first..filled`` are known.
+    """
+
+    def __init__(self, rows: int, assets: int, first: int, lag: int, anchor: int) -> None:
+        self.sides = np.zeros((rows, assets), dtype=np.int8)
+        self.made, self.net = np.zeros(rows), np.zeros(rows)
+        self.first = self.filled = first
+        self.lag, self.anchor = lag, anchor
+
+    def extend(self, rule: Selection, past: Past, every: int, allow_short: bool) -> None:
+        """Go through the days whose return has become known."""
+        returns = past.record
+        last = len(returns)
+        for row in range(self.filled, last):
+            if (row - self.anchor) % every == 0:
+                sides = np.sign(rule.known_scores(past.at(row, rule.needed)))
+                if not allow_short:
+                    sides = np.maximum(sides, 0.0)
+                self.sides[row] = sides
+            elif row > self.first:
+                self.sides[row] = self.sides[row - 1]
+            held = self.sides[row]
+            count = np.count_nonzero(held)
+            if count:
+                self.made[row] = float(held @ returns[row]) / count
+                self.net[row] = float(held.sum()) / count
+        self.filled = max(self.filled, last)
+
+
+@final
+class Record:
+    """A rule's own unsized results, as of one decision.
+
+    Attributes
+    ----------
+    track : Track
+    step : int
+        Step of the backtest that is being decided; 0 outside one.
+    """
+
+    def __init__(self, track: Track, past: Past) -> None:
+        self.track, self._past = track, past
+        self.step = 0 if past.account is None else past.account.step
+
+    def rows(self, window: int | None = None, every: int = 1) -> slice:
+        """Days to estimate from: the last ``window`` known at the last multiple of ``every`` steps.
+
+        Days before the backtest's own window, and those that the rule could not decide for lack of history, are left
+        out.
+        """
+        stop = max(len(self._past.record) - self.step % every, self.track.first)
+        visible = len(self._past.returns)
+        return slice(max(self.track.first, stop - visible, 0 if window is None else stop - window), stop)
+
+    def returns(self, rows: slice) -> FloatArray:
+        """Returns of the unsized rule; zero on days without a position."""
+        return self.track.made[rows]
+
+    def net(self, rows: slice) -> FloatArray:
+        """Net exposure of the unsized rule."""
+        return self.track.net[rows]
+
+    def period_outcomes(self, rows: slice) -> FloatArray:
+        """Returns of the days with a position."""
+        return self.track.made[rows][self.track.sides[rows].any(axis=1)]
+
+    def trade_outcomes(self, rows: slice) -> FloatArray:
+        """One compounded return for each run of days that an asset was held on one side, in order of their end.
+
+        A run that began before the first day or is still on is counted with the days it has.
+        """
+        sides, returns = self.track.sides[rows], self._past.record[rows]
+        parts = [
+            trade_returns(sides[:, i].astype(np.float64), np.ascontiguousarray(returns[:, i]))
+            for i in np.flatnonzero(sides.any(axis=0))
+        ]
+        if not parts:
+            return np.empty(0)
+        ends = np.concatenate([part.index.to_numpy() for part in parts])
+        made = np.concatenate([part.to_numpy(np.float64) for part in parts])
+        return np.asarray(made[np.argsort(ends, kind="stable")])
+
+
+@final
+class Recorder:
+    """Keep the record of one rule on one data set.
+
+    Parameters
+    ----------
+    rule : Selection
+    every : int
+        Steps between the rule's decisions; in a backtest they fall on steps 0, every, 2 every ...
+    allow_short : bool
+        Whether short positions are part of it.
+    """
+
+    def __init__(self, rule: Selection, every: int, allow_short: bool) -> None:
+        self._rule, self._every, self._allow_short = rule, every, allow_short
+        self._memo: Memo[Track] = Memo()
+
+    def record(self, past: Past) -> Record:
+        """Record up to the last visible close."""
+        known = past.record
+        # All views of one backtest's returns share their base; anything else starts afresh.
+        key = known if known.base is None else known.base
+        account = past.account
+        anchor = past.row - (0 if account is None else account.step)
+        track = self._memo.get(key) if account is not None else None
+        if track is None or (track.lag, track.anchor) != (past.lag, anchor):
+            unseen = len(known) - len(past.volume) if past.volume is not None else 0
+            rows = len(known) if account is None else len(past.dates)
+            first = min(past.lag + self._rule.needed + unseen, len(known))
+            track = Track(rows, len(past.assets), first, past.lag, anchor)
+            if account is not None:
+                self._memo.put(key, track)
+        track.extend(self._rule, past, self._every, self._allow_short)
+        return Record(track, past)

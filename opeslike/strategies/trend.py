@@ -1,0 +1,71 @@
+"""Trend: moving averages of prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from opeslike.errors import PortfolioError
+from opeslike.strategies._parameters import check_flag, check_whole
+from opeslike.strategies.past import FloatArray, Past
+from opeslike.strategies.selection import Selection
+
+
+@final
+@dataclass(frozen=True)
+class MovingAverageCross(Selection):
+    r"""Long while the fast moving average of closes is above the slow one, for each asset on its own.
+
+    The score is ``fast average / slow average - 1``; below zero it is a short position, or none.
+
+    Parameters
+    ----------
+    fast, slow : int
+        Closes in each simple average, ``1 <= fast < slow``. With ``fast=1`` the close itself is compared.
+    allow_short : bool
+        Whether to sell short while the fast average is below the slow one; by default the rule is long or out.
+
+    Raises
+    ------
+    PortfolioError
+        A parameter out of range.
+
+    References
+    ----------
+    W. Brock, J. Lakonishok and B. LeBaron, "Simple technical trading rules and the stochastic properties of stock
+    returns", Journal of Finance 47, 1992.
+
+    Examples
+    --------
+    >>> rising = np.linspace(100.0, 120.0, 201)[:, None]
+    >>> MovingAverageCross(fast=50, slow=200).optimize(rising).tolist()
+    [1.0]
+    """
+
+    fast: int = 50
+    slow: int = 200
+    allow_short: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_whole(self, "fast", low=1)
+        check_whole(self, "slow", low=2)
+        check_flag(self, "allow_short")
+        if self.fast >= self.slow:
+            raise PortfolioError(f"MovingAverageCross fast must be below slow, got fast={self.fast}, slow={self.slow}")
+
+    @property
+    def needed(self) -> int:
+        """``slow`` closes."""
+        return self.slow - 1
+
+    def scores(self, past: Past) -> FloatArray:
+        """Fast average over slow average, less one, shape (N,)."""
+        recent = past.returns[len(past.returns) - self.slow + 1 :]
+        # Closes relative to the first of the window: the ratio of two averages has no unit.
+        closes = np.cumprod(1.0 + recent, axis=0)
+        slow = (1.0 + closes.sum(axis=0)) / self.slow
+        score = closes[-self.fast :].mean(axis=0) / slow - 1.0
+        return np.asarray(score if self.allow_short else np.maximum(score, 0.0))
