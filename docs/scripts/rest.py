@@ -39,5 +39,6 @@ class Rest(griffe.Extension):
     """Convert every docstring as it is collected."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+        """Convert one docstring."""
         if obj.docstring is not None:
             obj.docstring.value = to_markdown(obj.docstring.value)
