@@ -2,21 +2,40 @@
 
 from opeslike.objectives.base import Optimizer
 from opeslike.objectives.distributionally_robust import KLRobustKelly, kl_radius
-from opeslike.objectives.heuristics import Uniform
-from opeslike.objectives.markowitz import MaxMean, MeanVariance, MinVariance
+from opeslike.objectives.heuristics import (
+    REPO,
+    HierarchicalRiskParity,
+    InverseVolatility,
+    MaxDiversification,
+    RiskParity,
+    SoftmaxMean,
+    Uniform,
+)
+from opeslike.objectives.markowitz import MaxMean, MaxSharpe, MeanVariance, MinVariance
+from opeslike.objectives.online import BCRP, ExponentialGradient, UniversalPortfolios
 from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
 
 __all__ = [
+    "BCRP",
     "CARA",
     "CRRA",
     "HARA",
+    "REPO",
+    "ExponentialGradient",
+    "HierarchicalRiskParity",
+    "InverseVolatility",
     "KLRobustKelly",
     "Kelly",
+    "MaxDiversification",
     "MaxMean",
+    "MaxSharpe",
     "MeanVariance",
     "MinVariance",
     "Optimizer",
     "QuadraticUtility",
+    "RiskParity",
+    "SoftmaxMean",
     "Uniform",
+    "UniversalPortfolios",
     "kl_radius",
 ]

@@ -16,7 +16,7 @@ from opeslike.objectives.moments import RatioObjective, covariance_of, mean_of, 
 from opeslike.objectives.parameters import check_mean, positive
 from opeslike.objectives.return_entropy import REPO
 from opeslike.objectives.risk_parity import RiskParity
-from opeslike.objectives.rules import Rule, normalised
+from opeslike.objectives.rules import Formula, normalised
 
 __all__ = [
     "REPO",
@@ -31,7 +31,7 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 
-class Uniform(Rule):
+class Uniform(Formula):
     """Equal weights ``1 / N``.
 
     References
@@ -72,7 +72,7 @@ class Uniform(Rule):
         return np.full(market.n_assets, 1.0 / market.n_assets)
 
 
-class InverseVolatility(Rule):
+class InverseVolatility(Formula):
     r"""Weights proportional to one over volatility.
 
     .. math:: w_i = \frac{1 / \sigma_i}{\sum_j 1 / \sigma_j}
@@ -94,7 +94,7 @@ class InverseVolatility(Rule):
         return normalised(1.0 / volatilities(market, covariance_of(market, custom_cov, "sample")))
 
 
-class SoftmaxMean(Rule):
+class SoftmaxMean(Formula):
     r"""Weights by the softmax of expected returns.
 
     .. math:: w_i = \frac{e^{\mu_i / \tau}}{\sum_j e^{\mu_j / \tau}}

@@ -11,7 +11,7 @@ from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.covariance import check_estimator
 from opeslike.objectives.moments import covariance_of, volatilities
-from opeslike.objectives.rules import Rule, normalised
+from opeslike.objectives.rules import Formula, normalised
 
 FloatArray = NDArray[np.float64]
 Method = Literal["single", "average", "complete", "ward"]
@@ -19,7 +19,7 @@ Method = Literal["single", "average", "complete", "ward"]
 CLUSTER_METHODS = ("single", "average", "complete", "ward")
 
 
-class HierarchicalRiskParity(Rule):
+class HierarchicalRiskParity(Formula):
     r"""Hierarchical risk parity: variance split down a tree of clusters, without inverting the covariance.
 
     Assets are clustered by the distance :math:`\sqrt{(1 - \rho_{ij}) / 2}`, put in the order of the tree's leaves, and

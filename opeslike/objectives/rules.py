@@ -20,10 +20,52 @@ FloatArray = NDArray[np.float64]
 
 
 class Rule(Optimizer):
-    """A rule whose weights are a formula: a subclass gives it."""
+    """A rule that gives weights without optimising anything."""
 
     def __init__(self, *, probabilities: ArrayLike | None = None) -> None:
         super().__init__(probabilities=probabilities)
+
+    @abstractmethod
+    def optimize(
+        self,
+        data: Any = None,
+        weight_bounds: Any = None,
+        w: ArrayLike | None = None,
+        *,
+        kind: Kind | None = None,
+        custom_mean: ArrayLike | None = None,
+        custom_cov: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Weights by the rule; see :meth:`Optimizer.optimize` for the parameters."""
+
+    def _unused(self, **given: Any) -> None:
+        """Raise where a parameter was given that the formula does not use."""
+        for name, value in given.items():
+            if value is not None:
+                raise PortfolioError(f"{type(self).__name__} has no use for {name}; leave it out")
+
+    def _accept(self, market: Market, weights: FloatArray, weight_bounds: Any, started: float) -> FloatArray:
+        """Check the weights against the bounds, if any, and keep them."""
+        if weight_bounds is not None:
+            check_within(weights, weight_bounds, market, type(self).__name__)
+        self.weights, self.tickers = weights, list(market.assets)
+        self._solution = Solution(
+            weights=weights.copy(),
+            assets=market.assets,
+            value=float("nan"),
+            gap=None,
+            status="closed-form",
+            solver="closed-form",
+            seconds=time.perf_counter() - started,
+        )
+        return weights.copy()
+
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        raise OpesLikeError(f"{type(self).__name__} is a formula, not an optimisation problem")
+
+
+class Formula(Rule):
+    """A rule whose weights are a formula of one market: a subclass gives it."""
 
     @abstractmethod
     def _formula(self, market: Market, custom_mean: Any, custom_cov: Any) -> FloatArray:
@@ -50,31 +92,6 @@ class Rule(Optimizer):
         started = time.perf_counter()
         market = Market.from_data(data, kind, self.probabilities)
         return self._accept(market, self._formula(market, custom_mean, custom_cov), weight_bounds, started)
-
-    def _unused(self, **given: Any) -> None:
-        """Raise where a parameter was given that the formula does not use."""
-        for name, value in given.items():
-            if value is not None:
-                raise PortfolioError(f"{type(self).__name__} has no use for {name}; leave it out")
-
-    def _accept(self, market: Market, weights: FloatArray, weight_bounds: Any, started: float) -> FloatArray:
-        """Check the weights against the bounds, if any, and keep them."""
-        if weight_bounds is not None:
-            check_within(weights, weight_bounds, market, type(self).__name__)
-        self.weights, self.tickers = weights, list(market.assets)
-        self._solution = Solution(
-            weights=weights.copy(),
-            assets=market.assets,
-            value=float("nan"),
-            gap=None,
-            status="closed-form",
-            solver="closed-form",
-            seconds=time.perf_counter() - started,
-        )
-        return weights.copy()
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        raise OpesLikeError(f"{type(self).__name__} is a formula, not an optimisation problem")
 
 
 def check_within(weights: FloatArray, weight_bounds: Any, market: Market, name: str) -> None:

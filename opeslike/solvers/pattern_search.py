@@ -12,12 +12,12 @@ from opeslike.modelling.bounds import Bounds
 FloatArray = NDArray[np.float64]
 Batch = Callable[[FloatArray], FloatArray]
 
-_WIDEST, _FINEST = 0.5, 1e-7
+_WIDEST, _FINEST = 0.5, 1e-5
 _POLLS = 400
 
 
 def pattern_search(
-    value: Batch, bounds: Bounds, seed: int | None, starts: FloatArray, searches: int = 8
+    value: Batch, bounds: Bounds, seed: int | None, starts: FloatArray, searches: int = 4
 ) -> tuple[FloatArray, float, int]:
     """Minimise over a box and a budget by moving weight from one asset to another.
 
