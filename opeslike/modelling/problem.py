@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import describe
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.losses import Linear, Loss
 from opeslike.modelling.regularizers import Regularizer
-from opeslike.modelling.risks import Envelope, Risk, RiskPoint
+from opeslike.modelling.risks import Risk, RiskPoint
 
 FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -259,7 +260,9 @@ class ScenarioProblem(Problem):
         """Value and gradient of the objective with the worst case fixed at ``q``."""
         r = self.returns @ x
         losses, slope, _ = self.loss.evaluate(r)
-        value, gradient = float(q @ losses), (q * slope) @ self.returns
+        envelope = self.envelope()
+        value = float(q @ losses) if envelope is None else envelope.worst(losses, q)
+        gradient = (q * slope) @ self.returns
         if self.penalty is not None:
             extra, pull = self.penalty.evaluate(x[: self.n_assets])
             value += extra
@@ -271,9 +274,9 @@ class ScenarioProblem(Problem):
         return self.risk.envelope(self.probabilities)
 
     def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
-        """``risk(loss(R x)) + penalty`` for cvxpy; every risk is positively homogeneous, so the losses are scaled."""
+        """``risk(loss(R x)) + penalty`` for cvxpy; the losses are scaled, and the risk with them."""
         losses = self.loss.expression(self.returns @ x) / scale
-        value, constraints = self.risk.expression(losses, self.probabilities)
+        value, constraints = self.risk.scaled(scale).expression(losses, self.probabilities)
         value = value + self.loss.offset / scale
         if self.penalty is not None:
             value = value + self.penalty.expression(x[: self.n_assets]) / scale

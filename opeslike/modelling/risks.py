@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.errors import PortfolioError
+from opeslike.modelling.envelopes import Envelope, KullbackLeibler
 
 FloatArray = NDArray[np.float64]
 
@@ -38,61 +39,19 @@ class RiskPoint:
         worst case.
     excess : float
         A bound on how far the mean loss under ``q`` may lie below the risk; it is added to every gap.
+    metric : ndarray of shape (T,), optional
+        For balls of squared distance the metric on the scenarios with positive probability, 0 elsewhere.
     """
 
     value: float
     q: FloatArray
     sharpness: float = 0.0
     excess: float = 0.0
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """The set of probabilities over which a risk is the worst mean.
-
-    ``0 <= q <= cap``, ``sum q = 1`` and ``KL(q, p) <= radius``.
-
-    ``cap`` or ``radius`` is None where that constraint is absent.
-    """
-
-    nominal: FloatArray
-    cap: FloatArray | None = None
-    radius: float | None = None
-
-    def project(self, q: FloatArray) -> FloatArray:
-        """A member of the set near ``q``: positive part, then mixed with the nominal vector as far as needed."""
-        q = np.maximum(q, 0.0)
-        total = q.sum()
-        if not (np.isfinite(total) and total > 0):
-            return self.nominal
-        q = q / total
-        weight = 0.0
-        if self.radius is not None:
-            divergence = relative_entropy(q, self.nominal)
-            if divergence > self.radius:
-                # KL is convex in q, so mixing with the nominal vector shrinks it at least proportionally
-                weight = 1.0 - self.radius / divergence
-        if self.cap is not None:
-            over = q > self.cap
-            if over.any():
-                room = (self.cap - self.nominal)[over]
-                weight = max(weight, float(np.max((q[over] - self.cap[over]) / (q[over] - self.cap[over] + room))))
-        return q if weight == 0.0 else (1.0 - weight) * q + weight * self.nominal
-
-
-def relative_entropy(q: FloatArray, p: FloatArray) -> float:
-    """``sum q log(q / p)`` in nats, accurate where q is close to p."""
-    ratio = q / p
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(ratio > 0, ratio * np.log(ratio), 0.0) - (ratio - 1.0)
-    near = np.abs(ratio - 1.0) < 1e-4
-    delta = ratio[near] - 1.0
-    terms[near] = delta * delta * (0.5 - delta * (1.0 / 6.0 - delta / 12.0))
-    return float(p @ terms)
+    metric: FloatArray | None = None
 
 
 class Risk(ABC):
-    """A coherent functional of the losses under scenario probabilities ``p``."""
+    """A convex, monotone functional of the losses under scenario probabilities ``p``."""
 
     #: whether second derivatives exist almost everywhere a solver goes
     smooth: bool = True
@@ -109,11 +68,18 @@ class Risk(ABC):
 
     @abstractmethod
     def expression(self, losses: Any, p: FloatArray) -> tuple[Any, list[Any]]:
-        """Epigraph form for cvxpy, for convex ``losses`` (T,): an expression to minimise and its constraints."""
+        """Epigraph form for cvxpy, for convex ``losses`` (T,): an expression to minimise and its constraints.
+
+        Where there is an envelope, the multipliers of the first constraint are worst-case probabilities.
+        """
 
     def envelope(self, p: FloatArray) -> Envelope | None:
         """The set of worst-case probabilities; None where it is the nominal vector alone."""
         return None
+
+    def scaled(self, scale: float) -> Risk:
+        """The risk ``r`` with ``r(losses / scale) = self(losses) / scale``: itself where positively homogeneous."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -222,7 +188,7 @@ class KLBall(Risk):
 
     def envelope(self, p: FloatArray) -> Envelope | None:
         """The ball itself."""
-        return Envelope(p, radius=self.radius) if self.radius > 0 else None
+        return Envelope(p, divergence=KullbackLeibler(), radius=self.radius) if self.radius > 0 else None
 
     def expression(self, losses: Any, p: FloatArray) -> tuple[Any, list[Any]]:
         """``tau + a radius`` with ``sum p z <= a`` and ``z >= a exp((loss - tau) / a)``: a cone a scenario."""
@@ -236,3 +202,103 @@ class KLBall(Risk):
         mass = cp.Variable(count, name="z")
         cone = losses - level + cp.rel_entr(multiplier * np.ones(count), mass) <= 0
         return level + self.radius * multiplier, [cone, p @ mass <= multiplier]
+
+
+@dataclass(frozen=True)
+class Entropic(Risk):
+    """Entropic risk ``(1 / a) log E_p exp(a loss)`` (Follmer and Schied 2002).
+
+    It is the worst mean less ``KL(q, p) / a``, convex but not positively homogeneous.
+
+    Parameters
+    ----------
+    aversion : float > 0
+        ``a``, per unit of loss. Near 0 it is the mean plus ``a / 2`` times the variance; for large a the worst case.
+    """
+
+    aversion: float
+
+    def __post_init__(self) -> None:
+        """Check the aversion."""
+        if not (isinstance(self.aversion, (int, float)) and math.isfinite(self.aversion) and self.aversion > 0):
+            raise PortfolioError(f"aversion={self.aversion!r} must be a finite number > 0")
+
+    def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
+        """Log-sum-exp from the largest loss, or from the mean where the exponents are small."""
+        reference = float(losses.max())
+        exponents = self.aversion * (losses - reference)
+        if float(exponents.min()) > -1e-2:
+            # log(1 + mean of expm1) keeps the digits that log of nearly 1 would lose
+            reference = float(p @ losses)
+            extra = float(p @ np.expm1(self.aversion * (losses - reference)))
+            q = p * np.exp(self.aversion * (losses - reference)) / (1.0 + extra)
+            return RiskPoint(reference + math.log1p(extra) / self.aversion, q, self.aversion)
+        q = p * np.exp(exponents)
+        mass = float(q.sum())
+        return RiskPoint(reference + math.log(mass) / self.aversion, q / mass, self.aversion)
+
+    def curvature(
+        self, losses: FloatArray, point: RiskPoint
+    ) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
+        """``a (diag q - q q')``."""
+        return self.aversion * point.q, [(-self.aversion, point.q)]
+
+    def expression(self, losses: Any, p: FloatArray) -> tuple[Any, list[Any]]:
+        """``(1 / a) log_sum_exp(a z + log p)`` with ``z >= losses``."""
+        import cvxpy as cp
+
+        level = cp.Variable(p.shape[0], name="z")
+        return cp.log_sum_exp(self.aversion * level + np.log(p)) / self.aversion, [losses <= level]
+
+    def envelope(self, p: FloatArray) -> Envelope | None:
+        """All probabilities, at a price of ``1 / a`` a nat."""
+        return Envelope(p, divergence=KullbackLeibler(), price=1.0 / self.aversion)
+
+    def scaled(self, scale: float) -> Risk:
+        """Aversion is per unit of loss."""
+        return Entropic(self.aversion * scale)
+
+
+@dataclass(frozen=True)
+class Multiple(Risk):
+    """``factor`` times another risk; its worst-case vector sums to ``factor``."""
+
+    risk: Risk
+    factor: float
+
+    def __post_init__(self) -> None:
+        """Check the factor."""
+        if not (math.isfinite(self.factor) and self.factor > 0):
+            raise PortfolioError(f"factor={self.factor!r} must be a finite number > 0")
+
+    @property
+    def smooth(self) -> bool:  # type: ignore[override]
+        """As the other risk."""
+        return self.risk.smooth
+
+    def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
+        """Everything times the factor."""
+        at = self.risk.evaluate(losses, p, near)
+        return replace(at, value=self.factor * at.value, q=self.factor * at.q, excess=self.factor * at.excess)
+
+    def curvature(
+        self, losses: FloatArray, point: RiskPoint
+    ) -> tuple[FloatArray | None, list[tuple[float, FloatArray]]]:
+        """Everything times the factor."""
+        diagonal, pairs = self.risk.curvature(losses, replace(point, q=point.q / self.factor))
+        scaled = [(self.factor * scale, vector) for scale, vector in pairs]
+        return None if diagonal is None else self.factor * diagonal, scaled
+
+    def expression(self, losses: Any, p: FloatArray) -> tuple[Any, list[Any]]:
+        """``factor`` times the other expression."""
+        value, constraints = self.risk.expression(losses, p)
+        return self.factor * value, constraints
+
+    def envelope(self, p: FloatArray) -> Envelope | None:
+        """Every member times the factor."""
+        inner = self.risk.envelope(p)
+        return None if inner is None else inner.scaled(self.factor)
+
+    def scaled(self, scale: float) -> Risk:
+        """The factor stays."""
+        return Multiple(self.risk.scaled(scale), self.factor)

@@ -1,89 +1,197 @@
 """Crossover: from the end of a saddle-point path to the corner it runs into.
 
-Close to a corner the barrier equations lose their digits. But they have told by then which scenarios carry the worst
-case and which weights are off their bounds, and on those the conditions of optimality are plain equations, which
-Newton's method solves to rounding:
+Close to a corner the barrier equations lose their digits. But they have told by then which scenarios and which weights
+lie strictly between their bounds, and on those the conditions of optimality are plain equations,
 
-    loss_t(x) = nu                           for the scenarios strictly between their limits,
-    sum_t q_t grad loss_t(x) + ... = rows' y  for the weights strictly between their bounds,
-    sum q = 1,  rows x = totals.
+    loss_t(x) - alpha divergence'_t(q) = nu       for the scenarios strictly between their limits,
+    sum_t q_t grad loss_t(x) + ... = rows' y      for the weights strictly between their bounds,
+    sum q = total,  rows x = totals,  divergence(q) = radius where alpha > 0,
+
+which Newton's method solves to rounding: in one step where they are linear, in a few where they are not. Weights and
+scenarios whose sign turns out wrong change sides, as in a primal-dual active set method (Hintermueller, Ito and
+Kunisch 2003).
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
+from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioProblem
+from opeslike.solvers.certificate import certify
+from opeslike.solvers.interior_point import Iterate
 
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+_LARGEST = 300
+_ROUNDS = 8
+#: a step longer than this, in weights and in spreads of losses, means a singular system
+_LONGEST = 1e3
 
-def crossover(
-    problem: ScenarioProblem, x: FloatArray, q: FloatArray, moving: Mask, between: Mask, steps: int = 6
-) -> tuple[FloatArray, FloatArray] | None:
+
+class Guess(NamedTuple):
+    """A point near the corner: ``moving`` weights and ``inner`` scenarios look to be off their bounds.
+
+    ``alpha`` is the multiplier of the divergence, 0 where its bound is slack.
+    """
+
+    x: FloatArray
+    q: FloatArray
+    nu: float
+    alpha: float
+    y: FloatArray
+    moving: Mask
+    inner: Mask
+
+
+def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target: float) -> Iterate | None:
     """Solve the conditions of optimality on a guessed corner.
 
     Parameters
     ----------
     problem : ScenarioProblem
-    x : ndarray of shape (n,)
-        Weights near the corner; those not ``moving`` are exactly at their bound.
-    q : ndarray of shape (T,)
-        Probabilities near the corner; those not ``between`` are exactly at their limit.
-    moving : mask of shape (n,)
-    between : mask of shape (T,)
-    steps : int
-        Newton steps.
+        Without penalty, or with one that has second derivatives.
+    envelope : Envelope
+    guess : Guess
+    target : float
+        Certified gap at which to stop.
 
     Returns
     -------
-    (x, q) or None
-        None where the guess leads out of the domain.
+    Iterate or None
+        The best certified point; None where the guess has too many active parts or leads nowhere.
     """
-    free, inside = np.flatnonzero(moving), np.flatnonzero(between)
-    if free.size == 0 or inside.size == 0 or inside.size > 4 * free.size + 4:
+    bounds = problem.bounds
+    lower, upper = bounds.lower, bounds.upper
+    floor = np.zeros_like(guess.q) if envelope.floor is None else envelope.floor
+    cap = envelope.cap
+    if not guess.inner.any() or int(guess.moving.sum()) + int(guess.inner.sum()) > _LARGEST:
         return None
-    rows, totals = problem.bounds.rows, problem.bounds.totals
-    few, k, m = free.size, inside.size, len(totals)
-    x, q = x.copy(), q.copy()
-    previous = np.inf
-    for _ in range(steps):
-        if not problem.in_domain(x):
-            return None
-        returns = problem.returns @ x
-        losses, slope, bend = problem.loss.evaluate(returns)
-        _, gradient = problem.value_under(x, q)
-        level = float(q[inside] @ losses[inside]) / float(q[inside].sum())
-        block = problem.returns[np.ix_(inside, free)] * slope[inside, None]
-        second = problem.gram(q * bend, free) if problem.loss.curved else np.zeros((few, few))
-        if problem.penalty is not None:
-            weights = free[free < problem.n_assets]
-            curvature = problem.penalty.hessian(x[: problem.n_assets])
-            second[: weights.size, : weights.size] += curvature[np.ix_(weights, weights)]
-        # unknowns: change of x, the level nu, change of q, multipliers y
-        system = np.zeros((k + few + 1 + m, few + 1 + k + m))
-        system[:k, :few], system[:k, few] = block, -1.0
-        system[k : k + few, :few] = second
-        system[k : k + few, few + 1 : few + 1 + k] = block.T
-        system[k : k + few, few + 1 + k :] = -rows[:, free].T
-        system[k + few, few + 1 : few + 1 + k] = 1.0
-        system[k + few + 1 :, :few] = rows[:, free]
-        side = np.concatenate([-losses[inside], -gradient[free], [1.0 - q.sum()], totals - rows @ x])
-        # the two kinds of rows differ in size by the spread of the returns; bring them to one scale
-        scale = np.abs(system).max(axis=1)
-        scale[scale == 0] = 1.0
-        try:
-            change = np.linalg.lstsq(system / scale[:, None], side / scale, rcond=1e-13)[0]
-        except np.linalg.LinAlgError:
-            return None
-        size = float(np.abs(change[:few]).max()) + float(np.abs(change[few + 1 : few + 1 + k]).max())
-        if not np.isfinite(size) or size > 1.0 or abs(change[few] - level) > 1.0 + abs(level):
-            return None
-        x[free] += change[:few]
-        q[inside] += change[few + 1 : few + 1 + k]
-        if size <= 1e-15 or size >= previous:
+    at_cap = np.zeros_like(guess.inner) if cap is None else cap - guess.q < guess.q - floor
+    outside = floor if cap is None else np.where(at_cap, cap, floor)
+    near_upper = guess.x - lower > upper - guess.x
+    now = guess._replace(
+        x=np.where(guess.moving, guess.x, np.where(near_upper, upper, lower)),
+        q=np.where(guess.inner, guess.q, outside),
+    )
+    best: Iterate | None = None
+    worse = 0
+    for round_ in range(_ROUNDS):
+        if not problem.in_domain(now.x):
             break
-        previous = size
-    return (x, q) if problem.in_domain(x) and float(q[inside].min()) >= -1e-9 else None
+        step = _newton(problem, envelope, now)
+        if step is None:
+            break
+        x, q, nu, alpha, y = step
+        inside = np.minimum(np.maximum(x, lower), upper)
+        repaired = bounds.repair(inside)
+        if not (problem.in_domain(repaired) and problem.in_domain(inside)):
+            break
+        certificate = certify(problem, repaired, q, None if bounds.single else y)
+        if best is None or certificate.gap < best.gap:
+            worse = 0 if best is None or certificate.gap < 0.1 * best.gap else worse + 1
+            best = Iterate(repaired, certificate.point, certificate.gap, y, round_, envelope.project(q))
+        else:
+            worse += 1
+        if best.gap <= target or worse > 1:
+            break
+
+        # change sides where a sign is wrong
+        losses, slope, _ = problem.loss.evaluate(problem.returns @ inside)
+        reduced = _gradient(problem, inside, q, slope) - y @ bounds.rows
+        over = losses - nu
+        steep = np.zeros_like(now.inner)
+        if alpha > 0 and envelope.divergence is not None:
+            with np.errstate(divide="ignore"):
+                tilt = envelope.divergence.slope(np.maximum(q, floor), envelope.nominal)
+            steep = np.isinf(tilt)
+            over = over - alpha * np.where(steep, 0.0, tilt)
+        tiny = 1e-13 * max(float(np.abs(reduced).max()), float(np.abs(over).max()))
+        leaving = ((x <= lower) & (reduced < -tiny)) | ((x >= upper) & (reduced > tiny))
+        moving = np.where(now.moving, (x > lower) & (x < upper), leaving) & (upper > lower)
+        at_cap = np.zeros_like(now.inner) if cap is None else q >= cap
+        entering = ((q <= floor) & (over > tiny)) | (at_cap & (over < -tiny))
+        inner = np.where(now.inner, (q > floor) & ~at_cap, entering)
+        q = np.maximum(q, floor) if cap is None else np.minimum(np.maximum(q, floor), cap)
+        if steep.any():
+            # where entropy has no slope, a newcomer starts where its own condition of optimality holds
+            fresh = inner & steep
+            q[fresh] = envelope.nominal[fresh] * np.exp(np.minimum(over[fresh] / alpha - 1.0, 0.0))
+            inner &= q > 0
+        same = bool((moving == now.moving).all() and (inner == now.inner).all())
+        if same and not problem.loss.curved and alpha == 0.0 and problem.penalty is None:
+            break  # a linear system was solved, and its answer confirmed
+        if not inner.any() or int(moving.sum()) + int(inner.sum()) > _LARGEST:
+            break
+        now = Guess(inside, q, nu, alpha, y, moving, inner)
+    return best
+
+
+def _gradient(problem: ScenarioProblem, x: FloatArray, q: FloatArray, slope: FloatArray) -> FloatArray:
+    gradient = (q * slope) @ problem.returns
+    if problem.penalty is not None:
+        gradient[: problem.n_assets] += problem.penalty.evaluate(x[: problem.n_assets])[1]
+    return np.asarray(gradient)
+
+
+def _newton(
+    problem: ScenarioProblem, envelope: Envelope, now: Guess
+) -> tuple[FloatArray, FloatArray, float, float, FloatArray] | None:
+    """One Newton step on the conditions of optimality; returns (x, q, nu, alpha, y), or None where it is undefined."""
+    bounds, x, q = problem.bounds, now.x, now.q
+    losses, slope, bend = problem.loss.evaluate(problem.returns @ x)
+    weights, scenarios = np.flatnonzero(now.moving), np.flatnonzero(now.inner)
+    n, k, m = weights.size, scenarios.size, len(bounds.totals)
+    divergence = envelope.divergence if now.alpha > 0 else None
+    bounded = divergence is not None and envelope.radius is not None
+    jacobian = problem.returns[np.ix_(scenarios, weights)] * slope[scenarios, None]
+    unit = float(np.abs(jacobian).max(initial=0.0)) or 1.0  # losses are measured in it
+    # unknowns: change of x, change of q, change of nu, multipliers y, change of alpha
+    x_part, q_part, y_part = slice(0, n), slice(n, n + k), slice(n + k + 1, n + k + 1 + m)
+    size = n + k + 1 + m + bounded
+    matrix, side = np.zeros((size, size)), np.zeros(size)
+    if problem.loss.curved:
+        matrix[x_part, x_part] = problem.gram(q * bend, weights) / unit
+    if problem.penalty is not None:
+        held = np.flatnonzero(weights < problem.n_assets)
+        curvature = problem.penalty.hessian(x[: problem.n_assets])
+        matrix[np.ix_(held, held)] += curvature[np.ix_(weights[held], weights[held])] / unit
+    matrix[x_part, q_part] = jacobian.T / unit
+    matrix[q_part, x_part] = jacobian / unit
+    matrix[q_part, n + k] = matrix[n + k, q_part] = -1.0
+    matrix[x_part, y_part] = -bounds.rows[:, weights].T
+    matrix[y_part, x_part] = -bounds.rows[:, weights]
+    side[x_part] = -_gradient(problem, x, q, slope)[weights] / unit
+    side[q_part] = (now.nu - losses[scenarios]) / unit
+    side[n + k] = float(q.sum()) - float(envelope.nominal.sum())
+    side[y_part] = bounds.rows @ x - bounds.totals
+    if divergence is not None:
+        tilt = divergence.slope(q, envelope.nominal, scenarios)
+        at = np.arange(n, n + k)
+        matrix[at, at] = -now.alpha / unit * divergence.bend(q, envelope.nominal, scenarios)
+        side[q_part] += now.alpha / unit * tilt
+        if bounded:
+            assert envelope.radius is not None
+            matrix[q_part, size - 1] = matrix[size - 1, q_part] = -tilt
+            side[size - 1] = divergence.value(q, envelope.nominal) - envelope.radius
+    if not (np.isfinite(matrix).all() and np.isfinite(side).all()):
+        return None
+    solution = _solve(matrix, side)
+    x, q = x.copy(), q.copy()
+    x[weights] += solution[x_part]
+    q[scenarios] += solution[q_part]
+    alpha = max(now.alpha + unit * float(solution[size - 1]), 0.0) if bounded else now.alpha
+    return x, q, now.nu + unit * float(solution[n + k]), alpha, unit * solution[y_part]
+
+
+def _solve(matrix: FloatArray, side: FloatArray) -> FloatArray:
+    """Solve by LU; where the matrix is singular (a degenerate corner, twin assets), the shortest solution."""
+    _, _, solution, info = lapack.dgesv(matrix, side)
+    if info == 0 and np.abs(solution).max() < _LONGEST:
+        return np.asarray(solution)
+    return np.asarray(np.linalg.lstsq(matrix, side, rcond=1e-13)[0])
