@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from opeslike.data.selection import Day, cut, pick
+from opeslike.errors import DataError
 
 _FILE = Path(__file__).with_name("embedded") / "us20.csv.gz"
 _INDEX = "SP500"
@@ -45,7 +46,7 @@ def load_us20(
     Raises
     ------
     DataError
-        An unknown ticker, a date that is none, or no rows between ``start`` and ``end``.
+        An unknown ticker, ``index`` not a bool, a date that is none, or no rows between ``start`` and ``end``.
 
     Notes
     -----
@@ -58,6 +59,8 @@ def load_us20(
     >>> load_us20(tickers="AAPL MSFT", start="2019", end="2019").shape
     (252, 2)
     """
+    if not isinstance(index, bool):  # load_us20("AAPL") would otherwise return all 21 columns
+        raise DataError(f"index={index!r}: give True or False; tickers are named as tickers={index!r}")
     frame = _read()
     if tickers is None and not index:
         frame = frame.drop(columns=_INDEX)

@@ -38,6 +38,8 @@ def read_tickers(tickers: str | Iterable[str]) -> list[str]:
     DataError
         Nothing given, something that is not text, or a ticker given twice.
     """
+    if not isinstance(tickers, Iterable):
+        raise DataError(f"tickers must be text or a list of texts, got {tickers!r}")
     names = tickers.replace(",", " ").split() if isinstance(tickers, str) else list(tickers)
     if not names:
         raise DataError("tickers is empty: name at least one")

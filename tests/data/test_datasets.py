@@ -65,6 +65,8 @@ def test_what_is_returned_is_the_callers() -> None:
         ({"tickers": "AAPL TSLA"}, "the embedded dataset has no TSLA: it has AAPL, AMD"),
         ({"tickers": "AAPL AAPL"}, "AAPL occurs twice"),
         ({"tickers": []}, "tickers is empty"),
+        ({"tickers": 7}, "tickers must be text or a list of texts, got 7"),
+        ({"index": "AAPL"}, "tickers are named as tickers='AAPL'"),
         ({"start": "2023"}, "start=2023-01-01 and end=open: the embedded dataset has 1990-01-02 to 2022-12-28"),
         ({"start": "2019-01-05", "end": "2019-01-06"}, "no rows between start=2019-01-05 and end=2019-01-06"),
         ({"start": "2019", "end": "2018"}, "start=2019-01-01 lies after end=2018-12-31"),
