@@ -241,10 +241,12 @@ class Backtester:
     ) -> Any:
         """Plot wealth over time, one line a strategy, and return the Figure.
 
-        See :func:`opeslike.analysis.plots.plot_wealth`, which takes the same arguments and further ``options``.
+        A window opens where there is a display. See :func:`opeslike.analysis.plots.plot_wealth`, which takes the same
+        arguments and further ``options``.
         """
         from opeslike.analysis.plots import plot_wealth
 
+        options.setdefault("show", True)
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -263,7 +263,6 @@ class _Moments:
         return self._shift, self._first, self._second
 
 
-@dataclass(frozen=True, eq=False)
 class Market:
     """Validated simple returns of N assets over T periods.
 
@@ -285,17 +284,17 @@ class Market:
     [[0.1, -0.02], [-0.1, 0.061]]
     """
 
-    returns: FloatArray
-    assets: tuple[Hashable, ...]
-    dates: pd.Index
-    probabilities: FloatArray | None = None
-    _moments: _Moments = field(default=None, repr=False)  # type: ignore[assignment]
-    _start: int = field(default=0, repr=False)
+    __slots__ = ("_every_date", "_moments", "_start", "assets", "probabilities", "returns")
 
-    def __post_init__(self) -> None:
-        """Attach the shared accumulator of moments."""
-        if self._moments is None:
-            object.__setattr__(self, "_moments", _Moments(self.returns))
+    def __init__(
+        self,
+        returns: FloatArray,
+        assets: tuple[Hashable, ...],
+        dates: pd.Index,
+        probabilities: FloatArray | None = None,
+    ) -> None:
+        self.returns, self.assets, self.probabilities = returns, assets, probabilities
+        self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
 
     @classmethod
     def from_data(cls, data: Any, kind: Kind | None = None, probabilities: ArrayLike | None = None) -> Market:
@@ -355,19 +354,19 @@ class Market:
             raise PortfolioError("probabilities must be finite, non-negative and not all zero")
         return Market(self.returns, self.assets, self.dates, p / p.sum())
 
+    @property
+    def dates(self) -> pd.Index:
+        """The date at the end of each period."""
+        return self._every_date[self._start : self._start + len(self.returns)]
+
     def window(self, start: int, stop: int) -> Market:
-        """Rows ``start..stop`` as a view: no copy, no check."""
+        """Rows ``start..stop`` as a view: no copy, no check. Windows of one market are not for several threads."""
+        view = Market.__new__(Market)
+        view.returns, view.assets = self.returns[start:stop], self.assets
         p = self.probabilities
-        if p is not None:
-            p = p[start:stop] / p[start:stop].sum()
-        return Market(
-            self.returns[start:stop],
-            self.assets,
-            self.dates[start:stop],
-            p,
-            self._moments,
-            self._start + start,
-        )
+        view.probabilities = None if p is None else p[start:stop] / p[start:stop].sum()
+        view._every_date, view._start, view._moments = self._every_date, self._start + start, self._moments
+        return view
 
     def mean_and_covariance(self) -> tuple[FloatArray, FloatArray]:
         """Sample mean (N,) and covariance (N, N) per period.

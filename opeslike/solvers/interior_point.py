@@ -81,7 +81,7 @@ class KKT:
         if self._rows.shape[0] == 1:
             y = np.array([(missing[0] - self._rows[0] @ along) / self._price[0, 0]])
             return along + y[0] * self._across[:, 0], y
-        y = np.linalg.lstsq(self._price, missing - self._rows @ along, rcond=None)[0]
+        y = np.asarray(np.linalg.lstsq(self._price, missing - self._rows @ along, rcond=None)[0], dtype=np.float64)
         return along + self._across @ y, y
 
 
