@@ -80,9 +80,10 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
         curvature = np.zeros((k, k))
         for piece in pieces:
             piece.add_curvature(curvature)
-        matrix = core.hessian(point, index)
+        hessian = core.hessian(point, index)
+        matrix = hessian.copy()
         if held.size == k == n:
-            matrix = matrix + curvature
+            matrix += curvature
         else:
             matrix[np.ix_(place, place)] += curvature[np.ix_(held, held)]
         matrix.flat[:: n + 1] += ratio[:n] + ratio[n:]
@@ -109,6 +110,21 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
                 piece.follow(direction[:k])
             change = np.concatenate([step, -step])
             dual_change = push - dual - ratio * change
+            if corrector:
+                # at ties the multipliers move by tiny differences of steps times huge factors: refine what rounding lost
+                after = dual + dual_change
+                left = after[:n] - after[n:] - gradient - hessian @ step + y @ rows
+                for piece in pieces:
+                    left[place] -= piece.pull_of_direction()[held]
+                off = missing - rows @ step
+                more, more_y = factor.solve(left + firmness * (off @ rows), off)
+                step, y = step + more, y + more_y
+                direction[free] = more
+                for piece in pieces:
+                    piece.refine(direction[:k])
+                direction[free] = step
+                change = np.concatenate([step, -step])
+                dual_change -= ratio * np.concatenate([more, -more])
             lengths = [piece.lengths() for piece in pieces]
             length = min([longest(slack, change), *(pair[0] for pair in lengths)])
             dual_length = min([longest(dual, dual_change), *(pair[1] for pair in lengths)])

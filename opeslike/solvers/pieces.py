@@ -50,6 +50,14 @@ class Piece(ABC):
         """Complete the direction for a step of the weights."""
 
     @abstractmethod
+    def refine(self, step: FloatArray) -> None:
+        """Add a small further step of the weights to the direction, to its own relative accuracy."""
+
+    @abstractmethod
+    def pull_of_direction(self) -> FloatArray:
+        """``A' dy``, shape (N,)."""
+
+    @abstractmethod
     def lengths(self) -> tuple[float, float]:
         """Largest primal and dual step lengths along the direction."""
 
@@ -132,8 +140,20 @@ class KinkPiece(Piece):
     def follow(self, step: FloatArray) -> None:
         """Complete the direction."""
         self.dy = self.soft * (self._apply(step) + self.load)
+        self._complete()
+
+    def refine(self, step: FloatArray) -> None:
+        """Add to the direction."""
+        self.dy = self.dy + self.soft * self._apply(step)
+        self._complete()
+
+    def _complete(self) -> None:
         self.dp = self.aim_p + self.p / self.above * self.dy
         self.dm = self.aim_m - self.m / self.below * self.dy
+
+    def pull_of_direction(self) -> FloatArray:
+        """``A' dy``."""
+        return self._adjoint(self.dy)
 
     def lengths(self) -> tuple[float, float]:
         """Largest step lengths."""
@@ -226,6 +246,18 @@ class PeakPiece(Piece):
         self.dlevel = float(self.soft @ change) / self.total
         self.dy = self.soft * (change - self.dlevel)
         self.dz = self.aim_z - self.z / self.y * self.dy
+
+    def refine(self, step: FloatArray) -> None:
+        """Add to the direction."""
+        change = self._apply(step)
+        level = float(self.soft @ change) / self.total
+        self.dlevel += level
+        self.dy = self.dy + self.soft * (change - level)
+        self.dz = self.aim_z - self.z / self.y * self.dy
+
+    def pull_of_direction(self) -> FloatArray:
+        """``A' dy``."""
+        return self._adjoint(self.dy)
 
     def lengths(self) -> tuple[float, float]:
         """Largest step lengths."""
