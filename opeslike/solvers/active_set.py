@@ -83,7 +83,8 @@ def active_set(
         direction[free] = step
         length = min(1.0, 0.9 * problem.longest_step(point, direction)) if free.size else 0.0
         trial = x + length * direction
-        hit = ~pinned & ((trial <= lower) | (trial >= upper))
+        # a coordinate at its bound that does not move hits nothing
+        hit = ~pinned & (((trial <= lower) & (direction < 0)) | ((trial >= upper) & (direction > 0)))
         if hit.any():
             with np.errstate(divide="ignore", invalid="ignore"):
                 edge = np.where(direction < 0, (lower - x) / direction, (upper - x) / direction)
