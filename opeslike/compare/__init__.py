@@ -1,0 +1,225 @@
+"""compare: many strategies on one backtest, side by side."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
+from typing import Any, cast
+
+import pandas as pd
+
+from opeslike.accounting.overlays import Overlay
+from opeslike.accounting.result import BacktestResult
+from opeslike.backtester import DEFAULT_COST, Backtester
+from opeslike.compare.comparison import Comparison, check_names, make_folder
+from opeslike.compare.running import UNCOPYABLE, run_all
+from opeslike.errors import PortfolioError, RuinWarning
+from opeslike.market import Kind
+from opeslike.strategies.adapter import StrategyAdapter
+
+__all__ = ["Comparison", "compare", "grid", "make_folder"]
+
+
+def compare(
+    strategies: Mapping[str, Any],
+    train: Any,
+    test: Any,
+    *,
+    cost: Mapping[str, Any] = DEFAULT_COST,
+    reopt_freq: int = 1,
+    rebalance_freq: int = 1,
+    clean_weights: bool = False,
+    weight_bounds: Any = None,
+    window: int | None = None,
+    execution_lag: int = 1,
+    entry_cost: bool = True,
+    seed: int | None = 100,
+    kind: Kind | None = None,
+    initial_capital: float = 1.0,
+    risk_free: float | pd.Series = 0.0,
+    borrow_spread: float | pd.Series = 0.0,
+    short_fee: float | pd.Series = 0.0,
+    periods_per_year: float = 252,
+    overlays: Sequence[Overlay] = (),
+    n_jobs: int = 1,
+    progress: bool | None = None,
+) -> Comparison:
+    """Walk several strategies forward over the same data on the same terms.
+
+    Parameters
+    ----------
+    strategies : mapping of name to strategy
+        Whatever :meth:`~opeslike.backtester.Backtester.backtest` takes. Each is copied first, so one object may stand
+        under several names, no run disturbs another, and yours stay as they were.
+    train, test : DataFrame, Series or array
+        Prices or simple returns, as for :class:`~opeslike.backtester.Backtester`.
+    cost, kind, initial_capital, risk_free, borrow_spread, short_fee, periods_per_year
+        As for :class:`~opeslike.backtester.Backtester`.
+    reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, execution_lag, entry_cost, seed, overlays
+        As for :meth:`~opeslike.backtester.Backtester.backtest`.
+    n_jobs : int
+        Processes to run in; -1 is one a core. The result does not depend on it. With more than one, strategies must
+        pickle, a script needs ``if __name__ == "__main__":`` around its work, and each process takes about a second
+        to start, so it pays where the comparison takes longer than that.
+    progress : bool, optional
+        Show a progress bar; by default only on a terminal, and only once the comparison has taken a second.
+
+    Returns
+    -------
+    Comparison
+        ``print`` shows the table; see there for the rest.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used; the message names ticker, date or set.
+    PortfolioError
+        If a parameter is out of its range, there is no strategy, a name is not text or occurs twice, or a strategy is
+        none or cannot be copied or pickled (its name is given).
+    OptimizationError
+        If a strategy fails: the message starts with its name. An error of this package keeps its class.
+
+    Warns
+    -----
+    RuinWarning
+        If a strategy loses everything.
+
+    Examples
+    --------
+    >>> from opeslike import Kelly, Uniform, load_us20
+    >>> prices = load_us20(tickers="AAPL JPM XOM", start="2016", end="2018-03")
+    >>> table = compare({"Kelly": Kelly(), "1/N": Uniform()}, prices[:"2017"], prices["2018":], reopt_freq=21)
+    >>> list(table), table["1/N"].weights.shape
+    (['Kelly', '1/N'], (60, 3))
+    """
+    own = _own_copies(strategies)
+    tester = Backtester(
+        train,
+        test,
+        cost,
+        kind=kind,
+        initial_capital=initial_capital,
+        risk_free=risk_free,
+        borrow_spread=borrow_spread,
+        short_fee=short_fee,
+        periods_per_year=periods_per_year,
+    )
+    for name, strategy in own.items():
+        try:
+            StrategyAdapter(strategy, tester.feed)
+        except PortfolioError as error:
+            raise PortfolioError(f"{name!r}: {error}") from error
+    options = {
+        **{"rebalance_freq": rebalance_freq, "reopt_freq": reopt_freq, "seed": seed, "weight_bounds": weight_bounds},
+        **{"clean_weights": clean_weights, "window": window, "execution_lag": execution_lag},
+        **{"entry_cost": entry_cost, "overlays": overlays},
+    }
+    workers = min(_n_jobs(n_jobs), len(own))
+    results: dict[str, BacktestResult] = {}
+    with _bar(len(own), progress) as bar:
+        for name, run in run_all(tester, own, options, workers, progress):
+            results[name] = run.result
+            for message, category, file, line in run.warned:
+                if issubclass(category, RuinWarning):
+                    warnings.warn(category(f"{name!r}: {message}"), stacklevel=2)
+                else:
+                    warnings.warn_explicit(message, category, file, line)
+            if bar is not None:
+                bar.update()
+    return Comparison(results, periods_per_year=periods_per_year, risk_free=risk_free)
+
+
+def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters: Any) -> dict[str, Any]:
+    """Name and make one strategy for each combination of parameters, for :func:`compare`.
+
+    Parameters
+    ----------
+    strategy : class or callable
+        Called with keyword parameters.
+    name : str, optional
+        A format of the parameters, such as ``"{fraction:g} Kelly"``; default ``"Kelly(fraction=0.5)"``.
+    **parameters
+        A list, tuple or range is varied, the last one fastest; anything else is the same for all and left out of the
+        name.
+
+    Returns
+    -------
+    dict of name to strategy
+
+    Raises
+    ------
+    PortfolioError
+        If nothing is varied, a list is empty, or two combinations get the same name.
+
+    Examples
+    --------
+    >>> from opeslike import Kelly
+    >>> list(grid(Kelly, fraction=[1, 0.5]))
+    ['Kelly(fraction=1)', 'Kelly(fraction=0.5)']
+    """
+    varied = {key: value for key, value in parameters.items() if isinstance(value, (list, tuple, range))}
+    if not varied or not all(len(values) for values in varied.values()):
+        raise PortfolioError("grid needs at least one list of values, and none empty: grid(Kelly, fraction=[1, 0.5])")
+    made: dict[str, Any] = {}
+    for values in itertools.product(*varied.values()):
+        chosen = dict(zip(varied, values, strict=True))
+        if name is None:
+            label = getattr(strategy, "__name__", type(strategy).__name__)
+            label += "(" + ", ".join(f"{key}={value!r}" for key, value in chosen.items()) + ")"
+        else:
+            try:
+                label = name.format(**{**parameters, **chosen})
+            except (KeyError, IndexError, ValueError) as error:
+                hint = ", ".join(f"{{{key}}}" for key in varied)
+                raise PortfolioError(f"name={name!r} cannot be filled in ({error}); it may use {hint}") from error
+        if label in made:
+            raise PortfolioError(f"two strategies of the grid are called {label!r}; name every parameter that varies")
+        made[label] = strategy(**{**parameters, **chosen})
+    return made
+
+
+def _own_copies(strategies: Any) -> dict[str, Any]:
+    """A copy of each, so that what one run leaves in an object is seen by no other."""
+    check_names(strategies)
+    own: dict[str, Any] = {}
+    for name, strategy in strategies.items():
+        try:
+            own[name] = copy.deepcopy(strategy)
+        except (*UNCOPYABLE, copy.Error) as error:
+            kind = type(strategy).__name__
+            raise PortfolioError(
+                f"{name!r}: {kind} cannot be copied ({error}); give it a __deepcopy__, or use Backtester.backtest"
+            ) from error
+    return own
+
+
+def _n_jobs(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or (value < 1 and value != -1):
+        raise PortfolioError(f"n_jobs must be an integer of at least 1, or -1 for all cores, got {value!r}")
+    return value if value > 0 else os.cpu_count() or 1
+
+
+def _bar(total: int, progress: bool | None) -> AbstractContextManager[Any]:
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not (terminal if progress is None else progress):
+        return nullcontext()
+    from tqdm import tqdm
+
+    bar = tqdm(total=total, desc="compare", unit="strategy", leave=False, delay=1.0 if progress is None else 0.0)
+    return cast("AbstractContextManager[Any]", bar)
+
+
+class _CallableModule(ModuleType):
+    """``opeslike.compare`` is this module and the function alike, whichever was imported first."""
+
+    def __call__(self, *args: Any, **keywords: Any) -> Comparison:
+        return compare(*args, **keywords)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,316 @@
+"""Comparison: results of several strategies as a table, charts and files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import pandas as pd
+
+from opeslike.accounting.result import BacktestResult
+from opeslike.analysis.output import SaveFig, write_atomically
+from opeslike.analysis.tables import MAX_COLUMNS, StrategyRun, metrics_table, render
+from opeslike.errors import OutputError, PortfolioError
+from opeslike.market import describe
+
+#: Table formats whose lines end where a terminal does; the others are for files.
+_FOR_TERMINALS = frozenset(
+    {"plain", "simple", "grid", "simple_grid", "rounded_grid", "heavy_grid", "mixed_grid", "double_grid"}
+    | {"fancy_grid", "outline", "simple_outline", "rounded_outline", "heavy_outline", "mixed_outline"}
+    | {"double_outline", "fancy_outline", "presto", "pretty", "psql"}
+)
+_NOTE = (
+    "*Worst gap per period* is a certified bound: at no re-optimisation was there a portfolio better than the one "
+    "found by more than that, in the strategy's own objective (growth per period for Kelly). Files of weights have a "
+    "row a step, dated by its end; what a row leaves of 1 is cash."
+)
+
+
+@final
+class Comparison(Mapping[str, BacktestResult]):
+    """Results of several strategies, by name, in the order given.
+
+    ``print`` shows the table; ``comparison["Kelly"]`` is that strategy's result.
+
+    Parameters
+    ----------
+    results : mapping of name to BacktestResult
+    periods_per_year : float
+        252 for daily stock prices, 365 for daily crypto, 52, 12.
+    risk_free : float or Series
+        Annual rate, a fraction; for Sharpe and Sortino.
+
+    Raises
+    ------
+    PortfolioError
+        If there is no result, or a name is not text or occurs twice.
+    """
+
+    def __init__(
+        self,
+        results: Mapping[str, BacktestResult],
+        *,
+        periods_per_year: float = 252,
+        risk_free: float | pd.Series = 0.0,
+    ) -> None:
+        check_names(results)
+        self.results = dict(results)
+        self._periods, self._risk_free = periods_per_year, risk_free
+
+    def __getitem__(self, name: str) -> BacktestResult:
+        """Result of that strategy."""
+        return self.results[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        """Count the strategies."""
+        return len(self.results)
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"Comparison({', '.join(self)})"
+
+    def __str__(self) -> str:
+        """Caption and table, folded to the width of the terminal where there is one."""
+        terminal = sys.stdout is not None and sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if terminal else None
+        return "\n\n".join([self.caption, self.to_text(width=width), *self.notes])
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        return self.to_text("html")
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """A row a figure and a column a strategy, see :func:`~opeslike.analysis.tables.metrics_table`.
+
+        ``Final wealth`` is in money: it starts from ``initial_capital``.
+        """
+        runs = {
+            name: StrategyRun(
+                result.returns,
+                gap="heuristic" if result.certificate == "heuristic" else result.max_gap,
+                turnover=result.turnover,
+                costs=result.costs,
+            )
+            for name, result in self.results.items()
+        }
+        table = metrics_table(runs, self._periods, self._risk_free)
+        table.loc["Final wealth"] *= [result.initial_capital for result in self.results.values()]
+        return table
+
+    @property
+    def caption(self) -> str:
+        """One line: the dates and the terms all strategies share."""
+        first, *others = self.results.values()
+        shared = {key: value for key, value in first.settings.items() if all(r.settings[key] == value for r in others)}
+        steps = first.timeline
+        parts = [f"{describe(first.start)} to {describe(steps[-1])}, {len(steps)} steps"]
+        if "cost" in shared:
+            parts.append(_describe_cost(shared["cost"]))
+        for key, verb in (("reopt_freq", "re-optimised"), ("rebalance_freq", "traded")):
+            if key in shared:
+                parts.append(f"{verb} every {shared[key]} steps" if shared[key] != 1 else f"{verb} every step")
+        if shared.get("window") is not None:
+            parts.append(f"window {shared['window']}")
+        return "; ".join(parts)
+
+    @property
+    def notes(self) -> list[str]:
+        """Who lost everything and when; empty if nobody did."""
+        return [
+            f"{name} lost everything on {describe(result.ruin_date)}."
+            for name, result in self.results.items()
+            if result.ruin_date is not None
+        ]
+
+    def to_text(self, tablefmt: str = "simple", *, width: int | None = None) -> str:
+        """The table as text.
+
+        Parameters
+        ----------
+        tablefmt : str
+            Any format of tabulate: "simple", "github", "grid", "html", "latex" …
+        width : int, optional
+            Fold the table into several, one below the other, so that no line is longer (where it can be done, and only
+            in formats meant for a terminal).
+
+        Raises
+        ------
+        PortfolioError
+            If tabulate has no such format.
+        """
+        frame = self.metrics
+        rows = frame.shape[1] > MAX_COLUMNS  # strategies become rows where they are many
+        formats = {"Final wealth": ",.2f"} if max(r.initial_capital for r in self.results.values()) >= 1e3 else None
+        count = frame.shape[0 if rows else 1]
+        for blocks in range(1, count + 1):
+            cuts = [count * block // blocks for block in range(blocks + 1)]
+            parts = (frame.iloc[a:b] if rows else frame.iloc[:, a:b] for a, b in itertools.pairwise(cuts))
+            texts = [render(part, tablefmt, transpose=rows, formats=formats) for part in parts]
+            longest = max(len(line) for text in texts for line in text.splitlines())
+            if width is None or longest <= width or tablefmt not in _FOR_TERMINALS:
+                break
+        return "\n\n".join(texts)
+
+    def to_markdown(self) -> str:
+        """The table in Markdown (pipes, numbers to the right)."""
+        return self.to_text("pipe")
+
+    def plot_wealth(self, savefig: SaveFig = False, **options: Any) -> Any:
+        """Wealth of all strategies over time; see :func:`opeslike.analysis.plots.plot_wealth`."""
+        from opeslike.analysis.plots import plot_wealth
+
+        first = next(iter(self.results.values()))
+        own = {
+            "initial_wealth": first.initial_capital,
+            "start": first.start if isinstance(first.start, pd.Timestamp) else None,
+        }
+        return plot_wealth(self._returns(), **{**own, "savefig": savefig, **options})
+
+    def plot_drawdowns(self, savefig: SaveFig = False, **options: Any) -> Any:
+        """Loss since the peak over time; see :func:`opeslike.analysis.plots.plot_drawdowns`."""
+        from opeslike.analysis.plots import plot_drawdowns
+
+        return plot_drawdowns(self._returns(), **{"savefig": savefig, **options})
+
+    def plot_weights(self, name: str, savefig: SaveFig = False, **options: Any) -> Any:
+        """Weights of one strategy over time; see :func:`opeslike.analysis.plots.plot_weights`.
+
+        Raises
+        ------
+        PortfolioError
+            If there is no strategy of that name.
+        """
+        from opeslike.analysis.plots import plot_weights
+
+        if name not in self.results:
+            raise PortfolioError(f"no strategy is called {name!r}; there are {', '.join(map(repr, self))}")
+        options = {"title": f"Weights: {name}", "savefig": savefig, **options}
+        return plot_weights(self.results[name].weights, **options)
+
+    def _returns(self) -> dict[str, pd.Series]:
+        return {name: result.returns for name, result in self.results.items()}
+
+    def save(self, folder: str | os.PathLike[str], *, plots: bool = True) -> list[Path]:
+        """Write the comparison into a folder, each file whole or not at all.
+
+        ``table.md``; ``metrics.csv`` (full precision); ``wealth.png`` and ``drawdown.png``; ``weights/<strategy>.csv``,
+        a row a step, dated by its end, and a column a ticker. Files of the same names are replaced; others are left.
+
+        Parameters
+        ----------
+        folder : path-like
+            Made if it is not there.
+        plots : bool
+            Whether to draw the two charts.
+
+        Returns
+        -------
+        list of Path
+            The files written.
+
+        Raises
+        ------
+        OutputError
+            If the folder or a file cannot be written; the message names it.
+        """
+        root, table = make_folder(folder), self.to_markdown()
+        written = [
+            write_atomically(
+                root / "table.md", "\n\n".join(["# Comparison", self.caption, table, *self.notes, _NOTE, ""])
+            ),
+            write_atomically(root / "metrics.csv", self.metrics.to_csv(lineterminator="\n")),
+        ]
+        if plots:
+            for stem, plot in (("wealth", self.plot_wealth), ("drawdown", self.plot_drawdowns)):
+                plot(savefig=root / f"{stem}.png")
+                written.append(root / f"{stem}.png")
+        folder = make_folder(root / "weights")
+        for stem, result in zip(_file_stems(self), self.results.values(), strict=True):
+            written.append(write_atomically(folder / f"{stem}.csv", _weights_csv(result)))
+        return written
+
+
+def _describe_cost(cost: Mapping[str, Any]) -> str:
+    if list(cost) == ["const"] and isinstance(cost["const"], (int, float)):
+        return f"costs {cost['const']:g} bps"
+    return "costs in bps: " + ", ".join(f"{key} {value}" for key, value in cost.items())
+
+
+def _weights_csv(result: BacktestResult) -> str:
+    """Weights in full precision; pandas' own writer would take most of the time that saving takes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    dated = isinstance(result.timeline, pd.DatetimeIndex)
+    writer.writerow(["Date" if dated else "Step", *result.assets])
+    rows = zip(result.timeline.astype(str), result["weights"].tolist(), strict=True)
+    writer.writerows([label, *row] for label, row in rows)
+    return text.getvalue()
+
+
+def make_folder(folder: str | os.PathLike[str]) -> Path:
+    """Make a folder, and the ones above it, unless it is there.
+
+    Raises
+    ------
+    OutputError
+        If that is not possible, or nothing can be written into it.
+    """
+    path = Path(folder)
+    probe = path / f".probe.{os.getpid()}.partial"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write into {path}: {error.strerror or error}") from error
+    return path
+
+
+def _file_stems(names: Iterable[str]) -> list[str]:
+    """File names that any system takes, different from each other even where case does not count."""
+    stems: list[str] = []
+    for name in names:
+        stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:40] or "strategy"
+        if re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", stem):  # Windows keeps these for devices
+            stem = f"_{stem}"
+        taken = {other.casefold() for other in stems}
+        numbered = (stem if n == 1 else f"{stem}-{n}" for n in itertools.count(1))
+        stems.append(next(candidate for candidate in numbered if candidate.casefold() not in taken))
+    return stems
+
+
+def check_names(strategies: Any) -> None:
+    """Check that there is a mapping whose names are text and differ in more than blanks.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    if not isinstance(strategies, Mapping):
+        raise PortfolioError(f"strategies must be a dict of name -> strategy, got {type(strategies).__name__}")
+    if not strategies:
+        raise PortfolioError('no strategy to compare: pass one at least, such as {"Kelly": Kelly()}')
+    seen: set[str] = set()
+    for name in strategies:
+        if not isinstance(name, str) or not name.strip():
+            raise PortfolioError(f"names of strategies must be text, got {name!r}")
+        short = " ".join(name.split())
+        if short in seen:
+            raise PortfolioError(f"two strategies are called {short!r}; give each a name of its own")
+        seen.add(short)
