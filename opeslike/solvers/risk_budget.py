@@ -44,7 +44,8 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
     deviation = np.sqrt(covariance.diagonal())
     correlation = covariance / np.outer(deviation, deviation)
     x = np.sqrt(budgets)
-    x = x / np.sqrt(float(x @ correlation @ x))
+    size = float(x @ correlation @ x)
+    x = x / np.sqrt(size) if size > 0 else x
     best_x, best_gap = x, np.inf
     iterations = 0
     while iterations < _ROUNDS:
