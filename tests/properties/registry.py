@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from opeslike.objectives import Kelly, KLRobustKelly, MaxMean, MeanVariance, MinVariance
+from opeslike.objectives import BCRP, Kelly, KLRobustKelly, MaxMean, MeanVariance, MinVariance
 from opeslike.objectives.base import Optimizer
 
 
@@ -29,6 +29,7 @@ class Entry:
         "domain"   infinite where a scenario loses everything
         "small"    solved slowly: only the smallest instances
         "no-shorts" takes no negative lower bounds
+        "no-probabilities" takes no scenario probabilities
     value : turns the value of the raw cvxpy problem into the unit of ``solution.value``
     """
 
@@ -54,9 +55,11 @@ ENTRIES: list[Entry] = [
     entry(Kelly, "reg", "domain"),
     entry(Kelly, "reg", "domain", fraction=0.5, formulation="opes"),
     # mean and covariance
-    entry(MeanVariance, risk_aversion=2.0),
-    entry(MinVariance),
-    entry(MaxMean, "linear"),
+    entry(MeanVariance, "reg", risk_aversion=2.0),
+    entry(MinVariance, "reg"),
+    entry(MaxMean, "reg", "linear"),
+    # online
+    entry(BCRP, "reg", "domain", "no-probabilities"),
     # robust
     entry(KLRobustKelly, "domain", radius=0.02),
     entry(KLRobustKelly, "domain", radius=1.0),
