@@ -17,8 +17,8 @@ from opeslike.objectives.utility_theory import log_loss
 class KLRobustKelly(ScenarioObjective):
     r"""Kelly under the worst scenario probabilities within a Kullback-Leibler ball around the empirical ones.
 
-    .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \; \sum_t q_t \log(1 + w^\top
-    r_t)
+    .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \;
+        \sum_t q_t \log(1 + w^\top r_t)
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def radius_for(radius: float | str, n_scenarios: int) -> float:
 def kl_radius(n: int, confidence: float = 0.95, dof: int = 1) -> float:
     r"""Radius of a KL ball from the chi-square limit of empirical likelihood.
 
-    .. math:: \varepsilon = \chi^2_{1,\,1-2a} / (2 n) \quad (d = 1), \qquad \varepsilon = \chi^2_{d,\,1-a} / (2 n)
-    \quad (d > 1)
+    .. math:: \varepsilon = \chi^2_{1,\,1-2a} / (2 n) \quad (d = 1), \qquad
+        \varepsilon = \chi^2_{d,\,1-a} / (2 n) \quad (d > 1)
 
     with a = 1 - confidence.
 
