@@ -28,6 +28,8 @@ class Regularizer(ABC):
 
     #: whether gradient and Hessian exist on the whole set of weights
     smooth: ClassVar[bool] = True
+    #: whether the second derivative is not identically zero
+    curved: bool = True
     #: whether the slope at a bound is infinite, so that the best weights lie strictly inside
     interior: ClassVar[bool] = False
 
@@ -163,6 +165,7 @@ class SignedSum(Regularizer):
 
     strength: float
     signs: FloatArray
+    curved = False
 
     def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
         """Value and ``strength * s``."""
