@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError
 from opeslike.modelling.problem import Problem
 from opeslike.solvers.certificate import Certificate, certify
+from opeslike.solvers.relaxation import relaxed_gap, settled, smooth_gradient
 
 FloatArray = NDArray[np.float64]
 Constraint = Callable[[Any], Any]
@@ -107,6 +108,7 @@ def conic(problem: Problem, constraints: Sequence[Constraint] = ()) -> tuple[Flo
 
     model = build(problem, constraints, problem.natural_scale())
     installed = cp.installed_solvers()
+    kinked = problem.penalty is not None and not problem.penalty.smooth
     best: tuple[FloatArray, Certificate, str, int] | None = None
     failures: list[str] = []
     for name in [solver for solver in _TIGHT if solver in installed]:
@@ -128,7 +130,12 @@ def conic(problem: Problem, constraints: Sequence[Constraint] = ()) -> tuple[Flo
         if not problem.in_domain(x):
             failures.append(f"{name}: the answer leaves the domain of the objective")
             continue
-        certificate = certify_constrained(problem, x, model) if model.added else certify(problem, x)
+        certificate = _certified(problem, x, model)
+        if kinked and not certificate.optimal:
+            tied = settled(problem, x)
+            if problem.in_domain(tied) and _violation(model, tied) <= _VIOLATION:
+                other = _certified(problem, tied, model)
+                x, certificate = (tied, other) if other.gap < certificate.gap else (x, certificate)
         iterations = int(model.problem.solver_stats.num_iters or 0)
         if best is None or certificate.gap < best[1].gap:
             best = (x, certificate, name, iterations)
@@ -139,8 +146,13 @@ def conic(problem: Problem, constraints: Sequence[Constraint] = ()) -> tuple[Flo
     return best
 
 
+def _certified(problem: Problem, x: FloatArray, model: ConicModel) -> Certificate:
+    linear = problem.penalty is None or problem.penalty.smooth
+    return certify(problem, x) if linear and not model.added else certify_constrained(problem, x, model)
+
+
 def certify_constrained(problem: Problem, x: FloatArray, model: ConicModel) -> Certificate:
-    """Certify an answer under convex user constraints.
+    """Certify an answer under convex user constraints, or with a regulariser that has kinks.
 
     Every constraint ``c(v) <= 0`` is replaced by linear cuts ``c(u) + grad c(u) . (v - u) <= 0``, valid for each u by
     convexity. The linear program over the bounds and the cuts relaxes the true set, so its dual value, computed from
@@ -158,9 +170,10 @@ def certify_constrained(problem: Problem, x: FloatArray, model: ConicModel) -> C
     if violation > _VIOLATION:
         raise OptimizationError(f"the answer violates a given constraint by {violation:.1e}")
     cuts, limits = _cuts(model, x)
+    gradient = smooth_gradient(problem, x, point.gradient)
     gap = np.inf
     for _ in range(_CUTS):
-        vertex, bound = _relaxation(problem, x, point.gradient, np.array(cuts), np.array(limits))
+        vertex, bound = relaxed_gap(problem, x, gradient, np.array(cuts), np.array(limits))
         gap = min(gap, bound + point.excess)
         if gap <= tolerance or vertex is None or _violation(model, vertex) <= 1e-12:
             break
@@ -201,35 +214,3 @@ def _cuts(model: ConicModel, at: FloatArray) -> tuple[list[FloatArray], list[flo
                 cuts.append(sign * row)
                 limits.append(sign * float(row @ at - value))
     return cuts, limits
-
-
-def _relaxation(
-    problem: Problem, x: FloatArray, gradient: FloatArray, cuts: FloatArray, limits: FloatArray
-) -> tuple[FloatArray | None, float]:
-    """Minimise ``gradient . v`` over bounds and cuts; returns the minimiser and the certified gap at ``x``."""
-    from scipy.optimize import linprog
-
-    bounds = problem.bounds
-    size = float(np.abs(gradient).max()) or 1.0
-    result = linprog(
-        gradient / size,
-        A_ub=cuts if len(cuts) else None,
-        b_ub=limits if len(cuts) else None,
-        A_eq=bounds.rows,
-        b_eq=bounds.totals,
-        bounds=np.c_[bounds.lower, bounds.upper],
-        method="highs",
-        options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
-    )
-    if result.x is None:
-        return None, np.inf
-    prices = np.maximum(-np.asarray(result.ineqlin.marginals), 0.0) * size if len(cuts) else np.zeros(0)
-    multipliers = np.asarray(result.eqlin.marginals) * size
-    reduced = gradient - multipliers @ bounds.rows
-    slack = 0.0
-    if len(cuts):
-        reduced = reduced + prices @ cuts
-        slack = float(prices @ (limits - cuts @ x))
-    terms = np.where(reduced > 0, reduced * (x - bounds.lower), reduced * (x - bounds.upper))
-    off = float(np.abs(multipliers) @ np.abs(bounds.rows @ x - bounds.totals))
-    return np.asarray(result.x), float(terms.sum()) + slack + off
