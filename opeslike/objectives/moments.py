@@ -17,6 +17,7 @@ from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.covariance import check_estimator, estimate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
+from opeslike.modelling.regularizers import make_penalty
 from opeslike.objectives.base import Constraint, ConvexObjective
 from opeslike.objectives.parameters import check_covariance, check_mean
 from opeslike.solvers.certificate import Certificate
@@ -212,9 +213,10 @@ class RatioObjective(MomentObjective):
             return penalty.evaluate(x)[0] - parts(x)[0]
 
         def model(x: FloatArray) -> Problem:
-            # the ratio by its own linearisation in gain and volatility: convex where the ratio is positive
+            # the ratio linearised in gain and volatility, all times the volatility: convex where the ratio is positive
             ratio, deviation = parts(x)
-            return VolatilityProblem(gain / deviation, covariance, max(ratio, 0.0) / deviation, bounds, penalty)
+            scaled = make_penalty(self.reg, self.strength * deviation, bounds)
+            return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled)
 
         plain = maximize_ratio(gain, covariance, bounds, self.solver, None, self.constraints).x
         least = solve(QuadraticProblem(None, covariance, 2.0, bounds), self.solver, None, self.constraints).x

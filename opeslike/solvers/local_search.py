@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.solvers.solve import solve
@@ -52,7 +53,12 @@ def successive_convex(
         x, height = start, value(start)
         for _ in range(rounds):
             iterations += 1
-            direction = solve(model(x), solver, x, constraints).x - x
+            try:
+                direction = solve(model(x), solver, x, constraints).x - x
+            except InfeasibleError:
+                raise
+            except OptimizationError:  # a model that cannot be certified ends this descent, not the search
+                break
             length, lower = 1.0, height
             for _ in range(30):
                 trial = x + length * direction
