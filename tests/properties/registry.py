@@ -10,8 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from opeslike.objectives import BCRP, Kelly, KLRobustKelly, MaxMean, MeanVariance, MinVariance
+import numpy as np
+
+from opeslike.objectives import BCRP, KLRobustKelly, MaxMean, MeanVariance, MinVariance
 from opeslike.objectives.base import Optimizer
+from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
+
+
+def _as_they_are(optimizer: Optimizer, w: np.ndarray) -> np.ndarray:
+    return w
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,6 @@ class Entry:
     tags : any of
         "reg"      takes a regulariser
         "linear"   has many optima or one at a corner, so weights are not compared, only values
-        "domain"   infinite where a scenario loses everything
         "small"    solved slowly: only the smallest instances
         "no-shorts" takes no negative lower bounds
         "no-probabilities" takes no scenario probabilities
@@ -37,6 +43,8 @@ class Entry:
     make: Callable[..., Optimizer]
     tags: frozenset[str] = field(default_factory=frozenset)
     value: Callable[[float], float] = float
+    lift: Callable[[Optimizer, np.ndarray], np.ndarray] = _as_they_are
+    too_much: float = 0.6
 
 
 def entry(make: Callable[..., Optimizer], *tags: str, name: str | None = None, **parameters: Any) -> Entry:
@@ -52,15 +60,24 @@ def entry(make: Callable[..., Optimizer], *tags: str, name: str | None = None, *
 
 ENTRIES: list[Entry] = [
     # expected utility
-    entry(Kelly, "reg", "domain"),
-    entry(Kelly, "reg", "domain", fraction=0.5, formulation="opes"),
+    entry(Kelly, "reg"),
+    entry(Kelly, "reg", fraction=0.5, formulation="opes"),
+    entry(QuadraticUtility, "reg"),
+    entry(QuadraticUtility, "reg", risk_aversion=1.2),
+    entry(CARA, "reg"),
+    entry(CARA, "reg", risk_aversion=40.0),
+    entry(CRRA, "reg"),
+    entry(CRRA, "reg", risk_aversion=0.5),
+    entry(CRRA, "reg", risk_aversion=25.0),
+    entry(HARA, "reg"),
+    entry(HARA, "reg", risk_aversion=3.5, scale=0.8, shift=1.0),
     # mean and covariance
     entry(MeanVariance, "reg", risk_aversion=2.0),
     entry(MinVariance, "reg"),
     entry(MaxMean, "reg", "linear"),
     # online
-    entry(BCRP, "reg", "domain", "no-probabilities"),
+    entry(BCRP, "reg", "no-probabilities"),
     # robust
-    entry(KLRobustKelly, "domain", radius=0.02),
-    entry(KLRobustKelly, "domain", radius=1.0),
+    entry(KLRobustKelly, radius=0.02),
+    entry(KLRobustKelly, radius=1.0),
 ]

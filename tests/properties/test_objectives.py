@@ -1,0 +1,192 @@
+"""What every convex objective must do, whatever it is called (the list is in registry.py)."""
+
+from __future__ import annotations
+
+import warnings
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from opeslike.errors import InfeasibleError
+from opeslike.market import Market
+from opeslike.objectives.base import Optimizer
+from tests.properties.registry import ENTRIES, Entry
+
+TIGHT = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 500}
+KINKED = ("l1", "l-inf", "mpad", "mpd", "wass-1")
+SMOOTH = ("l2", "entropy", "jsd", "variance")
+
+every = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+regularised = pytest.mark.parametrize(
+    "entry", [entry for entry in ENTRIES if "reg" in entry.tags], ids=lambda entry: entry.name
+)
+
+
+def returns(count: int, assets: int, seed: int = 0) -> np.ndarray:
+    """Daily-like returns: one factor, fat tails, means that differ."""
+    rng = np.random.default_rng([seed, count, assets])
+    factor = rng.standard_t(4, (count, 1)) * 0.007
+    own = rng.standard_t(4, (count, assets)) * rng.uniform(0.004, 0.015, assets)
+    return np.maximum(rng.uniform(-2e-4, 1.2e-3, assets) + factor * rng.uniform(0.3, 1.5, assets) + own, -0.9)
+
+
+def objective(entry: Entry, data: np.ndarray, bounds: object = (0, 1), **keywords: object):
+    """The objective as a function of the weights, in the unit of ``solution.value``."""
+    optimizer = entry.make(**keywords)
+    problem = optimizer._problem(Market.from_data(data, "returns", None), bounds, None, None)
+
+    def value(w: np.ndarray) -> float:
+        x = entry.lift(optimizer, w)
+        return float(problem.evaluate(x).value) + problem.offset if problem.in_domain(x) else np.inf
+
+    return value
+
+
+def solved(entry: Entry, data: np.ndarray, bounds: object = (0, 1), w: object = None, **keywords: object) -> Optimizer:
+    """Optimise, and insist on a certified optimum."""
+    optimizer = entry.make(**keywords)
+    weights = optimizer.optimize(data, bounds, w, kind="returns")
+    solution = optimizer.solution
+    assert solution.status == "optimal"
+    assert solution.gap is not None
+    assert -1e-18 <= solution.gap <= solution.tolerance
+    assert np.isfinite(weights).all()
+    return optimizer
+
+
+def portfolio(optimizer: Optimizer) -> np.ndarray:
+    """The weights before a Kelly fraction is applied."""
+    return optimizer.solution.weights / optimizer._scale()
+
+
+@every
+@pytest.mark.parametrize("shape", [(250, 5), (60, 12), (8, 14), (30, 1), (40, 2)], ids=str)
+def test_optimal_and_better_than_other_weights(entry: Entry, shape: tuple[int, int]) -> None:
+    data = returns(*shape)
+    optimizer = solved(entry, data)
+    w, solution = portfolio(optimizer), optimizer.solution
+    assert w.min() >= 0
+    value = objective(entry, data)
+    assert value(w) == pytest.approx(solution.value, abs=solution.tolerance)
+    rng = np.random.default_rng(7)
+    others = [np.full(shape[1], 1 / shape[1]), *rng.dirichlet(np.full(shape[1], 0.5), 20)]
+    for other in others:
+        assert solution.value - solution.gap <= value(other) + 1e-14 * abs(solution.value)
+
+
+@every
+@pytest.mark.parametrize("shape", [(250, 4), (120, 9), (10, 13)], ids=str)
+def test_agrees_with_cvxpy(entry: Entry, shape: tuple[int, int]) -> None:
+    _compare_with_cvxpy(entry, returns(*shape, seed=1), (0, 1))
+
+
+@every
+def test_agrees_with_cvxpy_with_shorts(entry: Entry) -> None:
+    if "no-shorts" in entry.tags:
+        pytest.skip("takes no short positions")
+    _compare_with_cvxpy(entry, returns(150, 6, seed=2), (-0.3, 0.7))
+
+
+def _compare_with_cvxpy(entry: Entry, data: np.ndarray, bounds: object, **keywords: object) -> None:
+    optimizer = solved(entry, data, bounds, **keywords)
+    problem = optimizer.problem(data, bounds, kind="returns")
+    assert problem.is_dcp()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": how accurate is what is tested here
+        problem.solve(solver=cp.CLARABEL, **TIGHT)
+    solution = optimizer.solution
+    theirs = entry.value(problem.value)
+    # theirs is feasible and optimal to Clarabel's own tolerance only, a few 1e-10 of the size of its numbers
+    assert theirs == pytest.approx(solution.value, abs=2 * solution.tolerance + 1e-9 * abs(solution.value))
+
+
+@regularised
+@pytest.mark.parametrize("reg", SMOOTH + KINKED)
+def test_regularised_is_optimal(entry: Entry, reg: str) -> None:
+    data = returns(80, 7, seed=3)
+    for strength in (1e-5, 1e-3, 1.0):
+        optimizer = solved(entry, data, reg=reg, strength=strength)
+        w, solution = portfolio(optimizer), optimizer.solution
+        value = objective(entry, data, reg=reg, strength=strength)
+        assert value(w) == pytest.approx(solution.value, abs=solution.tolerance)
+        for other in (np.full(7, 1 / 7), *np.random.default_rng(8).dirichlet(np.full(7, 0.5), 10)):
+            assert solution.value - solution.gap <= value(other) + 1e-14 * abs(solution.value)
+
+
+@pytest.mark.parametrize("reg", SMOOTH + KINKED)
+@pytest.mark.parametrize("bounds", [(0, 1), (-0.5, 1)], ids=["long", "short"])
+def test_regularised_agrees_with_cvxpy(reg: str, bounds: tuple[float, float]) -> None:
+    """One objective of each kind is enough here: the regulariser does not know what it is added to."""
+    if reg in ("entropy", "jsd", "wass-1") and bounds[0] < 0:
+        pytest.skip("needs long-only weights")
+    for entry in (ENTRIES[0], next(entry for entry in ENTRIES if entry.name.startswith("MeanVariance"))):
+        if "reg" in entry.tags:
+            _compare_with_cvxpy(entry, returns(60, 5, seed=4), bounds, reg=reg, strength=3e-4)
+
+
+@every
+def test_the_start_does_not_matter(entry: Entry) -> None:
+    data = returns(120, 6, seed=5)
+    first = solved(entry, data).solution
+    rng = np.random.default_rng(9)
+    for start in (np.eye(6)[2], np.full(6, 1 / 6), rng.dirichlet(np.ones(6)), first.weights, np.full(6, 5.0)):
+        other = solved(entry, data, w=start).solution
+        assert other.value == pytest.approx(first.value, abs=first.tolerance + other.tolerance)
+
+
+@every
+def test_permuted_assets_give_permuted_weights(entry: Entry) -> None:
+    data = returns(120, 6, seed=6)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    first, second = solved(entry, data), solved(entry, data[:, order])
+    tolerance = first.solution.tolerance + second.solution.tolerance
+    assert second.solution.value == pytest.approx(first.solution.value, abs=tolerance)
+    back = np.empty(6)
+    back[order] = portfolio(second)
+    assert objective(entry, data)(back) == pytest.approx(first.solution.value, abs=tolerance)
+    if "linear" not in entry.tags:
+        np.testing.assert_allclose(back, portfolio(first), atol=2e-3)
+
+
+@every
+def test_gradient_by_finite_differences(entry: Entry) -> None:
+    data = returns(90, 5, seed=7)
+    optimizer = entry.make()
+    problem = optimizer._problem(Market.from_data(data, "returns", None), (0, 1), None, None)
+    w = np.array([0.12, 0.31, 0.05, 0.28, 0.24])
+    x = entry.lift(optimizer, w)
+    gradient = problem.evaluate(x).gradient
+    for i in range(5):
+        step = np.zeros(x.size)
+        step[i] = 1e-6
+        numeric = (problem.evaluate(x + step).value - problem.evaluate(x - step).value) / 2e-6
+        assert gradient[i] == pytest.approx(numeric, rel=1e-5, abs=1e-8)
+
+
+@every
+def test_infeasible_bounds_raise(entry: Entry) -> None:
+    data = returns(40, 4, seed=8)
+    if "cash" not in entry.tags:
+        with pytest.raises(InfeasibleError, match=r"upper weight bounds sum to 0\.4"):
+            entry.make().optimize(data, (0, 0.1), kind="returns")
+    with pytest.raises(InfeasibleError, match="lower"):
+        entry.make().optimize(data, (entry.too_much, entry.too_much + 1), kind="returns")
+
+
+@every
+def test_duplicated_and_constant_columns(entry: Entry) -> None:
+    data = returns(70, 4, seed=9)
+    data = np.column_stack([data, data[:, 1], np.full(70, 1e-5)])
+    twice = solved(entry, data).solution
+    once = solved(entry, data[:, [0, 1, 2, 3, 5]]).solution
+    assert twice.value == pytest.approx(once.value, abs=twice.tolerance + once.tolerance)
+
+
+@every
+def test_bounds_per_asset_are_kept(entry: Entry) -> None:
+    data = returns(100, 5, seed=10)
+    low, high = np.array([0.1, 0.0, 0.05, 0.0, 0.2]), np.array([0.5, 0.3, 0.05, 0.4, 0.6])
+    w = portfolio(solved(entry, data, (low, high)))
+    assert (w >= low - 1e-15).all()
+    assert (w <= high + 1e-15).all()
