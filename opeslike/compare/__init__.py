@@ -207,11 +207,11 @@ def _n_jobs(value: Any) -> int:
 
 def _bar(total: int, progress: bool | None) -> AbstractContextManager[Any]:
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not (terminal if progress is None else progress):
+    if total == 1 or not (terminal if progress is None else progress):
         return nullcontext()
     from tqdm import tqdm
 
-    bar = tqdm(total=total, desc="compare", unit="strategy", leave=False, delay=1.0 if progress is None else 0.0)
+    bar = tqdm(total=total, desc="compare", unit=" strategies", leave=False, delay=1.0 if progress is None else 0.0)
     return cast("AbstractContextManager[Any]", bar)
 
 

@@ -9,10 +9,11 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
@@ -20,7 +21,10 @@ from opeslike.accounting.result import BacktestResult
 from opeslike.analysis.output import SaveFig, write_atomically
 from opeslike.analysis.tables import MAX_COLUMNS, StrategyRun, metrics_table, render
 from opeslike.errors import OutputError, PortfolioError
-from opeslike.market import describe
+from opeslike.market import Kind, describe
+
+if TYPE_CHECKING:
+    from opeslike.analysis.report import ComparisonReport
 
 #: Table formats whose lines end where a terminal does; the others are for files.
 _FOR_TERMINALS = frozenset(
@@ -88,7 +92,8 @@ class Comparison(Mapping[str, BacktestResult]):
         """Caption and table, folded to the width of the terminal where there is one."""
         terminal = sys.stdout is not None and sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
-        return "\n\n".join([self.caption, self.to_text(width=width), *self.notes])
+        caption = self.caption if width is None else textwrap.fill(self.caption, width)
+        return "\n\n".join([caption, self.to_text(width=width), *self.notes])
 
     def _repr_html_(self) -> str:
         """Show the table in a notebook."""
@@ -119,7 +124,7 @@ class Comparison(Mapping[str, BacktestResult]):
         first, *others = self.results.values()
         shared = {key: value for key, value in first.settings.items() if all(r.settings[key] == value for r in others)}
         steps = first.timeline
-        parts = [f"{describe(first.start)} to {describe(steps[-1])}, {len(steps)} steps"]
+        parts = [f"Test {describe(first.start)} to {describe(steps[-1])}, {len(steps)} steps"]
         if "cost" in shared:
             parts.append(_describe_cost(shared["cost"]))
         for key, verb in (("reopt_freq", "re-optimised"), ("rebalance_freq", "traded")):
@@ -202,6 +207,37 @@ class Comparison(Mapping[str, BacktestResult]):
             raise PortfolioError(f"no strategy is called {name!r}; there are {', '.join(map(repr, self))}")
         options = {"title": f"Weights: {name}", "savefig": savefig, **options}
         return plot_weights(self.results[name].weights, **options)
+
+    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> ComparisonReport:
+        """Report of all strategies: ``print`` shows the overview, ``to_html(path)`` writes one file that holds all.
+
+        Parameters
+        ----------
+        benchmark : Series, array, DataFrame of one column or str, optional
+            As for :meth:`BacktestResult.report <opeslike.accounting.result.BacktestResult.report>`.
+        title : str, optional
+            Default: "Comparison".
+        kind : {"prices", "returns"}, optional
+            What the benchmark is, if it cannot be told.
+
+        Raises
+        ------
+        DataError
+            If the benchmark cannot be used or lacks a date, which is named.
+        PortfolioError
+            If a parameter is out of its range.
+        """
+        from opeslike.analysis.report import ComparisonReport
+
+        return ComparisonReport(
+            self.results,
+            self.metrics,
+            benchmark,
+            title,
+            kind=kind,
+            risk_free=self._risk_free,
+            periods_per_year=self._periods,
+        )
 
     def _returns(self) -> dict[str, pd.Series]:
         return {name: result.returns for name, result in self.results.items()}

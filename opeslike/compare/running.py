@@ -43,13 +43,14 @@ def run_all(
     workers : int
         With 1 everything runs here.
     progress : bool or None
-        False for no progress bar of single runs.
+        For a bar of the run's own where there is one strategy; several are counted by the caller.
     """
     if workers > 1:
         yield from _in_processes(tester, strategies, {**options, "progress": False}, workers)
         return
+    alone = progress if len(strategies) == 1 else False
     for name, strategy in strategies.items():
-        yield name, _attempt(tester, name, strategy, {**options, "progress": False if progress is False else None})
+        yield name, _attempt(tester, name, strategy, {**options, "progress": alone})
 
 
 def _attempt(tester: Backtester, name: str, strategy: Any, options: Mapping[str, Any]) -> Run:

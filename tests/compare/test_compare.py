@@ -242,11 +242,15 @@ def test_progress_is_silent_without_a_terminal(split, capsys):
 
 
 def test_progress_shows_when_asked_for(split, capsys):
-    compare({"1/N": Uniform()}, *split, progress=True)
+    compare({"1/N": Uniform(), "Kelly": Kelly()}, *split, progress=True)
     out, err = capsys.readouterr()
     assert out == ""
     assert "compare" in err
-    assert "0/1" in err
+    assert "0/2" in err
+    compare({"1/N": Uniform()}, *split, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "0/125" in err or "0/124" in err
 
 
 def test_grid_names_every_combination():

@@ -1,0 +1,7 @@
+"""``python -m opeslike`` is the ``opeslike`` command."""
+
+import sys
+
+from opeslike.cli import main
+
+sys.exit(main())

@@ -1,0 +1,147 @@
+"""The ``opeslike`` command: one module a subcommand, and the parser that leads there.
+
+Libraries are imported by the functions that use them, so that ``--help`` and a misspelt option answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
+
+from opeslike._version import __version__
+from opeslike.cli import compare, optimize
+from opeslike.errors import OpesLikeError, OpesLikeWarning
+
+__all__ = ["build_parser", "main"]
+
+#: Exit statuses: an error, an interrupt (128 + SIGINT), and a reader of the output that went away (128 + SIGPIPE).
+FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+#: Each has ``add(commands)``, which adds its parser with ``run`` set to the function that does the work.
+COMMANDS = (compare, optimize)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where help is; exit with status 2."""
+        self.exit(FAILED, f"{self.prog}: error: {_one_line(message)} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command and its subcommands; ``args.run(args)`` does what was asked."""
+    parser = _Parser(
+        prog="opeslike",
+        description="Kelly and robust-Kelly portfolios with a certified optimality gap, walked forward honestly.",
+        epilog="examples:\n  opeslike compare\n  opeslike compare --help\n  opeslike optimize --objective kl-robust",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"opeslike {__version__}")
+    parser.set_defaults(run=None, parser=parser, quiet=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the ``opeslike`` command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 after an error (one line on stderr), 130 after an interrupt, 141 where the reader of the
+        output went away. Arguments that cannot be understood raise SystemExit with status 2 instead.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a ticker the terminal cannot show is no reason to fail
+    try:
+        parser = build_parser()
+        args, unknown = parser.parse_known_args(_join_negative(sys.argv[1:] if argv is None else argv))
+        if unknown:
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        if args.run is None:
+            parser.print_help(sys.stderr)
+            return FAILED
+        with _messages(args.parser.prog, quiet=args.quiet):
+            return _run(args)
+    except KeyboardInterrupt:
+        print("\nopeslike: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return BROKEN_PIPE
+    except OpesLikeError as error:
+        print(f"{args.parser.prog}: error: {_one_line(error)}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        _discard_output()
+        print(f"{args.parser.prog}: error: {_one_line(error)}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _discard_output() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush does not fail again."""
+    with suppress(OSError, ValueError):  # replaced by something without a file, as in a notebook
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _join_negative(argv: Sequence[str]) -> list[str]:
+    """``--bounds -0.2,1`` as ``--bounds=-0.2,1``, which argparse would take for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--bounds" and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+@contextmanager
+def _messages(prog: str, *, quiet: bool) -> Iterator[None]:
+    """Show log messages and this package's warnings as single lines on stderr; if quiet, not at all."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.ERROR if quiet else logging.WARNING)
+    handler.setFormatter(logging.Formatter(f"{prog}: %(message)s"))
+    logger = logging.getLogger("opeslike")
+    logger.addHandler(handler)
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, OpesLikeWarning):
+                usual(message, category, *where, **more)
+            elif not quiet:
+                print(f"{prog}: warning: {_one_line(message)}", file=sys.stderr)
+
+        warnings.showwarning = show
+        warnings.filterwarnings("always", category=OpesLikeWarning)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())

@@ -1,0 +1,92 @@
+"""``opeslike optimize``: today's weights of one objective."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from typing import Any
+
+from opeslike.cli.options import (
+    TRAIN_START,
+    add_command,
+    add_data_options,
+    add_format,
+    add_objective_options,
+    count,
+    load,
+    radius,
+)
+from opeslike.errors import PortfolioError
+
+#: Objectives by name: the class, and the options that are its parameters.
+OBJECTIVES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "kelly": ("Kelly", ("fraction", "formulation")),
+    "kl-robust": ("KLRobustKelly", ("fraction", "radius", "formulation")),
+    "mean-variance": ("MeanVariance", ("risk_aversion",)),
+    "min-variance": ("MinVariance", ()),
+    "max-mean": ("MaxMean", ()),
+    "uniform": ("Uniform", ()),
+}
+PARAMETERS = ("fraction", "radius", "formulation", "risk_aversion")
+
+HELP = """\
+examples:
+  opeslike optimize --objective kelly --fraction 0.5
+  opeslike optimize --objective kl-robust --radius 0.02 --bounds 0,0.3 --yahoo AAPL,MSFT,GLD --start 2015
+  opeslike optimize --objective mean-variance --risk-aversion 4 --bounds -0.2,0.5 --csv prices.csv --format json
+
+Without --csv or --yahoo the prices are embedded ones from 2010 to the end of 2022."""
+
+
+def add(commands: Any) -> None:
+    """Add the parser of the subcommand."""
+    parser = add_command(commands, "optimize", run, "print today's weights of one objective", HELP)
+    parser.add_argument("--objective", choices=list(OBJECTIVES), default="kelly", help="(default: kelly)")
+    add_data_options(parser)
+    rules = parser.add_argument_group("parameters")
+    rules.add_argument("--fraction", metavar="F", type=float, help="of Kelly (default: 1)")
+    rules.add_argument("--radius", metavar="R", type=radius, help="of the KL ball in nats (default: auto, 1/sqrt(n))")
+    add_objective_options(rules)
+    rules.add_argument("--window", metavar="N", type=count(1), help="use the last N returns (default: all)")
+    add_format(parser.add_argument_group("output"))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the weights."""
+    from opeslike import objectives
+    from opeslike.market import Market, describe
+
+    name, allowed = OBJECTIVES[args.objective]
+    given = {key: getattr(args, key) for key in PARAMETERS if getattr(args, key) is not None}
+    for key in given:
+        if key not in allowed:
+            option = key.replace("_", "-")
+            raise PortfolioError(f"--{option} has no meaning for --objective {args.objective}; leave it out")
+    if args.objective == "kl-robust":
+        given.setdefault("radius", "auto")
+    optimizer = getattr(objectives, name)(**given)
+    market = Market.from_data(load(args, TRAIN_START, None), args.kind)
+    if args.window is not None:
+        market = market.window(max(0, market.n_scenarios - args.window), market.n_scenarios)
+    optimizer.optimize(market, **({} if args.bounds is None else {"weight_bounds": args.bounds}))
+    weights = dict(zip(map(str, market.assets), optimizer.clean_weights().tolist(), strict=True))
+    cash = 1.0 - sum(weights.values())
+    cash = 0.0 if abs(cash) < 1e-9 else cash  # what rounding leaves is no cash
+    gap, last = optimizer.solution.gap, describe(market.dates[-1])
+    if args.format == "csv":
+        csv.writer(sys.stdout, lineterminator="\n").writerows([("ticker", "weight"), *weights.items()])
+    elif args.format == "json":
+        facts = {"objective": args.objective, "parameters": given, "date": last, "returns": market.n_scenarios}
+        print(json.dumps({**facts, "weights": weights, "cash": cash, "certified_gap": gap}, indent=2))
+    else:
+        from tabulate import tabulate
+
+        settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in given.items())
+        rows = [*sorted(weights.items(), key=lambda item: -item[1]), ("cash", cash)]
+        cells = [(ticker, f"{100 * weight:.2f}%") for ticker, weight in rows]
+        align = ("left", "right")
+        print(f"{args.objective}{f' ({settings})' if settings else ''}, {last}, from {market.n_scenarios} returns\n")
+        print(tabulate(cells, headers=("", "weight"), tablefmt=args.format, colalign=align, disable_numparse=True))
+        print("\nnothing is optimised" if gap is None else f"\ncertified gap {gap:.1e} per period")

@@ -1,0 +1,162 @@
+"""Options that several subcommands share: what they read, and how data come from them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from opeslike.errors import DataError, PortfolioError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The ten most volatile of the embedded twenty over the default training years: chosen without a look at the test.
+RISKY = ("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "JPM", "MSFT", "RRC", "UNH")
+TRAIN_START, TRAIN_END, TEST_END = "2010-01-01", "2017-12-31", "2019-12-31"
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, epilog: str
+) -> argparse.ArgumentParser:
+    """Add the parser of a subcommand; ``args.run`` becomes the function that does its work."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Where prices come from; see :func:`load`."""
+    data = parser.add_argument_group("data")
+    source = data.add_mutually_exclusive_group()
+    source.add_argument("--csv", metavar="FILE", help="closes by date: wide, long, or as yfinance writes them")
+    source.add_argument("--yahoo", metavar="A,B,C", help="tickers to take from Yahoo Finance (kept in a cache)")
+    data.add_argument("--tickers", metavar="A,B,C", help="some tickers of the file or of the embedded prices")
+    data.add_argument("--start", "--train-start", metavar="DATE", type=day("start"), help="first day used")
+    data.add_argument("--end", "--test-end", metavar="DATE", type=day("end"), help="last day used (included)")
+    file = parser.add_argument_group("the file of --csv")
+    file.add_argument("--kind", choices=["prices", "returns"], help="what it holds, if it cannot be told")
+    file.add_argument("--field", metavar="NAME", dest="fields", help="which column of bars, such as 'Adj Close'")
+    file.add_argument("--sep", metavar="CHAR", help="between cells (default: a comma)")
+    file.add_argument("--decimal", metavar="CHAR", help="decimal mark (default: a point)")
+    file.add_argument("--date-format", metavar="FORMAT", help="such as %%d/%%m/%%Y (default: ISO)")
+    file.add_argument("--sort", action="store_true", default=None, help="sort rows by date instead of refusing them")
+
+
+def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
+    """Prices as the data options say; of the embedded ones ``start`` to ``end`` unless the options say more.
+
+    Raises
+    ------
+    DataError
+        If they cannot be had.
+    PortfolioError
+        If options contradict each other.
+    """
+    form = {key: getattr(args, key) for key in ("sep", "decimal", "date_format", "fields", "sort")}
+    form = {key: value for key, value in form.items() if value is not None}
+    if args.csv is not None:
+        from opeslike.data import load_csv
+
+        return load_csv(args.csv, tickers=args.tickers, start=args.start, end=args.end, **form)
+    for key in [*form, *(["kind"] if args.kind is not None else [])]:
+        option = "field" if key == "fields" else key.replace("_", "-")
+        raise PortfolioError(f"--{option} describes the file of --csv; leave it out")
+    if args.yahoo is not None:
+        from opeslike.data import load_yahoo
+
+        if args.tickers is not None:
+            raise PortfolioError("--tickers and --yahoo both name tickers; give them to --yahoo alone")
+        return load_yahoo(args.yahoo, args.start, args.end, progress=False if args.quiet else None)
+    from opeslike.data import load_us20
+
+    if end is not None and args.end is None and args.start is not None and str(args.start.date()) > end:
+        raise PortfolioError(
+            f"--start {args.start.date()} lies after {end}, where the prices end unless --end is given"
+        )
+    tickers = RISKY if args.tickers is None else args.tickers
+    return load_us20(tickers=tickers, start=args.start or start, end=args.end or end)
+
+
+def add_objective_options(group: Any) -> None:
+    """Parameters of the objectives, apart from fraction and radius."""
+    group.add_argument("--formulation", choices=["thorp", "opes"], help="of a Kelly fraction (default: thorp)")
+    group.add_argument("--risk-aversion", metavar="G", type=float, help="of mean-variance (default: 0.5)")
+    group.add_argument("--bounds", metavar="LO,HI", type=numbers(2), help="of each weight (default: 0,1)")
+
+
+def add_format(group: Any) -> None:
+    """``--format``."""
+    group.add_argument(
+        "--format", metavar="NAME", type=table_format, default="simple", help="csv, json, or any of tabulate: simple "
+        "(the default), github, grid, html, latex ..."
+    )  # fmt: skip
+
+
+def day(side: str) -> Callable[[str], pd.Timestamp]:
+    """Type of an option that takes a day; a year or month is its first day for "start", its last for "end"."""
+
+    def read(text: str) -> pd.Timestamp:
+        from opeslike.data.selection import read_day
+
+        try:
+            found = read_day(text, side)
+        except DataError:
+            found = None
+        if found is None:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a date: write it as 2019-12-31, 2019-12 or 2019")
+        return found
+
+    return read
+
+
+def count(least: int) -> Callable[[str], int]:
+    """Type of an option that takes a whole number."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
+def numbers(how_many: int | None = None) -> Callable[[str], tuple[float, ...]]:
+    """Type of an option that takes numbers separated by commas."""
+
+    def read(text: str) -> tuple[float, ...]:
+        try:
+            found = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            found = ()
+        if not found or (how_many is not None and len(found) != how_many):
+            wanted = f"{how_many or ''} numbers".strip()
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of {wanted} such as 0,0.5")
+        return found
+
+    return read
+
+
+def radius(text: str) -> float | str:
+    """Type of ``--radius``."""
+    try:
+        return text if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def table_format(text: str) -> str:
+    """Type of ``--format``."""
+    from tabulate import tabulate_formats
+
+    if text not in ("csv", "json", *tabulate_formats):
+        raise argparse.ArgumentTypeError(f"{text!r} is unknown; use csv, json, {', '.join(tabulate_formats)}")
+    return text

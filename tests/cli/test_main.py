@@ -1,0 +1,209 @@
+"""The command itself: help, errors on one line with status 2, interrupts and pipes that close."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import opeslike
+from opeslike.cli import _join_negative, build_parser, main
+
+SMALL = [
+    "--tickers",
+    "AAPL,JPM",
+    "--start",
+    "2017",
+    "--train-end",
+    "2017",
+    "--end",
+    "2018-02",
+    "--reopt",
+    "20",
+    "--no-plots",
+]
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"opeslike {opeslike.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["optimize"]])
+def test_help_shows_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert "examples:\n  opeslike " in out
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_examples_in_help_parse():
+    commands = build_parser()._subparsers._group_actions[0].choices
+    for parser in [build_parser(), *commands.values()]:
+        lines = [line.split() for line in parser.epilog.splitlines() if line.startswith("  opeslike ")]
+        assert lines
+        for _, *words in lines:
+            if "--help" not in words:
+                assert build_parser().parse_args(_join_negative(words)).run
+
+
+def test_no_command_shows_help(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: opeslike")
+
+
+def test_help_and_typing_errors_are_quick():
+    code = (
+        "import sys; from opeslike.cli import build_parser; build_parser().format_help(); "
+        "sys.exit(', '.join(m for m in ('pandas', 'numpy', 'tabulate') if m in sys.modules) or None)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(opeslike.__file__).parent.parent)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["compare", "--frob", "3"], "compare: error: unrecognized arguments: --frob 3"),
+        (["compare", "--train", "2017"], "unrecognized arguments: --train 2017"),
+        (["compare", "--format", "spreadsheet"], "--format: 'spreadsheet' is unknown; use csv, json, "),
+        (["compare", "--train-end", "yesterday"], "--train-end: 'yesterday' is not a date"),
+        (["compare", "--start", "2017-02-30"], "'2017-02-30' is not a date"),
+        (["compare", "--reopt", "0"], "--reopt: '0' is not a whole number of at least 1"),
+        (["compare", "--lag", "-1"], "--lag: '-1' is not a whole number of at least 0"),
+        (["compare", "--window", "1.5"], "--window: '1.5' is not a whole number"),
+        (["compare", "--fractions", "1,half"], "--fractions: '1,half' is not a list of numbers"),
+        (["compare", "--bounds", "1"], "--bounds: '1' is not a list of 2 numbers"),
+        (["compare", "--radius", "wide"], "--radius: 'wide' is neither a number nor auto"),
+        (["compare", "--cost-bps", "free"], "--cost-bps: invalid float value: 'free'"),
+        (["compare", "--csv", "a.csv", "--yahoo", "AAPL"], "--yahoo: not allowed with argument --csv"),
+        (["optimize", "--objective", "best"], "--objective: invalid choice: 'best'"),
+    ],
+)
+def test_arguments_that_cannot_be_understood(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("opeslike")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "--help)\n" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--csv", "missing.csv"], "missing.csv does not exist"),
+        (["--csv", "."], "cannot be read: Is a directory"),
+        (["--tickers", "AAPL,FOO"], "has no FOO: it has AAPL"),
+        (["--tickers", "AAPL,AAPL"], "ticker AAPL occurs twice"),
+        (["--fractions", "0"], "fraction=0.0 must be"),
+        (["--fractions", "7"], r"fraction=7.0 must lie in (0, 1]"),
+        (["--fractions", "nan"], "fraction=nan must be"),
+        (["--fractions", "0.5,0.5"], "a fraction occurs twice"),
+        (["--radius", "-0.1"], "radius=-0.1 must be"),
+        (["--radius", "nan"], "radius=nan must be"),
+        (["--risk-aversion", "0"], "risk_aversion=0.0 must be"),
+        (["--cost-bps", "-1"], "bps must be at least 0"),
+        (["--cost-bps", "nan"], "bps must be a finite number"),
+        (["--train-end", "2019-12-31"], "the test set is empty: the prices used run from 2010-01-04 to 2019-12-31"),
+        (["--train-end", "2009"], "the training set is empty"),
+        (["--start", "2020"], "--start 2020-01-01 lies after 2019-12-31, where the prices end unless --end"),
+        (["--start", "2030", "--end", "2031"], "no rows between start=2030-01-01 and end=2031-12-31"),
+        (["--start", "2019", "--end", "2012"], "start=2019-01-01 lies after end=2012-12-31"),
+        (["--bounds", "0,0.05"], "'Kelly': Kelly on 2018-01-02: the upper weight bounds sum to"),
+        (["--lag", "9999"], "execution_lag=9999"),
+        (["--periods-per-year", "0"], "periods_per_year must be"),
+        (["--risk-free", "-2"], "risk_free must be"),
+        (["--sep", ";"], "--sep describes the file of --csv"),
+        (["--field", "Close"], "--field describes the file of --csv"),
+        (["--sort"], "--sort describes the file of --csv"),
+        (["--kind", "returns"], "--kind describes the file of --csv"),
+        (["--yahoo", "AAPL", "--tickers", "AAPL"], "--tickers and --yahoo both name tickers"),
+    ],
+)
+def test_requests_that_cannot_be_met(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("opeslike compare: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_an_unwritable_folder_is_told_before_the_work(capsys, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(sys.modules["opeslike.compare"], "compare", lambda *_, **__: pytest.fail("worked in vain"))
+    for folder in ("file", "file/below"):
+        assert main(["compare", *SMALL, "--out", str(tmp_path / folder)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(f"opeslike compare: error: cannot write into {tmp_path / folder}: ")
+        assert err.count("\n") == 1
+
+
+def test_an_error_of_several_lines_is_one_line(capsys, monkeypatch):
+    def fail(args):
+        raise opeslike.errors.DataError("first\nsecond")
+
+    monkeypatch.setattr("opeslike.cli.optimize.run", fail)
+    assert main(["optimize"]) == 2
+    assert capsys.readouterr().err == "opeslike optimize: error: first second\n"
+
+
+def test_an_interrupt_ends_without_a_traceback(capsys, monkeypatch):
+    def interrupted(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("opeslike.cli.compare.run", interrupted)
+    assert main(["compare"]) == 130
+    assert capsys.readouterr().err == "\nopeslike: interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes as POSIX has them")
+def test_a_pipe_that_closes_ends_without_a_traceback(tmp_path, offline_environment):
+    with subprocess.Popen(
+        [sys.executable, "-m", "opeslike", "compare", *SMALL], cwd=tmp_path, env=offline_environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        child.stdout.close()
+        err = child.stderr.read()
+    assert (child.returncode, err) == (141, "")
+    assert (tmp_path / "opeslike-report" / "table.md").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told(tmp_path, offline_environment):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "opeslike", "optimize", "--tickers", "AAPL", "--start", "2022"], cwd=tmp_path,
+            env=offline_environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "opeslike optimize: error: [Errno 28] No space left on device\n"
+
+
+def test_a_terminal_that_knows_no_unicode(tmp_path, offline_environment):
+    arguments = ["optimize", "--tickers", "AAPL", "--start", "2022", "--format", "fancy_grid"]
+    env = {**offline_environment(), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "opeslike", *arguments],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "AAPL" in done.stdout
