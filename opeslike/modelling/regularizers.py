@@ -37,6 +37,12 @@ class Regularizer(ABC):
         """A linear term (None: zero) and what has kinks; their sum is the regulariser, where it is not smooth."""
         return None, []
 
+    def settled(self, w: FloatArray, within: float) -> FloatArray:
+        """Weights with those that nearly touch a kink put exactly there."""
+        for part in self.pieces()[1]:
+            w = part.settled(w, within)
+        return w
+
     @abstractmethod
     def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient (a subgradient at a kink) at the weights."""

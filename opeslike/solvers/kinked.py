@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from opeslike.modelling.problem import Point, Problem
 from opeslike.solvers.certificate import linear_gap
 from opeslike.solvers.interior_point import KKT, Iterate
-from opeslike.solvers.pieces import Piece, longest, make_pieces, total_pull
+from opeslike.solvers.pieces import Pieces, longest
 
 FloatArray = NDArray[np.float64]
 
@@ -65,21 +65,19 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
     slack = np.concatenate([x[free], -x[free]]) - limits
     # without any pull of the kinks the gap is the value of the regulariser and the linear gap of the rest
     extra, _ = problem.penalty.evaluate(x[:k])
-    tilt, pieces = make_pieces(problem.penalty, x[:k], 1.0)
-    count = 2 * n + sum(piece.count for piece in pieces)
-    first = max(linear_gap(bounds, x, _with(point, tilt)), 0.0) + abs(extra)
+    pieces = Pieces(problem.penalty, x[:k], 1.0)
+    count = 2 * n + pieces.count
+    first = max(linear_gap(bounds, x, _with(point, pieces.tilt)), 0.0) + abs(extra)
     mu = max(first, problem.tolerance(point)) / count
-    tilt, pieces = make_pieces(problem.penalty, x[:k], mu)
+    pieces = Pieces(problem.penalty, x[:k], mu)
     dual = mu / slack
     best: Iterate | None = None
-    best_pieces: list[Piece] = []
+    best_pieces = pieces
     careful = 0
     for iteration in range(1, max_iterations + 1):
-        gradient = _with(point, total_pull(tilt, pieces))[free]
+        gradient = _with(point, pieces.pull())[free]
         ratio = dual / slack
-        curvature = np.zeros((k, k))
-        for piece in pieces:
-            piece.add_curvature(curvature)
+        curvature = pieces.curvature()
         hessian = core.hessian(point, index)
         matrix = hessian.copy()
         if held.size == k == n:
@@ -91,7 +89,7 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
         # where all weights are tied the budget alone decides how they move together: give it a part in the curvature
         firmness = float(matrix.diagonal().min())
         matrix += firmness * (rows.T @ rows)
-        complementarity = float(dual @ slack) + sum(piece.products() for piece in pieces)
+        complementarity = float(dual @ slack) + pieces.products()
         factor = KKT(matrix, rows)
 
         direction = np.zeros_like(x)
@@ -102,52 +100,46 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
             second = corrector and not careful
             push = (mu - (dual_change * change if second else 0.0)) / slack
             side = push[:n] - push[n:] - gradient + firmness * (missing @ rows)
-            for piece in pieces:
-                side[place] -= piece.aim(mu, second)[held]
+            side[place] -= pieces.aim(mu, float(second))[held]
             step, y = factor.solve(side, missing)
             direction[free] = step
-            for piece in pieces:
-                piece.follow(direction[:k])
+            pieces.follow(direction[:k])
             change = np.concatenate([step, -step])
             dual_change = push - dual - ratio * change
             if corrector:
-                # at ties the multipliers move by tiny differences of steps times huge factors: refine what rounding lost
+                # at ties multipliers move by tiny differences of steps times huge factors: refine what rounding lost
                 after = dual + dual_change
                 left = after[:n] - after[n:] - gradient - hessian @ step + y @ rows
-                for piece in pieces:
-                    left[place] -= piece.pull_of_direction()[held]
+                left[place] -= pieces.pull_of_direction()[held]
                 off = missing - rows @ step
                 more, more_y = factor.solve(left + firmness * (off @ rows), off)
                 step, y = step + more, y + more_y
                 direction[free] = more
-                for piece in pieces:
-                    piece.refine(direction[:k])
+                pieces.refine(direction[:k])
                 direction[free] = step
                 change = np.concatenate([step, -step])
                 dual_change -= ratio * np.concatenate([more, -more])
-            lengths = [piece.lengths() for piece in pieces]
-            length = min([longest(slack, change), *(pair[0] for pair in lengths)])
-            dual_length = min([longest(dual, dual_change), *(pair[1] for pair in lengths)])
+            length, dual_length = pieces.lengths()
+            length, dual_length = min(length, longest(slack, change)), min(dual_length, longest(dual, dual_change))
             if not corrector:
                 reached = float((dual + dual_length * dual_change) @ (slack + length * change))
-                reached += sum(piece.products(length, dual_length) for piece in pieces)
+                reached += pieces.products(length, dual_length)
                 centering = 0.5 if careful else min(max((reached / complementarity) ** 3, 1e-6), 1.0)
                 mu = centering * complementarity / count
         length = min(length, 0.99 * core.longest_step(point, direction))
 
         # accept by the barrier function of weights and epigraph, which the Newton step decreases
-        merit = point.value + float(tilt @ x[:k]) - mu * float(np.log(slack).sum())
-        slope = float((point.gradient[free]) @ step) + float(tilt @ direction[:k]) - mu * float((change / slack).sum())
-        merit += sum(piece.merit(mu) for piece in pieces)
-        slope += sum(piece.merit_slope(mu) for piece in pieces)
+        merit = point.value - mu * float(np.log(slack).sum()) + pieces.merit(x[:k], mu)
+        slope = float(point.gradient[free] @ step) - mu * float((change / slack).sum())
+        slope += pieces.merit_slope(direction[:k], mu)
         noise = 1e-14 * (abs(merit) + abs(point.value)) + 1e-16
         for _ in range(25):
             trial = x + length * direction
             trial_slack = np.concatenate([trial[free], -trial[free]]) - limits
             if trial_slack.min() > 0:
                 candidate = core.evaluate(trial, point)
-                value = candidate.value + float(tilt @ trial[:k]) - mu * float(np.log(trial_slack).sum())
-                value += sum(piece.merit(mu, length) for piece in pieces)
+                value = candidate.value - mu * float(np.log(trial_slack).sum())
+                value += pieces.merit(trial[:k], mu, length)
                 if value <= merit + 1e-4 * length * min(slope, 0.0) + noise or (slope > 0 and length < 1e-2):
                     break
             length *= 0.5
@@ -159,39 +151,34 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
         careful = 0 if length > 1e-3 else careful + 1
         x, point, slack = trial, candidate, trial_slack
         dual = dual + dual_length * dual_change
-        for piece in pieces:
-            piece.advance_primal(length, x[:k])
-            piece.advance_dual(dual_length)
-        pull = total_pull(tilt, pieces)
-        gap = point.excess + linear_gap(bounds, x, _with(point, pull), y)
-        gap += sum(piece.shortfall(x[:k]) for piece in pieces)
+        pieces.advance(x[:k], length, dual_length)
+        gap = point.excess + pieces.shortfall(x[:k]) + linear_gap(bounds, x, _with(point, pieces.pull()), y)
         if best is None or gap < best.gap:
             best = Iterate(x, point, gap, y, iteration)
-            best_pieces = [copy.copy(piece) for piece in pieces]
+            best_pieces = pieces.frozen()
         if not point.smooth or not math.isfinite(gap) or careful > 3 or gap <= aim * problem.tolerance(point):
             break
         if iteration > best.iterations + _PATIENCE and best.gap <= problem.tolerance(best.point):
             break
     if best is None:  # not a single step was possible
         return Iterate(x, problem.evaluate(x), math.inf, np.zeros(len(bounds.totals)), max_iterations)
-    settled = _settled(problem, core, best, tilt, best_pieces)
+    settled = _settled(problem, core, best, best_pieces)
     return replace(settled, point=problem.evaluate(settled.x))
 
 
-def _settled(problem: Problem, core: Problem, found: Iterate, tilt: FloatArray, pieces: list[Piece]) -> Iterate:
+def _settled(problem: Problem, core: Problem, found: Iterate, pieces: Pieces) -> Iterate:
     """Put weights that nearly touch a bound or a kink exactly there, where the certificate stays as good."""
     assert problem.penalty is not None
     bounds, k = problem.bounds, problem.n_assets
     x = np.where(found.x - bounds.lower < _TIED, bounds.lower, found.x)
     x = np.where(bounds.upper - x < _TIED, bounds.upper, x)
-    for part in problem.penalty.pieces()[1]:
-        x[:k] = part.settled(x[:k], _TIED)
+    x[:k] = problem.penalty.settled(x[:k], _TIED)
     x = bounds.repair(x)
     if not core.in_domain(x):
         return found
     point = core.evaluate(x)
-    gap = point.excess + linear_gap(bounds, x, _with(point, total_pull(tilt, pieces)), found.multipliers)
-    gap += sum(piece.shortfall(x[:k]) for piece in pieces)
+    gap = point.excess + linear_gap(bounds, x, _with(point, pieces.pull()), found.multipliers)
+    gap += pieces.shortfall(x[:k])
     if gap > max(found.gap, 1e-3 * problem.tolerance(point)):
         return found
     return Iterate(x, point, gap, found.multipliers, found.iterations)

@@ -7,8 +7,8 @@ weights; y is feasible at every step, so ``h(v) >= y . (A v - b)`` holds for all
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,10 @@ FloatArray = NDArray[np.float64]
 _STAY_INSIDE = 0.995
 
 
-def longest(slack: FloatArray, change: FloatArray) -> float:
+def longest(slack: FloatArray, change: FloatArray, stay: float = _STAY_INSIDE) -> float:
     """Largest step in [0, 1] that keeps ``slack + step * change`` positive, a little short of the edge."""
     fastest = float((change / slack).min(initial=0.0))
-    return min(1.0, -_STAY_INSIDE / fastest) if fastest < 0 else 1.0
+    return min(1.0, -stay / fastest) if fastest < 0 else 1.0
 
 
 class Piece(ABC):
@@ -42,8 +42,11 @@ class Piece(ABC):
         """``A' y``, shape (N,)."""
 
     @abstractmethod
-    def aim(self, mu: float, second_order: bool) -> FloatArray:
-        """Set the target of the products; returns what y moves by at ``dw = 0``, times A', shape (N,)."""
+    def aim(self, mu: float, second_order: float) -> FloatArray:
+        """Set the target of the products; returns what y moves by at ``dw = 0``, times A', shape (N,).
+
+        ``second_order`` says how much of the products of the last direction is corrected for.
+        """
 
     @abstractmethod
     def follow(self, step: FloatArray) -> None:
@@ -58,7 +61,7 @@ class Piece(ABC):
         """``A' dy``, shape (N,)."""
 
     @abstractmethod
-    def lengths(self) -> tuple[float, float]:
+    def lengths(self, stay: float) -> tuple[float, float]:
         """Largest primal and dual step lengths along the direction."""
 
     @abstractmethod
@@ -128,12 +131,10 @@ class KinkPiece(Piece):
         """``A' y``."""
         return self._adjoint(self.y)
 
-    def aim(self, mu: float, second_order: bool) -> FloatArray:
+    def aim(self, mu: float, second_order: float) -> FloatArray:
         """Set the target of the products."""
-        second_p = -self.dp * self.dy if second_order else 0.0
-        second_m = self.dm * self.dy if second_order else 0.0
-        self.aim_p = (mu - second_p) / self.above - self.p
-        self.aim_m = (mu - second_m) / self.below - self.m
+        self.aim_p = (mu + second_order * self.dp * self.dy) / self.above - self.p
+        self.aim_m = (mu - second_order * self.dm * self.dy) / self.below - self.m
         self.load = self.gap - self.aim_p + self.aim_m
         return self._adjoint(self.soft * self.load)
 
@@ -155,10 +156,10 @@ class KinkPiece(Piece):
         """``A' dy``."""
         return self._adjoint(self.dy)
 
-    def lengths(self) -> tuple[float, float]:
+    def lengths(self, stay: float) -> tuple[float, float]:
         """Largest step lengths."""
-        primal = min(longest(self.p, self.dp), longest(self.m, self.dm))
-        return primal, min(longest(self.above, -self.dy), longest(self.below, self.dy))
+        primal = min(longest(self.p, self.dp, stay), longest(self.m, self.dm, stay))
+        return primal, min(longest(self.above, -self.dy, stay), longest(self.below, self.dy, stay))
 
     def products(self, primal: float = 0.0, dual: float = 0.0) -> float:
         """Sum of the products."""
@@ -232,10 +233,9 @@ class PeakPiece(Piece):
         """``A' y``."""
         return self._adjoint(self.y)
 
-    def aim(self, mu: float, second_order: bool) -> FloatArray:
+    def aim(self, mu: float, second_order: float) -> FloatArray:
         """Set the target of the products."""
-        second = self.dz * self.dy if second_order else 0.0
-        self.aim_z = (mu - second) / self.y - self.z
+        self.aim_z = (mu - second_order * self.dz * self.dy) / self.y - self.z
         self.load = self.aim_z - self.gap
         level = float(self.soft @ self.load) / self.total
         return self._adjoint(self.soft * (self.load - level))
@@ -259,9 +259,9 @@ class PeakPiece(Piece):
         """``A' dy``."""
         return self._adjoint(self.dy)
 
-    def lengths(self) -> tuple[float, float]:
+    def lengths(self, stay: float) -> tuple[float, float]:
         """Largest step lengths."""
-        return longest(self.z, self.dz), longest(self.y, self.dy)
+        return longest(self.z, self.dz, stay), longest(self.y, self.dy, stay)
 
     def products(self, primal: float = 0.0, dual: float = 0.0) -> float:
         """Sum of the products."""
@@ -294,17 +294,85 @@ class PeakPiece(Piece):
         return float(self.y @ (float(u.max()) - u))
 
 
-def make_pieces(penalty: Regularizer, w: FloatArray, mu: float) -> tuple[FloatArray, list[Piece]]:
-    """The linear term of a regulariser, and its pieces with products of about ``mu``."""
-    tilt, parts = penalty.pieces()
-    made: list[Piece] = [
-        KinkPiece(part, w, mu) if isinstance(part, Kinks) else PeakPiece(part, w, mu) for part in parts
-    ]
-    return np.zeros_like(w) if tilt is None else tilt, made
+class Pieces:
+    """All pieces of a regulariser with kinks, and its linear term.
 
+    Parameters
+    ----------
+    penalty : Regularizer
+    w : ndarray of shape (N,)
+    mu : float
+        What the products of slack and multiplier start from.
+    """
 
-def total_pull(tilt: FloatArray, pieces: Sequence[Piece]) -> FloatArray:
-    """The subgradient of the regulariser that the pieces hold: tilt and the sum of ``A' y``."""
-    for piece in pieces:
-        tilt = tilt + piece.pull()
-    return tilt
+    def __init__(self, penalty: Regularizer, w: FloatArray, mu: float) -> None:
+        tilt, parts = penalty.pieces()
+        self.tilt = np.zeros_like(w) if tilt is None else tilt
+        self.parts: list[Piece] = [
+            KinkPiece(part, w, mu) if isinstance(part, Kinks) else PeakPiece(part, w, mu)
+            for part in parts
+            if part.heads.size
+        ]
+        self.count = sum(part.count for part in self.parts)
+
+    def curvature(self) -> FloatArray:
+        """``A' S A`` of all pieces, shape (N, N)."""
+        matrix = np.zeros((self.tilt.size, self.tilt.size))
+        for part in self.parts:
+            part.add_curvature(matrix)
+        return matrix
+
+    def pull(self) -> FloatArray:
+        """The subgradient of the regulariser that the pieces hold, shape (N,)."""
+        return sum((part.pull() for part in self.parts), self.tilt)
+
+    def pull_of_direction(self) -> FloatArray:
+        """How the subgradient moves along the direction."""
+        return sum((part.pull_of_direction() for part in self.parts), np.zeros_like(self.tilt))
+
+    def aim(self, mu: float, second_order: float) -> FloatArray:
+        """Set the targets; see :meth:`Piece.aim`."""
+        return sum((part.aim(mu, second_order) for part in self.parts), np.zeros_like(self.tilt))
+
+    def follow(self, step: FloatArray) -> None:
+        """Complete the direction for a step of the weights."""
+        for part in self.parts:
+            part.follow(step)
+
+    def refine(self, step: FloatArray) -> None:
+        """Add a small further step of the weights to the direction."""
+        for part in self.parts:
+            part.refine(step)
+
+    def lengths(self, stay: float = _STAY_INSIDE) -> tuple[float, float]:
+        """Largest primal and dual step lengths."""
+        pairs = [(1.0, 1.0), *(part.lengths(stay) for part in self.parts)]
+        return min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
+
+    def products(self, primal: float = 0.0, dual: float = 0.0) -> float:
+        """Sum of the products of slack and multiplier after steps along the direction."""
+        return sum(part.products(primal, dual) for part in self.parts)
+
+    def merit(self, w: FloatArray, mu: float, primal: float = 0.0) -> float:
+        """Value of the epigraph and barrier of its slacks; ``w`` are the weights after the step."""
+        return float(self.tilt @ w) + sum(part.merit(mu, primal) for part in self.parts)
+
+    def merit_slope(self, step: FloatArray, mu: float) -> float:
+        """Its derivative along the direction, whose weights are ``step``."""
+        return float(self.tilt @ step) + sum(part.merit_slope(mu) for part in self.parts)
+
+    def advance(self, w: FloatArray, primal: float, dual: float) -> None:
+        """Take the steps, which lead to the weights ``w``."""
+        for part in self.parts:
+            part.advance_primal(primal, w)
+            part.advance_dual(dual)
+
+    def shortfall(self, w: FloatArray) -> float:
+        """Value of the regulariser above the linear bound that the subgradient gives, not negative."""
+        return sum(part.shortfall(w) for part in self.parts)
+
+    def frozen(self) -> Pieces:
+        """A copy that further steps do not change."""
+        other = copy.copy(self)
+        other.parts = [copy.copy(part) for part in self.parts]
+        return other

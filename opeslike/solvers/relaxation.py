@@ -123,8 +123,8 @@ def smooth_gradient(problem: Problem, x: FloatArray, gradient: FloatArray) -> Fl
 def settled(problem: Problem, x: FloatArray) -> FloatArray:
     """Put weights that nearly touch a kink of the regulariser exactly there."""
     moved = x.copy()
-    for part in _pieces(problem)[1]:
-        moved[: problem.n_assets] = part.settled(moved[: problem.n_assets], _TIED)
+    if problem.penalty is not None:
+        moved[: problem.n_assets] = problem.penalty.settled(x[: problem.n_assets], _TIED)
     return problem.bounds.repair(moved)
 
 

@@ -12,7 +12,7 @@ from opeslike.errors import PortfolioError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.kinks import Kinks
 from opeslike.modelling.regularizers import REGULARIZERS, Regularizer, make_penalty, regularizer_name
-from opeslike.solvers.pieces import make_pieces, total_pull
+from opeslike.solvers.pieces import Pieces
 
 SIMPLEX_ONLY = ("entropy", "jsd", "wass-1")
 
@@ -152,9 +152,8 @@ def test_multipliers_of_the_pieces_are_subgradients(name: str) -> None:
     penalty = built(name, simplex(5) if name == "wass-1" else long_short(5), 2.0)
     for mu in (1e-1, 1e-4, 1e-8):
         w = rng.dirichlet(np.ones(5))
-        tilt, pieces = make_pieces(penalty, w, mu)
-        pull = total_pull(tilt, pieces)
-        shortfall = sum(piece.shortfall(w) for piece in pieces)
+        pieces = Pieces(penalty, w, mu)
+        pull, shortfall = pieces.pull(), pieces.shortfall(w)
         assert shortfall >= 0
         for _ in range(50):
             v = rng.normal(size=5)
