@@ -27,6 +27,8 @@ FloatArray = NDArray[np.float64]
 
 _ROUNDS = 60
 _PIVOTS = 30
+#: an answer within this many tolerances is handed back, marked "optimal_inaccurate"
+_INACCURATE = 10.0
 _UNBOUNDED = (
     "some weights have a positive gain without any volatility, so the ratio has no maximum; "
     "with fewer return rows than assets use covariance='ledoit_wolf', and leave riskless assets out"
@@ -77,18 +79,21 @@ def maximize_ratio(
     if best_gain <= 1e-14 * float(np.abs(gain).max()):
         raise InfeasibleError(f"no feasible weights have a positive gain; the largest is {best_gain:.3g}")
     problem = VolatilityProblem(gain, covariance, 0.0, bounds)
+    bounder = _Bounder(problem, constraints)
     direct = solver == "auto" and not constraints and bounds.single
     if direct:
-        found = _pivoted(problem, start)
+        found = _pivoted(problem, start, bounder)
         if found is not None and found.certificate.gap <= _AIM:
             return found
     try:
-        best = _priced(problem, [x, start, bounds.center()], solver, constraints, direct)
+        best = _priced(problem, [x, start, bounds.center()], solver, constraints, bounder, direct)
     except OptimizationError:
-        _check_bounded(problem)
+        if not constraints:
+            _check_bounded(problem)
         raise
-    if not best.certificate.optimal:
-        _check_bounded(problem)
+    if best.certificate.gap > _INACCURATE * OPTIMAL:
+        if not constraints:
+            _check_bounded(problem)
         raise OptimizationError(
             f"no certified optimum: the best ratio is {-best.certificate.value:.6g}, and a better one by up to "
             f"{best.certificate.gap:.1e} cannot be excluded"
@@ -101,6 +106,7 @@ def _priced(
     starts: Sequence[FloatArray | None],
     solver: str,
     constraints: Sequence[object],
+    bounder: _Bounder,
     direct: bool,
 ) -> Solved:
     """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
@@ -113,11 +119,11 @@ def _priced(
         iterations += inner.iterations
         point = problem.evaluate(inner.x)
         reached = _ratio(problem, point)
-        bound = _bound(problem, point, inner.certificate.gap - inner.certificate.value, constraints)
+        bound = bounder(point, inner.certificate.gap - inner.certificate.value)
         found = _solved(point, reached, bound, inner.solver, iterations)
         if direct and found.certificate.gap > _AIM:
-            found = _pivoted(problem, inner.x) or found
-        if best is None or found.certificate.gap < best.certificate.gap:
+            found = _pivoted(problem, inner.x, bounder) or found
+        if best is None or found.certificate.gap <= best.certificate.gap:
             best = found
         if best.certificate.gap <= _AIM or reached <= ratio:
             break
@@ -150,10 +156,11 @@ def _check_bounded(problem: VolatilityProblem) -> None:
 
 def _solved(point: VolatilityPoint, ratio: float, bound: float, name: str, iterations: int) -> Solved:
     certificate = Certificate(-ratio, max(bound - ratio, 0.0), OPTIMAL, point)
-    return Solved(point.x, certificate, name, iterations, "optimal")
+    status = "optimal" if certificate.optimal else "optimal_inaccurate"
+    return Solved(point.x, certificate, name, iterations, status)
 
 
-def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | None:
+def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, bounder: _Bounder) -> Solved | None:
     """The best weights by guessing which of them are at a bound: a linear system tells the others, and what to change.
 
     Minimising ``v' S v / 2 - gain' v`` over the cone of the feasible weights gives the best v up to scale. With the
@@ -195,7 +202,7 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | N
             if point.smooth and float(problem.gain @ point.x) > 0:
                 problem.price = _ratio(problem, point)
                 short = linear_gap(problem.bounds, point.x, problem.evaluate(point.x).gradient)
-                found = _solved(point, problem.price, _bound(problem, point, short), "active-set", iteration)
+                found = _solved(point, problem.price, bounder(point, short), "active-set", iteration)
                 if best is None or found.certificate.gap < best.certificate.gap:
                     best = found
                 if best.certificate.gap <= 1e-3 * _AIM:
@@ -230,20 +237,36 @@ def _best_start(problem: VolatilityProblem, candidates: Sequence[FloatArray | No
     return found
 
 
-def _bound(
-    problem: VolatilityProblem, point: VolatilityPoint, short: float, constraints: Sequence[object] = ()
-) -> float:
-    """An upper bound of every feasible ratio; ``short`` bounds ``gain - price * volatility`` from above."""
-    bound = math.inf
-    if not constraints:
-        assert point.marginal is not None
-        bound = ratio_bound(problem.gain, point.marginal, point.deviation, problem.bounds)
-        if bound - problem.price <= _AIM:
+class _Bounder:
+    """Upper bounds of every feasible ratio."""
+
+    def __init__(self, problem: VolatilityProblem, constraints: Sequence[object]) -> None:
+        self._problem, self._constraints = problem, tuple(constraints)
+        self._least: float | None = None
+
+    def __call__(self, point: VolatilityPoint, short: float) -> float:
+        """A bound from one point; ``short`` bounds ``gain - price * volatility`` over the feasible set from above."""
+        problem, bound = self._problem, math.inf
+        if not self._constraints:
+            assert point.marginal is not None
+            bound = ratio_bound(problem.gain, point.marginal, point.deviation, problem.bounds)
+        if bound - problem.price <= _AIM or short > 1e-5 * point.deviation:
             return bound
-    # dividing by the volatility: no ratio beats the price by more than this over the least volatility there is
-    least = solve(QuadraticProblem(None, problem.covariance, 2.0, problem.bounds), constraints=constraints)
-    variance = least.certificate.value - least.certificate.gap
-    return min(bound, problem.price + max(short, 0.0) / math.sqrt(variance)) if variance > 0 else bound
+        # dividing by the volatility: no ratio beats the price by more than this over the least volatility
+        least = self._least_volatility()
+        return min(bound, problem.price + max(short, 0.0) / least) if least > 0 else bound
+
+    def _least_volatility(self) -> float:
+        """The least volatility of feasible weights with a gain that is not negative, or a lower bound of it."""
+        if self._least is None:
+            gain, bounds = self._problem.gain, self._problem.bounds
+            variance = QuadraticProblem(None, self._problem.covariance, 2.0, bounds)
+            found = solve(variance, constraints=self._constraints)
+            if float(gain @ found.x) < 0:
+                unit = gain / float(np.abs(gain).max())
+                found = solve(variance, constraints=[*self._constraints, lambda w: unit @ w >= 0])
+            self._least = math.sqrt(max(found.certificate.value - found.certificate.gap, 0.0))
+        return self._least
 
 
 def ratio_bound(gain: FloatArray, marginal: FloatArray, deviation: float, bounds: Bounds) -> float:

@@ -178,6 +178,21 @@ def test_a_ratio_without_a_maximum_is_said_to_have_none() -> None:
         MaxSharpe().optimize(returns, kind="returns")
 
 
+def test_riskless_assets_below_the_rate_may_finance_the_rest() -> None:
+    # with shorts at their bound and cash above it the best portfolio is not a tangency portfolio; the certificate holds
+    g = np.random.default_rng(0)
+    returns = np.column_stack([0.01 * g.standard_t(5, (250, 5)) + g.normal(0, 0.001, 5), np.zeros(250)])
+    optimizer = MaxSharpe(0.02)
+    w = optimizer.optimize(returns, weight_bounds=(-0.3, 2), kind="returns")
+    assert optimizer.solution.gap <= 1e-7
+    rate = 1.02 ** (1 / 252) - 1
+    costs = g.normal(size=(2000, 2, 6))
+    box = Bounds.budget(np.full(6, -0.3), np.full(6, 2.0))
+    others = [0.5 * (box.linear_minimum(a)[0] + box.linear_minimum(b)[0]) for a, b in costs]
+    assert max(sharpe(v, returns, rate) for v in others) <= -optimizer.solution.value + 1e-7
+    assert sharpe(w, returns, rate) == pytest.approx(-optimizer.solution.value, rel=1e-9)
+
+
 @pytest.mark.parametrize("reg", ["l2", "entropy", "variance"])
 def test_regularised_sharpe_is_a_heuristic_no_worse_than_its_starts(reg: str) -> None:
     returns, strength = sample(6), 0.05
