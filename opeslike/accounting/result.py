@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
-from opeslike.market import describe
+from opeslike.errors import PortfolioError
+from opeslike.market import Kind, describe
+
+if TYPE_CHECKING:
+    from opeslike.analysis.report import Report
 
 FloatArray = NDArray[np.float64]
 
@@ -59,12 +63,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         strategy: str,
         settings: dict[str, Any],
         solutions: Sequence[tuple[int, Any]] = (),
+        reporter: Callable[..., Report] | None = None,
     ) -> None:
         self._path = path
         self._closes = closes
         self.assets = tuple(assets)
         self.strategy = strategy
         self.settings = settings
+        # Handed in by who knows the rates: accounting does not know of reports.
+        self._reporter = reporter
         self.solutions = [(closes[step], solution) for step, solution in solutions]
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
@@ -198,6 +205,34 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     def trade_summary(self, *, closed_only: bool = False) -> dict[str, float]:
         """Win rate, average win and loss and more, see :func:`~opeslike.accounting.trades.trade_summary`."""
         return trade_summary(self.trades, closed_only=closed_only)
+
+    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> Report:
+        """Report of the run: ``print`` shows it as text, ``to_html(path)`` writes one file that holds everything.
+
+        Parameters
+        ----------
+        benchmark : Series, array, DataFrame of one column or str, optional
+            Simple returns of the steps, or prices from P_0 on; matched by date where both are dated. A text names an
+            asset of the backtest.
+        title : str, optional
+            Default: the strategy's name.
+        kind : {"prices", "returns"}, optional
+            What the benchmark is, if it cannot be told.
+
+        Returns
+        -------
+        opeslike.analysis.report.Report
+
+        Raises
+        ------
+        DataError
+            If the benchmark cannot be used or lacks a date, which is named.
+        PortfolioError
+            If a parameter is out of its range, or the result was not made by a Backtester.
+        """
+        if self._reporter is None:
+            raise PortfolioError("only a result of Backtester.backtest can report; this one was made by hand")
+        return self._reporter(self, benchmark, title, kind=kind)
 
     @property
     def ruin_date(self) -> Any:

@@ -1,0 +1,387 @@
+"""Reports: the numbers add up, text and HTML show them, and nothing in a name becomes markup."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import pickle
+import re
+import warnings
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from opeslike.accounting.overlays import DrawdownScaling
+from opeslike.analysis.metrics import relative_metrics, summary
+from opeslike.analysis.report import ComparisonReport, Report
+from opeslike.backtester import Backtester
+from opeslike.compare import compare
+from opeslike.errors import DataError, OutputError, PortfolioError, RuinWarning
+from opeslike.objectives import Kelly, Uniform
+from opeslike.strategies import DynamicKelly, Sized, TimeSeriesMomentum
+
+TICKERS = ["AAA", "A&B", "<script>alert(1)</script>", "$x$"]
+
+
+def market(steps=360, seed=3, tickers=TICKERS, dates=True):
+    rng = np.random.default_rng(seed)
+    moves = rng.normal(4e-4, 0.015, (steps, len(tickers))) + rng.normal(0, 0.008, (steps, 1))
+    prices = 50 * np.exp(np.cumsum(moves, axis=0))
+    index = pd.bdate_range("2019-01-02", periods=steps) if dates else pd.RangeIndex(steps)
+    return pd.DataFrame(prices, index=index, columns=list(tickers))
+
+
+class LongShort:
+    """Rides the last month's move of each asset on either side, levered."""
+
+    def optimize(self, data):
+        values = np.asarray(data)
+        moved = values[-1] / values[-20] - 1
+        return 1.3 * moved / np.abs(moved).sum()
+
+
+@pytest.fixture(scope="module")
+def prices():
+    return market()
+
+
+@pytest.fixture(scope="module")
+def tester(prices):
+    return Backtester(
+        prices[:100], prices[100:], cost={"commission": 10, "slippage": 5}, initial_capital=250_000.0,
+        risk_free=0.03, borrow_spread=0.01, short_fee=0.005,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result(tester):
+    return tester.backtest(LongShort(), reopt_freq=7, rebalance_freq=7)
+
+
+@pytest.fixture(scope="module")
+def report(result, prices):
+    return result.report(benchmark=prices["AAA"].rename("A & <b>"))
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return report.to_html()
+
+
+class Reader(HTMLParser):
+    """Tags, attributes and text of a page; complains about tags that do not close."""
+
+    VOID = frozenset({"meta", "img", "br", "hr", "link", "input"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.texts, self.open = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+class TestNumbers:
+    def test_contributions_and_financing_add_up_to_wealth(self, report, result):
+        table = report["contributions"]
+        parts = table.drop(index="total")
+        change = result["wealth"][-1] / 250_000 - 1
+        assert parts["contribution"].sum() == pytest.approx(change, abs=1e-10)
+        assert parts["profit"].sum() == pytest.approx(result["wealth"][-1] - 250_000, rel=1e-10, abs=1e-10 * 250_000)
+        assert table.loc["total", "contribution"] == pytest.approx(change, abs=1e-10)
+        years = len(result.returns) / 252
+        assert parts["annual_contribution"].sum() == pytest.approx((1 + change) ** (1 / years) - 1, abs=1e-10)
+
+    def test_contributions_agree_with_the_money_of_the_ledger(self, report, result):
+        table = report["contributions"]
+        for name, amount in result.contributions.sum().items():
+            if name in table.index:
+                assert table.loc[name, "profit"] == pytest.approx(amount, abs=1e-5)
+
+    def test_trades_add_up_to_the_change_in_wealth_less_financing_to_the_cent(self, report, result):
+        accounts = report["accounts"]["money"]
+        assert accounts["trades' profits"] == pytest.approx(result.trades["profit"].sum())
+        assert abs(accounts["change in wealth"] - accounts["cash and financing"] - accounts["trades' profits"]) < 0.005
+        assert abs(accounts["change less financing and trades' profits"]) < 0.005
+        assert abs(accounts["change not explained by the rows above"]) < 250_000 * 1e-10
+        assert accounts["change in wealth"] == result["wealth"][-1] - 250_000
+        assert accounts["cash and financing"] != 0
+        assert accounts["costs"] == pytest.approx(-result.trades["cost"].sum())
+
+    def test_headline_is_the_summary(self, report, result):
+        figures = summary(result.returns, 0.03, 252, exposure=result.weights, start=result.start)
+        own = report.to_frame()[result.strategy]
+        for key in ("total_return", "annual_return", "sharpe", "max_drawdown", "max_drawdown_peak", "average_gross"):
+            assert own[key] == figures[key]
+        assert own["final_wealth"] == pytest.approx(result["wealth"][-1])
+
+    def test_relative_figures(self, report, result, prices):
+        bench = prices["AAA"].pct_change().loc[result.timeline]
+        expected = relative_metrics(result.returns, bench, 0.03, 252)
+        table = report["relative"].iloc[:, 0]
+        assert set(table.index) >= {"tracking_error", "information_ratio", "alpha", "beta", "up_capture"}
+        pd.testing.assert_series_equal(table, expected[table.index], check_names=False)
+
+    def test_trailing_rows(self, report, result):
+        table = report["trailing"]
+        assert list(table.columns) == ["1m", "3m", "6m", "12m", "all"]
+        last = result.returns[result.timeline > result.timeline[-1] - pd.DateOffset(months=3)]
+        assert table.loc["total_return", "3m"] == pytest.approx((1 + last).prod() - 1)
+
+    def test_trades(self, report, result):
+        assert report["trades"]["all"].to_dict() == pytest.approx(result.trade_summary(), nan_ok=True)
+        assert len(report["last_trades"]) == 10
+        largest = report["largest_trades"]["profit"]
+        assert largest.iloc[0] == result.trades["profit"].max()
+        assert largest.iloc[-1] == result.trades["profit"].min()
+
+    def test_certificates(self, prices):
+        run = Backtester(prices[:100], prices[100:]).backtest(Kelly(), reopt_freq=40)
+        facts = run.report()["certificates"]["value"]
+        assert facts["Optimisations"] == str(len(run.solutions)) == "7"
+        assert facts["Statuses"] == "optimal (7)"
+        assert float(facts["Worst gap per step"]) == pytest.approx(run.max_gap, rel=0.1)
+
+
+class TestBenchmark:
+    def test_prices_returns_and_a_name_say_the_same(self, result, prices):
+        frames = [
+            result.report(benchmark=given)["relative"]
+            for given in (prices["AAA"], prices["AAA"].pct_change(), prices[["AAA"]], "AAA")
+        ]
+        frames.append(result.report(prices["AAA"].to_numpy()[-len(result.returns) - 1 :])["relative"])
+        frames.append(result.report(prices["AAA"].pct_change().to_numpy()[-len(result.returns) :])["relative"])
+        for frame in frames[1:]:
+            np.testing.assert_allclose(frame.to_numpy(), frames[0].to_numpy(), rtol=1e-9)
+
+    def test_a_missing_date_is_named(self, result, prices):
+        gone = result.timeline[7]
+        with pytest.raises(DataError, match=rf"no price on {gone.date()}"):
+            result.report(prices["AAA"].drop(gone))
+
+    def test_what_cannot_be_a_benchmark(self, result, prices):
+        with pytest.raises(PortfolioError, match="no asset"):
+            result.report("ZZZ")
+        with pytest.raises(DataError, match="one column"):
+            result.report(prices)
+        with pytest.raises(DataError, match="where the backtest has"):
+            result.report(prices["AAA"].to_numpy()[:50])
+        with pytest.raises(DataError, match="time zone"):
+            result.report(prices["AAA"].tz_localize("UTC"))
+        with pytest.raises(PortfolioError, match="kind"):
+            result.report(prices["AAA"], kind="yields")
+
+
+class TestText:
+    def test_every_table_is_printed(self, report):
+        text = str(report)
+        for title in ("Headline figures", "Against the benchmark", "Monthly returns", "Trailing", "Contributions"):
+            assert title in text
+        for title in ("Trades", "Costs and financing", "Settings", "Certificates", "Last trades"):
+            assert f"\n{title}\n" in text
+        assert f"{100 * report.to_frame().iloc[0, 0]:,.2f}%" in text
+        assert "<script>alert(1)</script>" in text
+        assert max(map(len, text.splitlines())) < 140
+
+    def test_names_of_tables(self, report):
+        assert list(report)[:3] == ["headline", "drawdowns", "monthly"]
+        assert len(report) == 12
+        with pytest.raises(PortfolioError, match="no table 'nothing'; it has headline"):
+            report.to_frame("nothing")
+
+    def test_frames_are_copies(self, report):
+        frame = report["trades"]
+        frame.loc["trades", "all"] = -1.0
+        assert report["trades"].iloc[0, 0] > 0
+
+
+class TestHtml:
+    def test_names_are_text(self, page, report):
+        read = Reader(page)
+        assert "script" not in read.tags
+        assert "b" not in read.tags
+        assert "<script>alert(1)</script>" in read.texts
+        assert "A&B" in read.texts
+        assert "A & <b>" in read.texts
+        assert html.escape("A&B") in page
+
+    def test_a_title_is_text(self, result):
+        title = '"><img src=x onerror=alert(1)> & {{ 7 * 7 }}'
+        read = Reader(result.report(title=title).to_html())
+        assert title in read.texts
+        assert "49" not in read.texts
+        assert ("img", "src", "x") not in read.attributes
+
+    def test_nothing_is_fetched(self, page):
+        read = Reader(page)
+        for _, name, value in read.attributes:
+            if name in ("src", "href"):
+                assert value.startswith(("data:image/svg+xml;base64,", "#")), value[:60]
+        assert "link" not in read.tags
+        assert "iframe" not in read.tags
+        style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+        assert "url(" not in style
+        assert "@import" not in style
+        for rule in ("prefers-color-scheme: dark", "@media print", "max-width: 520px"):
+            assert rule in style
+
+    def test_charts_are_inside(self, page, report):
+        images = [value for tag, name, value in Reader(page).attributes if (tag, name) == ("img", "src")]
+        assert len(images) == len(set(images)) == len(report.figures) == 8
+        assert set(report.figures) == {
+            *("wealth", "drawdown", "sharpe", "volatility", "weights", "exposure", "contributions", "turnover")
+        }
+
+    def test_written_whole(self, report, page, tmp_path):
+        path = tmp_path / "report.html"
+        assert report.to_html(path) == path
+        assert path.read_text(encoding="utf-8") == page
+        assert [found.name for found in tmp_path.iterdir()] == ["report.html"]
+        with pytest.raises(OutputError, match="create it first"):
+            report.to_html(tmp_path / "nowhere" / "report.html")
+
+
+class TestOddRuns:
+    def test_without_dates(self):
+        data = market(dates=False).to_numpy()
+        report = Backtester(data[:100], data[100:]).backtest(Uniform()).report()
+        assert "monthly" not in report
+        assert "trailing" not in report
+        Reader(report.to_html())
+        assert "Settings" in str(report)
+
+    @pytest.mark.parametrize("steps", [1, 2, 3, 5])
+    def test_very_short(self, steps, prices):
+        report = Backtester(prices[:100], prices[100 : 101 + steps]).backtest(Uniform()).report("AAA")
+        Reader(report.to_html())
+        assert "Costs and financing" in str(report)
+
+    def test_nothing_held(self, prices):
+        class Nothing:
+            def optimize(self, data):
+                return np.zeros(4)
+
+        report = Backtester(prices[:100], prices[100:]).backtest(Nothing()).report()
+        assert "largest_trades" not in report
+        Reader(report.to_html())
+        assert "Trades" in str(report)
+
+    @pytest.mark.filterwarnings("ignore::opeslike.errors.RuinWarning")
+    def test_ruin(self, prices):
+        class Reckless:
+            def optimize(self, data):
+                return np.array([30.0, 0.0, -20.0, 0.0])
+
+        run = Backtester(prices[:100], prices[100:], initial_capital=1e4).backtest(Reckless())
+        assert run.ruin_date is not None
+        report = run.report("AAA")
+        accounts = report["accounts"]["money"]
+        assert accounts["change in wealth"] == -1e4
+        assert accounts["lender's loss"] == pytest.approx(run.lender_loss)
+        assert abs(accounts["change not explained by the rows above"]) < 1e-6
+        assert abs(accounts["change less financing and trades' profits"]) < 0.005
+        assert report["contributions"].loc["total", "contribution"] == pytest.approx(-1, abs=1e-10)
+        assert "lost everything" in str(report)
+        Reader(report.to_html())
+
+    def test_a_result_can_be_pickled_and_still_reports(self, tester):
+        run = tester.backtest(Uniform(), reopt_freq=50)
+        again = pickle.loads(pickle.dumps(run))
+        assert str(again.report()) == str(run.report())
+
+    def test_rates_by_date(self, prices):
+        rates = pd.Series(np.linspace(0.01, 0.05, len(prices)), index=prices.index)
+        run = Backtester(prices[:100], prices[100:], risk_free=rates).backtest(Uniform())
+        own = run.report().to_frame().iloc[:, 0]
+        assert own["sharpe"] == summary(run.returns, rates)["sharpe"]
+
+    def test_selection_sizer_and_overlay(self, tester, prices):
+        strategy = Sized(TimeSeriesMomentum(lookback=40), DynamicKelly(kelly_fraction=0.5, max_leverage=2.0))
+        run = tester.backtest(strategy, reopt_freq=7, rebalance_freq=7, overlays=[DrawdownScaling(soft=0.1, hard=0.3)])
+        report = run.report(benchmark="AAA")
+        assert abs(report["accounts"].loc["change less financing and trades' profits", "money"]) < 0.005
+        assert "DrawdownScaling" in report["settings"].loc["overlays", "value"]
+
+    def test_bad_title(self, result):
+        with pytest.raises(PortfolioError, match="title"):
+            result.report(title="  ")
+
+
+@pytest.fixture(scope="module")
+def table(prices):
+    strategies = {"Kelly <half>": Kelly(0.5), "1/N & more": Uniform()}
+    return compare(strategies, prices[:100], prices[100:], reopt_freq=20, risk_free=0.02)
+
+
+class TestComparison:
+    def test_overview_and_parts(self, table):
+        report = table.report(benchmark="AAA", title="Two & <b>")
+        assert isinstance(report, ComparisonReport)
+        assert isinstance(report.reports["1/N & more"], Report)
+        pd.testing.assert_frame_equal(report.to_frame(), table.metrics)
+        bench = table["1/N & more"].asset_returns["AAA"]
+        expected = relative_metrics(table["1/N & more"].returns, bench, 0.02)
+        assert report.to_frame("relative")["1/N & more"]["beta"] == expected["beta"]
+        assert "AAA" in report.to_frame("trailing").index
+        text = str(report)
+        assert "1/N & more" in text
+        assert "Settings shared by all" in text
+        read = Reader(report.to_html())
+        assert "Two & <b>" in read.texts
+        assert {"Kelly <half>", "1/N & more", "<script>alert(1)</script>"} <= set(read.texts)
+        assert sum(tag == "img" for tag in read.tags) == 4 + 2 * 3
+
+    def test_without_benchmark(self, table):
+        report = table.report()
+        Reader(report.to_html())
+        with pytest.raises(PortfolioError, match="no table 'relative'"):
+            report.to_frame("relative")
+
+
+def test_ruin_warns_once_more_nothing(prices):
+    """The report of a ruined run raises no warning of its own (warnings are errors here)."""
+
+    class Reckless:
+        def optimize(self, data):
+            return np.array([30.0, 0.0, -20.0, 0.0])
+
+    with pytest.warns(RuinWarning):
+        run = Backtester(prices[:100], prices[100:]).backtest(Reckless())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run.report().to_html()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("quantstats") is None, reason="quantstats is not installed")
+@pytest.mark.filterwarnings("ignore")
+def test_quantstats_takes_the_returns(result, prices):
+    """Returns leave as a plain dated Series: the same figures come out of another package."""
+    import quantstats as qs
+
+    returns = result.returns
+    assert type(returns) is pd.Series
+    assert returns.dtype == np.float64
+    own = summary(returns, 0.0, 252)
+    assert qs.stats.comp(returns) == pytest.approx(own["total_return"])
+    assert qs.stats.sharpe(returns, periods=252) == pytest.approx(own["sharpe"])
+    assert qs.stats.volatility(returns, periods=252) == pytest.approx(own["annual_volatility"])
+    assert -qs.stats.max_drawdown(returns) == pytest.approx(own["max_drawdown"])
+    bench = prices["AAA"].pct_change().loc[returns.index]
+    greeks = qs.stats.greeks(returns, bench, periods=252)
+    relative = relative_metrics(returns, bench, 0.0, 252)
+    assert greeks["beta"] == pytest.approx(relative["beta"])
+    assert greeks["alpha"] == pytest.approx(relative["alpha"])
