@@ -391,3 +391,36 @@ def test_infeasible_bounds_are_refused() -> None:
     for optimizer in (MaxDiversification(), REPO(), RiskParity()):
         with pytest.raises(InfeasibleError):
             optimizer.optimize(sample(0), weight_bounds=(0, 0.1), kind="returns")
+
+
+# --- what every certified one must do ---------------------------------------------------------------------------------
+
+CERTIFIED = [MaxSharpe, MaxDiversification, RiskParity]
+
+
+@pytest.mark.parametrize("make", CERTIFIED, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("seed", range(3))
+def test_permuted_assets_give_permuted_weights(make: type, seed: int) -> None:
+    returns, order = sample(seed), np.array([3, 0, 5, 1, 4, 2])
+    w = make().optimize(returns, kind="returns")
+    np.testing.assert_allclose(make().optimize(returns[:, order], kind="returns"), w[order], atol=1e-9)
+
+
+@pytest.mark.parametrize("make", CERTIFIED, ids=lambda make: make.__name__)
+def test_the_start_does_not_matter(make: type) -> None:
+    returns = sample(7)
+    w = make().optimize(returns, kind="returns")
+    for start in (np.eye(6)[2], w, np.full(6, 5.0), np.random.default_rng(0).dirichlet(np.ones(6))):
+        optimizer = make()
+        np.testing.assert_allclose(optimizer.optimize(returns, w=start, kind="returns"), w, atol=1e-9)
+        assert optimizer.solution.gap <= optimizer.solution.tolerance
+
+
+@pytest.mark.parametrize("make", CERTIFIED, ids=lambda make: make.__name__)
+def test_the_unit_of_the_returns_does_not_matter(make: type) -> None:
+    # in percent, and as of prices in thousands: ratios and contributions have no unit
+    keywords = {"risk_free": 0.0} if make is MaxSharpe else {}
+    returns = sample(8)
+    w = make(**keywords).optimize(returns, kind="returns")
+    for unit in (1e-4, 100.0):
+        np.testing.assert_allclose(make(**keywords).optimize(returns * unit, kind="returns"), w, atol=1e-8)
