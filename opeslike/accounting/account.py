@@ -33,6 +33,7 @@ class Account:
         self._book = TradeBook(ledger.path, feed.market.assets)
         self._peaks = [ledger.terms.initial_capital]
         self._nothing = np.zeros(feed.market.n_assets)
+        self._calendar = feed.market.dates
 
     def for_strategy(self, step: int) -> State:
         """As of the last close in the strategy's data."""
@@ -62,7 +63,7 @@ class Account:
             assets=feed.market.assets,
             periods_per_year=self._periods,
             trading=step % self._every == 0,
-            calendar=feed.market.dates,
+            calendar=self._calendar,
             row=feed.first + step,
             _trades=partial(self._book.closed_through, known - 1 if lag == 0 else step - lag),
         )

@@ -25,8 +25,10 @@ Leverages = float | Mapping[Hashable, float]
 class BuyAndHold(Selection):
     """Buy once and never trade again: weights drift with prices.
 
-    In a backtest the purchase is made at the first step, whatever the rebalancing frequency; after that the account is
-    left alone. As the selection of a :class:`~opeslike.strategies.Sized` it selects every asset, long.
+    In a backtest the purchase is made at the first step, and every later decision leaves the account alone. Decisions
+    have to be as frequent as trades (``reopt_freq`` at most ``rebalance_freq``, 1 by default), because until the second
+    one the backtester trades back to the weights of the first. As the selection of a
+    :class:`~opeslike.strategies.Sized` it selects every asset, on the side of its weight.
 
     Parameters
     ----------

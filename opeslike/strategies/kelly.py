@@ -160,7 +160,7 @@ class KellyFactorStrategy(ABC):
             max_leverage=cap,
             allow_short=self.allow_short,
             use_log=self.use_log,
-            joint=self.joint,
+            joint=self.joint and returns.shape[1] > 1,
             periods_per_year=self.periods_per_year,
         )
         return np.ascontiguousarray(factors.to_numpy(np.float64) * self.fraction)

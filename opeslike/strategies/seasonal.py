@@ -146,7 +146,7 @@ def _places(dates: pd.Index, name: str) -> _Places:
     if len(gaps) and np.median(gaps) > _LONGEST_GAP:
         raise DataError(f"{name} needs daily data, but the rows are further apart")
     # The unknown days of the first and the last month, and the day after the data.
-    step = "D" if bool((days.dayofweek >= 5).any()) else "B"
+    step = "D" if bool((days.day_of_week >= 5).any()) else "B"
     first, last = days[0], days[-1]
     upcoming = pd.date_range(last + _DAY, periods=1, freq=step)
     before = pd.date_range(first.replace(day=1), first - _DAY, freq=step)

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from opeslike.sizing._inputs import ROUNDING
 from opeslike.strategies._parameters import check_real, check_whole
 from opeslike.strategies.past import FloatArray, Past
 from opeslike.strategies.record import Record
@@ -146,7 +147,9 @@ class VolatilityTarget(Sizer):
         if len(past.returns) >= self.lookback:
             recent = past.returns[-self.lookback :]
             volatility = recent.std(axis=0, ddof=1) * math.sqrt(past.periods_per_year)
-            volatility[np.ptp(recent, axis=0) == 0.0] = 0.0  # a constant column's deviation is rounding
+            # What returns of rounded prices vary by is no risk.
+            still = volatility <= ROUNDING * math.sqrt(past.periods_per_year) * (1.0 + np.abs(recent).max(axis=0))
+            volatility[still] = 0.0
         size = self.target / np.where(volatility > 0.0, volatility, self.fallback_vol)
         if self.max_weight is not None:
             size = np.minimum(size, self.max_weight)
