@@ -63,9 +63,9 @@ class MovingAverageCross(Selection):
 
     def scores(self, past: Past) -> FloatArray:
         """Fast average over slow average, less one, shape (N,)."""
-        recent = past.returns[len(past.returns) - self.slow + 1 :]
         # Closes relative to the first of the window: the ratio of two averages has no unit.
-        closes = np.cumprod(1.0 + recent, axis=0)
-        slow = (1.0 + closes.sum(axis=0)) / self.slow
-        score = closes[-self.fast :].mean(axis=0) / slow - 1.0
+        closes = np.multiply.accumulate(1.0 + past.returns[len(past.returns) - self.slow + 1 :])
+        fast = np.add.reduce(closes[self.slow - 1 - self.fast :]) / self.fast
+        slow = (1.0 + np.add.reduce(closes)) / self.slow
+        score = fast / slow - 1.0
         return np.asarray(score if self.allow_short else np.maximum(score, 0.0))

@@ -22,6 +22,12 @@ def test_crossover_against_pandas(fast, slow):
     np.testing.assert_allclose(longs, np.maximum(ratio.iloc[-1], 0.0), rtol=1e-9)
 
 
+def test_a_price_that_does_not_move_has_no_trend():
+    prices = market(2) * 0 + 31.7
+    for fast, slow in ((3, 7), (50, 60), (1, 2), (7, 49)):
+        assert not MovingAverageCross(fast=fast, slow=slow, allow_short=True).signals(prices).any()
+
+
 def test_unsized_is_gross_one_or_nothing():
     weights = run(MovingAverageCross(fast=5, slow=20), market(2), cost=0.0)["weights"]
     gross = np.abs(weights).sum(axis=1)
