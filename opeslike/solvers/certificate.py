@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Point, Problem, ScenarioProblem
+from opeslike.solvers.pieces import Pieces
 
 FloatArray = NDArray[np.float64]
 
@@ -43,6 +44,8 @@ def linear_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers:
     With a single equality it is exact (one sort). With several, ``multipliers`` give the bound directly; where none are
     given a linear program finds the best ones.
     """
+    if not np.isfinite(gradient).all():  # entropy at a weight of exactly zero
+        return np.inf
     if bounds.single or multipliers is None:
         multipliers = bounds.price(gradient)
     return box_gap(bounds, x, gradient, multipliers)
@@ -62,6 +65,7 @@ def certify(
     q: FloatArray | None = None,
     multipliers: FloatArray | None = None,
     point: Point | None = None,
+    pieces: Pieces | None = None,
 ) -> Certificate:
     """Certify ``x``, which must satisfy the bounds.
 
@@ -76,14 +80,21 @@ def certify(
         Candidate multipliers of the equalities.
     point : Point, optional
         The problem evaluated at ``x``, if that was done already.
+    pieces : Pieces, optional
+        A subgradient of a regulariser with kinks that is better than the one that happens to be taken at ``x``.
     """
     if point is None:
         point = problem.evaluate(x)
-    gap = point.excess + linear_gap(problem.bounds, x, point.gradient, multipliers)
+    better, shortfall = np.zeros(x.size), 0.0
+    if pieces is not None and problem.penalty is not None:
+        w = x[: problem.n_assets]
+        better[: w.size] = pieces.pull() - problem.penalty.evaluate(w)[1]
+        shortfall = pieces.shortfall(w)
+    gap = point.excess + shortfall + linear_gap(problem.bounds, x, point.gradient + better, multipliers)
     if q is not None and isinstance(problem, ScenarioProblem):
         envelope = problem.envelope()
         if envelope is not None:
             value, gradient = problem.value_under(x, envelope.project(q))
-            other = max(point.value + point.excess - value, 0.0)
-            gap = min(gap, other + linear_gap(problem.bounds, x, gradient, multipliers))
+            other = max(point.value + point.excess - value, 0.0) + shortfall
+            gap = min(gap, other + linear_gap(problem.bounds, x, gradient + better, multipliers))
     return Certificate(point.value, gap, problem.tolerance(point), point)

@@ -22,6 +22,7 @@ from opeslike.modelling.problem import ScenarioPoint, ScenarioProblem
 from opeslike.solvers.certificate import certify
 from opeslike.solvers.crossover import Guess, crossover
 from opeslike.solvers.interior_point import KKT, Iterate
+from opeslike.solvers.pieces import Pieces
 
 FloatArray = NDArray[np.float64]
 
@@ -77,6 +78,9 @@ class _State:
             mu = float(self.deep @ self.z) / self.q.size
         self.below, self.above = self.x[self.free] - self.lower, self.upper - self.x[self.free]
         self.low, self.high = mu / self.below, mu / self.above
+        self.pieces: Pieces | None = None
+        if problem.penalty is not None and not problem.penalty.smooth:
+            self.pieces = Pieces(problem.penalty, self.x[: problem.n_assets], mu)
         self.alpha, self.s = envelope.price, 1.0
         if envelope.radius is not None:
             self.s = envelope.radius
@@ -133,6 +137,8 @@ class _State:
         self.deep = self.q if self.envelope.floor is None else self.deep + primal * move.q
         if min(self.below.min(), self.above.min(), self.deep.min()) <= 0:
             return False
+        if self.pieces is not None:
+            self.pieces.advance(self.x[: self.problem.n_assets], primal, dual)
         if self.capped:
             self.room = self.room - primal * move.q
             self.v = self.v + dual * move.v
@@ -156,7 +162,18 @@ class _State:
         if self.bounded:
             total += self.alpha * self.s
             count += 1
+        if self.pieces is not None:
+            total += self.pieces.products()
+            count += self.pieces.count
         return total, count
+
+    def penalty(self) -> tuple[FloatArray, FloatArray]:
+        """Slope and curvature of the regulariser, on the weights."""
+        assert self.problem.penalty is not None
+        w = self.x[: self.problem.n_assets]
+        if self.pieces is not None:
+            return self.pieces.pull(), self.pieces.curvature()
+        return self.problem.penalty.evaluate(w)[1], self.problem.penalty.hessian(w)
 
     def guess(self) -> Guess:
         """Which weights and scenarios look to be strictly between their bounds: slack above multiplier, in units."""
@@ -193,6 +210,7 @@ def saddle_point(
         The best certified iterate, with its worst-case probabilities.
     """
     state = _State(problem, envelope, start)
+    corners = problem.penalty is None or (problem.penalty.smooth and not problem.penalty.interior)
     best: Iterate | None = None
     last: Guess | None = None
     since_best = 0
@@ -203,7 +221,7 @@ def saddle_point(
         guess = state.guess()
         settled = last is not None and (guess.moving == last.moving).all() and (guess.inner == last.inner).all()
         last = guess
-        if settled or total <= 1e3 * target:
+        if (settled or total <= 1e3 * target) and corners:
             found = crossover(problem, envelope, guess, target)
             if found is not None and (best is None or found.gap < best.gap):
                 best = Iterate(found.x, found.point, found.gap, found.multipliers, iteration, found.q)
@@ -212,7 +230,8 @@ def saddle_point(
         if total <= 1e3 * target or iteration == max_iterations:
             x = problem.bounds.repair(state.x)
             if problem.in_domain(x):
-                certificate = certify(problem, x, state.q, state.y if not problem.bounds.single else None)
+                multipliers = None if problem.bounds.single else state.y
+                certificate = certify(problem, x, state.q, multipliers, pieces=state.pieces)
                 if best is None or certificate.gap < best.gap:
                     best = Iterate(x, certificate.point, certificate.gap, state.y, iteration, state.q.copy())
                     since_best = 0
@@ -227,7 +246,7 @@ def saddle_point(
     if best is None:
         x = problem.bounds.repair(state.x)
         x = x if problem.in_domain(x) else start
-        certificate = certify(problem, x, state.q)
+        certificate = certify(problem, x, state.q, pieces=state.pieces)
         best = Iterate(x, certificate.point, certificate.gap, state.y, iteration, state.q.copy())
     return best
 
@@ -255,8 +274,9 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
     scaled -= (along / soft_total)[:, None]
     scaled *= np.sqrt(soft)
     h = scaled @ scaled.T
+    bent = np.zeros_like(h)
     if problem.loss.curved:
-        h += problem.gram(q * state.bend, None if state.everything else free)
+        bent = problem.gram(q * state.bend, None if state.everything else free)
     centred, tilt_mean = tilt, 0.0
     kl_pull, kl_stiff = np.zeros(free.size), 1.0
     if state.bounded:
@@ -266,12 +286,13 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
         kl_stiff = float(soft @ (centred * centred)) + state.s / state.alpha
         h -= np.outer(kl_pull, kl_pull) / kl_stiff
     penalty_pull = np.zeros(state.x.size)
+    inside = free[free < problem.n_assets]
+    where = np.flatnonzero(free < problem.n_assets)
     if problem.penalty is not None:
-        inside = free[free < problem.n_assets]
-        _, pull = problem.penalty.evaluate(state.x[: problem.n_assets])
-        penalty_pull[: problem.n_assets] = pull
-        where = np.flatnonzero(free < problem.n_assets)
-        h[np.ix_(where, where)] += problem.penalty.hessian(state.x[: problem.n_assets])[np.ix_(inside, inside)]
+        penalty_pull[: problem.n_assets], bend = state.penalty()
+        into = h if state.pieces is not None else bent  # that of the pieces is in their own direction
+        into[np.ix_(where, where)] += bend[np.ix_(inside, inside)]
+    h += bent
     h[np.diag_indices_from(h)] += state.low / state.below + state.high / state.above
 
     gradient = (q * slope) @ columns + penalty_pull[free]
@@ -287,6 +308,7 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
     missing = state.bounds.totals - state.bounds.rows @ state.x
 
     factor = KKT(h, rows)
+    trust = 0.0
 
     def direction(mu_target: float, second: _Move | None) -> _Move:
         aim_z = (mu_target - (second.z if second else 0.0)) / state.deep - state.z
@@ -306,13 +328,35 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
             aim_s = (mu_target - (second.s if second else 0.0)) / state.alpha - state.s
             kl_load = residual_kl - tilt_mean * residual_sum - aim_s - float((soft * centred) @ load)
             side = side - kl_pull * (kl_load / kl_stiff)
+        if state.pieces is not None:
+            side[where] -= state.pieces.aim(mu_target, trust if second else 0.0)[inside]
         dx, y = factor.solve(side, missing)
+        moved = np.zeros(problem.n_assets)
+        if state.pieces is not None:
+            moved[inside] = dx[where]
+            state.pieces.follow(moved)
         dnu = (float(along @ dx) - sum_load) / soft_total
         dalpha = ds = 0.0
         if state.bounded:
             dalpha = (float(kl_pull @ dx) - kl_load) / kl_stiff
             ds = aim_s - state.s / state.alpha * dalpha
         dq = soft * (slope * (columns @ dx) - dnu - centred * dalpha + load)
+        dlow, dhigh = aim_low - state.low / state.below * dx, aim_high + state.high / state.above * dx
+        if second is not None and mu <= 1e6 * floor:
+            # near a corner dq is a tiny difference times a huge factor: solve again for what rounding left over
+            left = -gradient - (slope * dq) @ columns - bent @ dx + state.low + dlow - state.high - dhigh + y @ rows
+            if state.pieces is not None:
+                left[where] -= state.pieces.pull_of_direction()[inside]
+            more, more_y = factor.solve(left, missing - rows @ dx)
+            more_nu = float(along @ more) / soft_total
+            more_alpha = float(kl_pull @ more) / kl_stiff if state.bounded else 0.0
+            dx, y, dnu, dalpha = dx + more, y + more_y, dnu + more_nu, dalpha + more_alpha
+            ds = ds - state.s / state.alpha * more_alpha if state.bounded else 0.0
+            dq = dq + soft * (slope * (columns @ more) - more_nu - centred * more_alpha)
+            dlow, dhigh = dlow - state.low / state.below * more, dhigh + state.high / state.above * more
+            if state.pieces is not None:
+                moved[inside] = more[where]
+                state.pieces.refine(moved)
         return _Move(
             x=dx,
             q=dq,
@@ -321,8 +365,8 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
             alpha=dalpha,
             z=aim_z - state.z / state.deep * dq,
             v=aim_v + state.v / state.room * dq if state.capped else state.v,
-            low=aim_low - state.low / state.below * dx,
-            high=aim_high + state.high / state.above * dx,
+            low=dlow,
+            high=dhigh,
             s=ds,
         )
 
@@ -376,6 +420,9 @@ def _lengths(state: _State, move: _Move, stay: float) -> tuple[float, float]:
         primal = min(primal, -stay * state.s / move.s)
     if move.alpha < 0:
         dual = min(dual, -stay * state.alpha / move.alpha)
+    if state.pieces is not None:
+        lengths = state.pieces.lengths(stay)
+        primal, dual = min(primal, lengths[0]), min(dual, lengths[1])
     return primal, dual
 
 
@@ -390,4 +437,6 @@ def _complementarity_after(state: _State, move: _Move, primal: float, dual: floa
         total += float((state.room - primal * move.q) @ (state.v + dual * move.v))
     if state.bounded:
         total += (state.s + primal * move.s) * (state.alpha + dual * move.alpha)
+    if state.pieces is not None:
+        total += state.pieces.products(primal, dual)
     return total

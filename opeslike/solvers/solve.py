@@ -137,7 +137,7 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
         return best, "active-set"
     center = problem.starting_point(center)
     if not smooth:
-        return kinked_interior_point(problem, center, _AIM), "interior-point"
+        return _kinked(problem, center)
     name = "interior-point"
     # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
     found = _polished(problem, interior_point(problem, center, 1.0))
@@ -156,12 +156,24 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
     return best, name
 
 
+def _kinked(problem: Problem, center: FloatArray) -> tuple[Iterate, str]:
+    """The same two solvers for a regulariser with kinks, which they carry along."""
+    found = kinked_interior_point(problem, center, _AIM)
+    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
+    if envelope is None or found.gap <= 0.1 * problem.tolerance(found.point):
+        return found, "interior-point"
+    assert isinstance(problem, ScenarioProblem)
+    target = _AIM * problem.tolerance(problem.evaluate(found.x))
+    other = saddle_point(problem, envelope, center, target)
+    return (other, "saddle-point") if other.gap < found.gap else (found, "interior-point")
+
+
 def _snapped(problem: Problem, found: Iterate) -> Iterate:
     """Move weights within 1e-6 of a bound onto it, where the worst-case probabilities prove that no worse."""
     bounds = problem.bounds
     x = np.where(found.x - bounds.lower < 1e-6, bounds.lower, found.x)
     x = bounds.repair(np.where(bounds.upper - found.x < 1e-6, bounds.upper, x))
-    if not problem.in_domain(x):
+    if not problem.in_domain(x) or (problem.penalty is not None and problem.penalty.interior):
         return found
     certificate = certify(problem, x, found.q)
     if certificate.gap > found.gap:
