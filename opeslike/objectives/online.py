@@ -292,12 +292,13 @@ class ExponentialGradient(Rule):
         rate = self.learning_rate
         gross = 1.0 + np.ascontiguousarray(market.returns[begin:])
         for row, relative in enumerate(gross):
-            wealth = float(relative @ _softmax(log_weights))
+            held = np.exp(log_weights)
+            wealth = float(relative.dot(held) / held.sum())
             if wealth <= 0:
                 when = describe(market.dates[begin + row])
                 raise OptimizationError(f"the portfolio lost everything on {when}; leave that row out")
             log_weights = log_weights + (rate / wealth) * relative
-            log_weights -= log_weights.max()
+            log_weights -= log_weights.max()  # only differences matter, and none may overflow
         return log_weights
 
 

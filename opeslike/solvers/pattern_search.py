@@ -13,7 +13,7 @@ FloatArray = NDArray[np.float64]
 Batch = Callable[[FloatArray], FloatArray]
 
 _WIDEST, _FINEST = 0.5, 1e-5
-_POLLS = 400
+_POLL = 64
 
 
 def pattern_search(
@@ -21,9 +21,9 @@ def pattern_search(
 ) -> tuple[FloatArray, float, int]:
     """Minimise over a box and a budget by moving weight from one asset to another.
 
-    From each start, every transfer of a given size between two assets is tried (a random part of them where there are
-    many), the best one made if it improves, and the size halved if none does (a compass search on the directions
-    ``e_i - e_j``, which span the budget's plane positively; Kolda, Lewis and Torczon 2003).
+    From each start, transfers of a given size between two assets are tried in random batches, the best of a batch made
+    if it improves, and the size halved once as many have failed in a row as there are pairs (a compass search on the
+    directions ``e_i - e_j``, which span the budget's plane positively; Kolda, Lewis and Torczon 2003).
 
     Parameters
     ----------
@@ -51,21 +51,22 @@ def pattern_search(
             break
     best, lowest, iterations = starts[chosen[0]], float(heights[chosen[0]]), 0
     for k in chosen:
-        x, height, size = starts[k], float(heights[k]), _WIDEST
+        x, height, size, failed = starts[k], float(heights[k]), _WIDEST, 0
         while size >= _FINEST and len(pairs):
             iterations += 1
-            tried = pairs if len(pairs) <= _POLLS else pairs[rng.choice(len(pairs), _POLLS, replace=False)]
-            rows = np.arange(len(tried))
-            moved = np.minimum(size, np.minimum((bounds.upper - x)[tried[:, 0]], (x - bounds.lower)[tried[:, 1]]))
-            trials = np.repeat(x[None, :], len(tried), axis=0)
-            trials[rows, tried[:, 0]] += moved
-            trials[rows, tried[:, 1]] -= moved
+            block = pairs[rng.permutation(len(pairs))[:_POLL]]
+            rows = np.arange(len(block))
+            moved = np.minimum(size, np.minimum((bounds.upper - x)[block[:, 0]], (x - bounds.lower)[block[:, 1]]))
+            trials = np.repeat(x[None, :], len(block), axis=0)
+            trials[rows, block[:, 0]] += moved
+            trials[rows, block[:, 1]] -= moved
             reached = value(trials)
             top = int(np.argmin(reached))
+            failed += len(block)
             if reached[top] < height:
-                x, height = trials[top], float(reached[top])
-            else:
-                size *= 0.5
+                x, height, failed = trials[top], float(reached[top]), 0
+            elif failed >= len(pairs):
+                size, failed = 0.5 * size, 0
         if height < lowest:
             best, lowest = x, height
     return best, lowest, iterations
