@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any, final
 import pandas as pd
 
 import opeslike.analysis.report_figures as draw
-from opeslike._version import __version__
 from opeslike.accounting.result import BacktestResult
 from opeslike.analysis.inputs import RateLike
 from opeslike.analysis.metrics import relative_metrics, trailing
-from opeslike.analysis.output import write_atomically
-from opeslike.analysis.report_tables import Source, Table, all_tables, benchmark_returns, cell
+from opeslike.analysis.report_format import Table, cell
+from opeslike.analysis.report_page import Chart, Page, Part, deliver, page_text
+from opeslike.analysis.report_tables import Source, all_tables, benchmark_returns
 from opeslike.analysis.tables import FORMATS, cells
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, describe
@@ -53,34 +52,6 @@ _PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 )
 _STRATEGY_TABLES = ("contributions", "monthly", "trades", "accounts", "certificates")
 _STRATEGY_CHARTS = ("weights", "exposure", "contributions")
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart in the page: its heading, and the address that holds the picture."""
-
-    title: str
-    image: str
-
-
-@dataclass(frozen=True)
-class Part:
-    """A heading and what stands below it."""
-
-    heading: str
-    tables: list[Table]
-    charts: list[Chart]
-
-
-@dataclass(frozen=True)
-class Page:
-    """What both kinds of report show."""
-
-    title: str
-    caption: str
-    warnings: list[str]
-    tiles: list[tuple[str, str]]
-    parts: list[Part]
 
 
 @final
@@ -150,7 +121,7 @@ class Report(Mapping[str, pd.DataFrame]):
 
     def __str__(self) -> str:
         """The tables as text for the terminal."""
-        return _text(self._page({}))
+        return page_text(self._page({}))
 
     def to_frame(self, name: str = "headline") -> pd.DataFrame:
         """A table as a frame of raw numbers: fractions, money, dates.
@@ -192,7 +163,7 @@ class Report(Mapping[str, pd.DataFrame]):
         OutputError
             If the file cannot be written.
         """
-        return _save(self._page(self.figures), path)
+        return deliver(self._page(self.figures), path)
 
     def _drawers(self) -> dict[str, Callable[[], Figure]]:
         alone = {self.source.name: self.source}
@@ -268,7 +239,7 @@ class ComparisonReport:
 
     def __str__(self) -> str:
         """The overview as text for the terminal; ``print(report.reports[name])`` shows one strategy."""
-        return _text(self._page(shown=False))
+        return page_text(self._page(shown=False))
 
     @property
     def caption(self) -> str:
@@ -299,7 +270,7 @@ class ComparisonReport:
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> Path | str:
         """The report as one HTML file, see :meth:`Report.to_html`."""
-        return _save(self._page(shown=True), path)
+        return deliver(self._page(shown=True), path)
 
     def _overview(self) -> dict[str, Table]:
         sources = {name: report.source for name, report in self.reports.items()}
@@ -392,37 +363,3 @@ def _chart_title(key: str, source: Source) -> str:
     if key in ("sharpe", "volatility"):
         return f"{TITLES[key]}, {draw.windows(source)[key == 'volatility']} steps"
     return TITLES[key]
-
-
-def _text(page: Page) -> str:
-    from tabulate import tabulate
-
-    lines = [page.title, "=" * len(page.title), page.caption, *page.warnings]
-    for part in page.parts:
-        for table in part.tables:
-            rows = [
-                [_wrapped(text) for text in ([name, *values] if table.index else values)] for name, values in table.rows
-            ]
-            heads = [table.corner, *table.head] if table.index else table.head
-            align = ["left", *["left" if table.words else "right"] * (len(heads) - 1)]
-            text = tabulate(rows, headers=heads, colalign=align if rows else None, disable_numparse=True)
-            lines += ["", table.title, "-" * len(table.title), text]
-    return "\n".join(lines)
-
-
-def _wrapped(text: str) -> str:
-    return text if len(text) <= 60 else "\n".join(textwrap.wrap(text, 60))
-
-
-def _save(page: Page, path: str | os.PathLike[str] | None) -> Path | str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("opeslike.analysis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("report.html.j2").render(page=page, version=__version__)
-    return text if path is None else write_atomically(path, text)

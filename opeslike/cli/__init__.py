@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from opeslike._version import __version__
-from opeslike.cli import compare, optimize
+from opeslike.cli import backtest, compare, optimize
 from opeslike.errors import OpesLikeError, OpesLikeWarning
 
 __all__ = ["build_parser", "main"]
@@ -25,7 +25,7 @@ __all__ = ["build_parser", "main"]
 #: Exit statuses: an error, an interrupt (128 + SIGINT), and a reader of the output that went away (128 + SIGPIPE).
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
 #: Each has ``add(commands)``, which adds its parser with ``run`` set to the function that does the work.
-COMMANDS = (compare, optimize)
+COMMANDS = (compare, backtest, optimize)
 
 
 class _Parser(argparse.ArgumentParser):

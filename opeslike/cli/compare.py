@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from opeslike.cli.options import (
     TEST_END,
-    TRAIN_END,
     TRAIN_START,
     add_command,
     add_data_options,
@@ -23,14 +22,13 @@ from opeslike.cli.options import (
     load,
     numbers,
     radius,
+    split_at,
 )
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import PortfolioError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Share of the rows to train on where nothing else is said about data of the user's own.
-TRAIN_SHARE = 0.8
 NAMES = {1.0: "", 0.5: "Half ", 0.25: "Quarter "}
 
 HELP = """\
@@ -43,7 +41,7 @@ examples:
 Without --csv or --yahoo the prices are embedded ones: the ten most volatile of 20 US large caps,
 train 2010-2017, test 2018-2019. Of data of your own the first 80% of the rows are the training set
 unless --train-end says otherwise. The report is a folder with table.md, metrics.csv, wealth.png,
-drawdown.png and weights/<strategy>.csv."""
+drawdown.png and weights/<strategy>.csv, and with --html report.html."""
 
 
 def add(commands: Any) -> None:
@@ -74,6 +72,8 @@ def add(commands: Any) -> None:
     output = parser.add_argument_group("output")
     output.add_argument("--out", metavar="FOLDER", default="opeslike-report", help="(default: %(default)s)")
     add_format(output)
+    output.add_argument("--html", action="store_true", help="write report.html too: everything in one file")
+    output.add_argument("--benchmark", metavar="TICKER", help="of the data; for --html")
     output.add_argument("--no-plots", action="store_true", help="leave the charts out")
     output.add_argument("--quiet", action="store_true", help="write the report and print nothing but errors")
     output.add_argument("--jobs", metavar="N", type=count(1), default=1, help="processes to use (default: 1)")
@@ -85,8 +85,10 @@ def run(args: argparse.Namespace) -> None:
 
     from opeslike.compare import compare, make_folder
 
+    if args.benchmark is not None and not args.html:
+        raise PortfolioError("--benchmark belongs to --html; leave it out, or add --html")
     prices = load(args, TRAIN_START, TEST_END)
-    train, test = _split(args, prices)
+    train, test = split_at(args, prices)
     size = 1.0 / max(len(prices) - 1, 1) ** 0.5 if args.radius is None else args.radius
     strategies = kelly_variants(args.fractions, size, args.formulation or "thorp", args.risk_aversion)
     folder = make_folder(args.out)
@@ -108,6 +110,10 @@ def run(args: argparse.Namespace) -> None:
         progress=False if args.quiet else None,
     )
     written = table.save(folder, plots=not args.no_plots)
+    if args.html:
+        target = folder / "report.html"
+        table.report(args.benchmark).to_html(target)
+        written.append(target)
     if args.quiet:
         return
     if args.format == "csv":
@@ -149,27 +155,6 @@ def kelly_variants(
         "Mean-variance": MeanVariance() if risk_aversion is None else MeanVariance(risk_aversion),
         "1/N": Uniform(),
     }
-
-
-def _split(args: argparse.Namespace, prices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training and test set."""
-    import pandas as pd
-
-    if args.train_end is not None:
-        split = args.train_end
-    elif args.csv is None and args.yahoo is None:
-        split = pd.Timestamp(TRAIN_END)
-    else:
-        split = prices.index[max(round(TRAIN_SHARE * len(prices)) - 1, 0)]
-    train, test = prices[prices.index <= split], prices[prices.index > split]
-    for name, part in (("training", train), ("test", test)):
-        if part.empty:
-            first, last = prices.index[0].date(), prices.index[-1].date()
-            raise DataError(
-                f"the {name} set is empty: the prices used run from {first} to {last} and the training set ends on "
-                f"{split.date()}; move --train-end, --start or --end"
-            )
-    return train, test
 
 
 def _headline(prices: pd.DataFrame, train: pd.DataFrame, size: float | str) -> list[str]:

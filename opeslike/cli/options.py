@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: The ten most volatile of the embedded twenty over the default training years: chosen without a look at the test.
 RISKY = ("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "JPM", "MSFT", "RRC", "UNH")
+#: Share of the rows to train on where nothing else is said about data of the user's own.
+TRAIN_SHARE = 0.8
 TRAIN_START, TRAIN_END, TEST_END = "2010-01-01", "2017-12-31", "2019-12-31"
 
 
@@ -84,6 +86,33 @@ def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
         )
     tickers = RISKY if args.tickers is None else args.tickers
     return load_us20(tickers=tickers, start=args.start or start, end=args.end or end)
+
+
+def split_at(args: argparse.Namespace, prices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and test set, as ``--train-end`` or the source of the data says.
+
+    Raises
+    ------
+    DataError
+        If one of them is empty.
+    """
+    import pandas as pd
+
+    if args.train_end is not None:
+        split = args.train_end
+    elif args.csv is None and args.yahoo is None:
+        split = pd.Timestamp(TRAIN_END)
+    else:
+        split = prices.index[max(round(TRAIN_SHARE * len(prices)) - 1, 0)]
+    train, test = prices[prices.index <= split], prices[prices.index > split]
+    for name, part in (("training", train), ("test", test)):
+        if part.empty:
+            first, last = prices.index[0].date(), prices.index[-1].date()
+            raise DataError(
+                f"the {name} set is empty: the prices used run from {first} to {last} and the training set ends on "
+                f"{split.date()}; move --train-end, --start or --end"
+            )
+    return train, test
 
 
 def add_objective_options(group: Any) -> None:
