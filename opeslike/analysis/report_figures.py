@@ -199,7 +199,7 @@ def _finish(fig: Figure, ax: Axes, drawn: Sequence[tuple[Any, str]], *, dates: b
         lines = -(-len(drawn) // columns)
         box = fig.legend(
             handles, ["-"] * len(handles), loc="lower left", bbox_to_anchor=(0.0, 0.0), ncols=columns, frameon=False,
-            fontsize=9, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, borderaxespad=0.0,
+            fontsize=9.5, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, borderaxespad=0.0,
         )  # fmt: skip
         # Set afterwards: a label that starts with an underscore would be left out.
         for text, name in zip(box.get_texts(), texts, strict=True):
