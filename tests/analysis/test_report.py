@@ -316,6 +316,17 @@ class TestOddRuns:
         assert abs(report["accounts"].loc["change less financing and trades' profits", "money"]) < 0.005
         assert "DrawdownScaling" in report["settings"].loc["overlays", "value"]
 
+    def test_many_assets_are_summed_in_print_and_complete_in_numbers(self):
+        many = market(steps=120, tickers=[f"T{i}" for i in range(40)])
+        report = Backtester(many[:60], many[60:], initial_capital=1e4).backtest(Uniform(), reopt_freq=20).report()
+        assert len(report["contributions"]) == 43
+        text = str(report)
+        assert "11 others" in text
+        largest = report["contributions"]["contribution"].iloc[:40].abs().idxmax()
+        assert f"\n{largest} " in text
+        table = report._tables["contributions"].shown
+        assert table["profit"].drop("total").sum() == pytest.approx(table.loc["total", "profit"], abs=1e-6)
+
     def test_bad_title(self, result):
         with pytest.raises(PortfolioError, match="title"):
             result.report(title="  ")
