@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py
 
-Counts what NumPy allocates during ``optimize`` beyond the returns themselves (tracemalloc). The bound to hold is three times
-the return matrix plus a few N x N.
+Counts what NumPy allocates during ``optimize`` beyond the returns themselves (tracemalloc). The bound to hold is
+three times the return matrix plus a few N x N.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def main() -> None:
             tracemalloc.stop()
             name = f"{type(optimizer).__name__}({getattr(optimizer, 'radius', '')})"
             allowed = 3 * returns.nbytes + 5 * 8 * n * n
-            rows.append([f"{count} x {n}", name, peak / returns.nbytes, peak / allowed, f"{optimizer.solution.gap:.1e}"])
+            rows.append(
+                [f"{count} x {n}", name, peak / returns.nbytes, peak / allowed, f"{optimizer.solution.gap:.1e}"]
+            )
     headers = ["", "objective", "peak / returns", "peak / (3 returns + 5 N x N)", "certified gap"]
     print(tabulate(rows, headers=headers, floatfmt=".2f"))
 
