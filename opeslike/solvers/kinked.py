@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float64]
 
 _TIED = 1e-7
 _PATIENCE = 4
+_KEEP_UP = 1e-3
 
 
 def without_penalty(problem: Problem) -> Problem:
@@ -71,6 +72,7 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
     mu = max(first, problem.tolerance(point)) / count
     pieces = Pieces(problem.penalty, x[:k], mu)
     dual = mu / slack
+    gap = 0.0
     best: Iterate | None = None
     best_pieces = pieces
     careful = 0
@@ -125,7 +127,8 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
                 reached = float((dual + dual_length * dual_change) @ (slack + length * change))
                 reached += pieces.products(length, dual_length)
                 centering = 0.5 if careful else min(max((reached / complementarity) ** 3, 1e-6), 1.0)
-                mu = centering * complementarity / count
+                # the barrier must not vanish before the gap does, which a steep utility lowers by a factor e a step
+                mu = max(centering * complementarity, _KEEP_UP * gap) / count
         length = min(length, 0.99 * core.longest_step(point, direction))
 
         # accept by the barrier function of weights and epigraph, which the Newton step decreases

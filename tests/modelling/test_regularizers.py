@@ -100,7 +100,7 @@ def test_gradient_is_a_subgradient(name: str, data: st.DataObject, w: np.ndarray
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_derivatives_by_finite_differences(name: str) -> None:
-    penalty = built(name, simplex(5), 0.7)
+    penalty = built(name, simplex(5) if name in SIMPLEX_ONLY else long_short(5), 0.7)
     w, h = np.array([0.31, 0.24, 0.08, 0.16, 0.21]), 1e-6
     _, slope = penalty.evaluate(w)
     step = h * np.eye(5)
@@ -160,11 +160,12 @@ def test_multipliers_of_the_pieces_are_subgradients(name: str) -> None:
             assert penalty.evaluate(v)[0] >= penalty.evaluate(w)[0] - shortfall + pull @ (v - w) - 1e-12
 
 
-def test_l1_of_long_only_weights_is_linear() -> None:
+def test_l1_of_long_only_weights_has_no_kink() -> None:
     mixed = Bounds.budget(np.array([0.0, -1.0, -1.0]), np.array([1.0, 0.0, 1.0]))
     penalty = built("l1", mixed)
     assert not penalty.smooth
     assert penalty.pieces()[1][0].heads.tolist() == [2]
+    assert built("l1", simplex(3), 0.5).evaluate(np.array([0.2, 0.3, 0.5]))[0] == 0.5
     assert built("l1", simplex(3)).smooth
     assert built("l1", Bounds.budget(np.array([0.0, -1.0]), np.array([2.0, 0.0]))).smooth
 
