@@ -31,7 +31,7 @@ class Regularizer(ABC):
     #: whether the second derivative is not identically zero
     curved: bool = True
     #: whether the slope at a bound is infinite, so that the best weights lie strictly inside
-    interior: ClassVar[bool] = False
+    interior: bool = False
 
     def pieces(self) -> tuple[FloatArray | None, list[Kinks | Peak]]:
         """A linear term (None: zero) and what has kinks; their sum is the regulariser, where it is not smooth."""

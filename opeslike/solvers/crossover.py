@@ -32,6 +32,7 @@ _LARGEST = 300
 _ROUNDS = 8
 #: a step longer than this, in weights and in spreads of losses, means a singular system
 _LONGEST = 1e3
+_ROUNDING = 1e-14
 
 
 class Guess(NamedTuple):
@@ -74,6 +75,7 @@ def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target
         return None
     at_cap = np.zeros_like(guess.inner) if cap is None else cap - guess.q < guess.q - floor
     outside = floor if cap is None else np.where(at_cap, cap, floor)
+    high = np.full_like(floor, np.inf) if cap is None else cap
     near_upper = guess.x - lower > upper - guess.x
     now = guess._replace(
         x=np.where(guess.moving, guess.x, np.where(near_upper, upper, lower)),
@@ -88,19 +90,12 @@ def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target
         if step is None:
             break
         x, q, nu, alpha, y = step
+        if problem.penalty is not None and problem.penalty.interior and (x[now.moving] <= lower[now.moving]).any():
+            break
         inside = np.minimum(np.maximum(x, lower), upper)
         repaired = bounds.repair(inside)
         if not (problem.in_domain(repaired) and problem.in_domain(inside)):
             break
-        certificate = certify(problem, repaired, q, None if bounds.single else y)
-        if best is None or certificate.gap < best.gap:
-            worse = 0 if best is None or certificate.gap < 0.1 * best.gap else worse + 1
-            best = Iterate(repaired, certificate.point, certificate.gap, y, round_, envelope.project(q))
-        else:
-            worse += 1
-        if best.gap <= target or worse > 1:
-            break
-
         # change sides where a sign is wrong
         losses, slope, _ = problem.loss.evaluate(problem.returns @ inside)
         reduced = _gradient(problem, inside, q, slope) - y @ bounds.rows
@@ -111,21 +106,32 @@ def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target
                 tilt = envelope.divergence.slope(np.maximum(q, floor), envelope.nominal)
             steep = np.isinf(tilt)
             over = over - alpha * np.where(steep, 0.0, tilt)
-        tiny = 1e-13 * max(float(np.abs(reduced).max()), float(np.abs(over).max()))
+        # signs that are wrong by less than this cost less than the target
+        tiny = 0.05 * target / x.size
         leaving = ((x <= lower) & (reduced < -tiny)) | ((x >= upper) & (reduced > tiny))
-        moving = np.where(now.moving, (x > lower) & (x < upper), leaving) & (upper > lower)
-        at_cap = np.zeros_like(now.inner) if cap is None else q >= cap
+        moving = np.where(now.moving, (x > lower - _ROUNDING) & (x < upper + _ROUNDING), leaving) & (upper > lower)
+        at_cap = q >= high
         entering = ((q <= floor) & (over > tiny)) | (at_cap & (over < -tiny))
-        inner = np.where(now.inner, (q > floor) & ~at_cap, entering)
-        q = np.maximum(q, floor) if cap is None else np.minimum(np.maximum(q, floor), cap)
+        inner = np.where(now.inner, (q > floor - _ROUNDING) & (q < high + _ROUNDING), entering)
+        unclipped = q
+        q = np.minimum(np.maximum(q, floor), high)
         if steep.any():
             # where entropy has no slope, a newcomer starts where its own condition of optimality holds
             fresh = inner & steep
             q[fresh] = envelope.nominal[fresh] * np.exp(np.minimum(over[fresh] / alpha - 1.0, 0.0))
             inner &= q > 0
         same = bool((moving == now.moving).all() and (inner == now.inner).all())
-        if same and not problem.loss.curved and alpha == 0.0 and problem.penalty is None:
-            break  # a linear system was solved, and its answer confirmed
+        if same or round_ == _ROUNDS - 1:
+            certificate = certify(problem, repaired, unclipped, None if bounds.single else y)
+            if best is None or certificate.gap < best.gap:
+                worse = 0 if best is None or certificate.gap < 0.1 * best.gap else worse + 1
+                best = Iterate(repaired, certificate.point, certificate.gap, y, round_, envelope.project(unclipped))
+            else:
+                worse += 1
+            penalty = problem.penalty
+            linear = not problem.loss.curved and alpha == 0.0 and (penalty is None or not penalty.curved)
+            if best.gap <= target or worse > 1 or linear:
+                break
         if not inner.any() or int(moving.sum()) + int(inner.sum()) > _LARGEST:
             break
         now = Guess(inside, q, nu, alpha, y, moving, inner)

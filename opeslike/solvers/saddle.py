@@ -5,187 +5,53 @@ The problem is ``min over x of max over q of sum q_t loss_t(x)``.
 Where the worst-case probabilities sit on an edge of their set (a KL ball that reaches the worst case, CVaR, worst
 case) the objective has kinks and Newton's method on it fails. Here q is a variable: its bounds and the divergence
 carry barriers of their own, which are eliminated scenario by scenario, so that a step still costs one ``O(T N^2)``
-product and one Cholesky factorisation of size N. That product loses digits near a vertex, so the last of them come
+product and one Cholesky factorisation of size N. That product loses digits near a corner, so the last of them come
 from the crossover: Newton on the scenarios and weights that the interior iterates show to be off their bounds.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioPoint, ScenarioProblem
-from opeslike.solvers.certificate import certify
 from opeslike.solvers.crossover import Guess, crossover
 from opeslike.solvers.interior_point import KKT, Iterate
-from opeslike.solvers.pieces import Pieces
+from opeslike.solvers.saddle_state import Move, SaddleState
 
 FloatArray = NDArray[np.float64]
 
-_STAY_INSIDE = 0.99
-#: first complementarity product of a scenario, in units of the spread of losses
-_START = 0.3
+_STAY_INSIDE = 0.9
+_PATIENCE = 25
 
 
-class _Move(NamedTuple):
-    """A direction of the primal and dual variables, or the second-order products of one."""
+class Corners:
+    """When to try the crossover: once the guess makes sense, and not twice from the same guess."""
 
-    x: FloatArray
-    q: FloatArray
-    y: FloatArray
-    nu: float
-    alpha: float
-    z: FloatArray
-    v: FloatArray
-    low: FloatArray
-    high: FloatArray
-    s: float
+    def __init__(self, target: float) -> None:
+        self._target = target
+        self._last: Guess | None = None
+        self._tried: Guess | None = None
+
+    def try_from(self, state: SaddleState, at_the_end: bool) -> Iterate | None:
+        """The corner in sight, solved exactly; None where there is none, or it was tried before."""
+        guess = state.guess()
+        settled, again = _alike(guess, self._last), _alike(guess, self._tried)
+        self._last = guess
+        # linear conditions have one solution only if there are as many of them as unknowns
+        square = int(guess.inner.sum()) + len(guess.y) == int(guess.moving.sum()) + 1
+        ready = settled if state.curved else square
+        if (at_the_end or (ready and not again)) and state.pieces is None:
+            self._tried = guess
+            return crossover(state.problem, state.envelope, guess, self._target)
+        return None
 
 
-class _State:
-    """Primal and dual variables of the saddle problem, with their slacks."""
-
-    def __init__(self, problem: ScenarioProblem, envelope: Envelope, start: FloatArray) -> None:
-        bounds = problem.bounds
-        self.problem, self.envelope, self.bounds = problem, envelope, bounds
-        self.free = np.flatnonzero(bounds.free)
-        self.everything = self.free.size == bounds.lower.size
-        self.columns = problem.returns if self.everything else problem.returns[:, self.free]
-        self.lower, self.upper = bounds.lower[self.free], bounds.upper[self.free]
-        self.x = start.copy()
-        self.q = envelope.nominal.copy()
-        self.total = float(self.q.sum())
-        self.y = np.zeros(len(bounds.totals))
-        self.returns = problem.returns @ self.x
-        self.losses, self.slope, self.bend = problem.loss.evaluate(self.returns)
-        spread = float(self.losses.max() - self.losses.min())
-        self.unit = unit = max(spread, 1e-3 * float(np.abs(self.losses).max()), 1e-12)
-        self.capped = envelope.cap is not None
-        self.v = self.room = np.zeros(0)
-        self.bounded = envelope.divergence is not None and envelope.radius is not None
-        mu = _START * unit * self.total / self.q.size
-        if envelope.divergence is None:
-            self._center(mu)
-        else:
-            assert envelope.cap is None
-            self.deep = self.q
-            self.nu = float(self.losses.max()) + 0.1 * unit
-            self.z = self.nu - self.losses
-            mu = float(self.deep @ self.z) / self.q.size
-        self.below, self.above = self.x[self.free] - self.lower, self.upper - self.x[self.free]
-        self.low, self.high = mu / self.below, mu / self.above
-        self.pieces: Pieces | None = None
-        if problem.penalty is not None and not problem.penalty.smooth:
-            self.pieces = Pieces(problem.penalty, self.x[: problem.n_assets], mu)
-        self.alpha, self.s = envelope.price, 1.0
-        if envelope.radius is not None:
-            self.s = envelope.radius
-            self.alpha = mu / self.s
-
-    def _center(self, mu: float) -> None:
-        """Set q and its multipliers to the central path of the inner problem, for the losses as they are.
-
-        There ``mu / (q - floor) - mu / (cap - q) = nu - loss``, a quadratic equation for each q; nu corrects the sum.
-        """
-        floor = np.zeros_like(self.q) if self.envelope.floor is None else self.envelope.floor
-        width = None if self.envelope.cap is None else self.envelope.cap - floor
-        missing = self.total - float(floor.sum())
-        low, high = float(self.losses.min()), float(self.losses.max()) + mu * self.q.size / missing
-        if width is None:
-            low = float(self.losses.max()) + mu / missing
-        else:
-            share = missing / float(width.sum())
-            reach = mu / float(width.min()) * abs(1.0 / share - 1.0 / (1.0 - share))
-            low, high = low - reach, high + reach
-        nu = 0.5 * (low + high)
-        for _ in range(60):
-            pull = (nu - self.losses) / mu
-            if width is None:
-                deep = 1.0 / pull
-                change = -float(deep @ deep) / mu
-            else:
-                scaled = pull * width
-                root = np.sqrt(scaled * scaled + 4.0)
-                deep = 2.0 * width / (scaled + 2.0 + root)
-                room = 2.0 * width / (2.0 - scaled + root)
-                change = -float(np.sum(1.0 / (1.0 / (deep * deep) + 1.0 / (room * room)))) / mu
-            over = float(deep.sum()) - missing
-            if over > 0:
-                low = nu
-            else:
-                high = nu
-            if abs(over) <= 1e-12 * missing:
-                break
-            nu -= over / change
-            if not low < nu < high:
-                nu = 0.5 * (low + high)
-        self.nu, self.deep, self.q = nu, deep, floor + deep
-        self.z = mu / deep
-        if width is not None:
-            self.room = room
-            self.v = mu / room
-
-    def advance(self, move: _Move, full: FloatArray, primal: float, dual: float) -> bool:
-        """Take a step; False where rounding pushed a variable onto its bound or out of the domain."""
-        self.x = self.x + primal * full
-        self.q = self.q + primal * move.q
-        self.below, self.above = self.x[self.free] - self.lower, self.upper - self.x[self.free]
-        self.deep = self.q if self.envelope.floor is None else self.deep + primal * move.q
-        if min(self.below.min(), self.above.min(), self.deep.min()) <= 0:
-            return False
-        if self.pieces is not None:
-            self.pieces.advance(self.x[: self.problem.n_assets], primal, dual)
-        if self.capped:
-            self.room = self.room - primal * move.q
-            self.v = self.v + dual * move.v
-        self.s += primal * move.s
-        self.alpha += dual * move.alpha
-        self.nu += dual * move.nu
-        self.y = move.y
-        self.z = self.z + dual * move.z
-        self.low, self.high = self.low + dual * move.low, self.high + dual * move.high
-        self.returns = self.problem.returns @ self.x
-        self.losses, self.slope, self.bend = self.problem.loss.evaluate(self.returns)
-        return math.isfinite(float(self.losses.sum()))
-
-    def complementarity(self) -> tuple[float, int]:
-        """Sum of all products of slack and multiplier, and their number."""
-        total = float(self.deep @ self.z) + float(self.low @ self.below) + float(self.high @ self.above)
-        count = self.q.size + 2 * self.free.size
-        if self.capped:
-            total += float(self.v @ self.room)
-            count += self.q.size
-        if self.bounded:
-            total += self.alpha * self.s
-            count += 1
-        if self.pieces is not None:
-            total += self.pieces.products()
-            count += self.pieces.count
-        return total, count
-
-    def penalty(self) -> tuple[FloatArray, FloatArray]:
-        """Slope and curvature of the regulariser, on the weights."""
-        assert self.problem.penalty is not None
-        w = self.x[: self.problem.n_assets]
-        if self.pieces is not None:
-            return self.pieces.pull(), self.pieces.curvature()
-        return self.problem.penalty.evaluate(w)[1], self.problem.penalty.hessian(w)
-
-    def guess(self) -> Guess:
-        """Which weights and scenarios look to be strictly between their bounds: slack above multiplier, in units."""
-        width = self.upper - self.lower
-        moving = np.zeros(self.x.size, dtype=bool)
-        moving[self.free] = (self.below * self.unit > self.low * width) & (self.above * self.unit > self.high * width)
-        share = self.total / min(self.q.size, self.free.size + 1)
-        inner = self.deep * self.unit > self.z * share
-        if self.capped:
-            inner &= self.room * self.unit > self.v * np.minimum(share, self.deep + self.room)
-        active = self.bounded and self.alpha * float(self.envelope.radius or 0.0) > self.s * 1e-6 * self.unit
-        return Guess(self.x, self.q, self.nu, self.alpha if active or not self.bounded else 0.0, self.y, moving, inner)
+def _alike(one: Guess, other: Guess | None) -> bool:
+    return other is not None and bool((one.moving == other.moving).all() and (one.inner == other.inner).all())
 
 
 def saddle_point(
@@ -209,49 +75,43 @@ def saddle_point(
     Iterate
         The best certified iterate, with its worst-case probabilities.
     """
-    state = _State(problem, envelope, start)
-    corners = problem.penalty is None or (problem.penalty.smooth and not problem.penalty.interior)
+    state = SaddleState(problem, envelope, start)
     best: Iterate | None = None
-    last: Guess | None = None
-    since_best = 0
+    corners = Corners(target)
+    since_best = stalled = 0
     first, _ = state.complementarity()
+    least = math.inf
     iteration = 0
     for iteration in range(1, max_iterations + 1):
         total, count = state.complementarity()
-        guess = state.guess()
-        settled = last is not None and (guess.moving == last.moving).all() and (guess.inner == last.inner).all()
-        last = guess
-        if (settled or total <= 1e3 * target) and corners:
-            found = crossover(problem, envelope, guess, target)
-            if found is not None and (best is None or found.gap < best.gap):
-                best = Iterate(found.x, found.point, found.gap, found.multipliers, iteration, found.q)
+        stalled = 0 if total < 0.99 * least else stalled + 1
+        least = min(total, least)
+        near = total <= 1e2 * target or stalled % 5 == 4
+        found = corners.try_from(state, near)
+        if found is not None and (best is None or found.gap < best.gap):
+            best = Iterate(found.x, found.point, found.gap, found.multipliers, iteration, found.q)
         if best is not None and best.gap <= target:
             break
-        if total <= 1e3 * target or iteration == max_iterations:
-            x = problem.bounds.repair(state.x)
-            if problem.in_domain(x):
-                multipliers = None if problem.bounds.single else state.y
-                certificate = certify(problem, x, state.q, multipliers, pieces=state.pieces)
-                if best is None or certificate.gap < best.gap:
-                    best = Iterate(x, certificate.point, certificate.gap, state.y, iteration, state.q.copy())
-                    since_best = 0
-                else:
-                    since_best += 1
-                if best.gap <= target or since_best > 8:
-                    break
+        if total <= 1e3 * target or near or iteration == max_iterations:
+            found = state.rounded(iteration)
+            if found is not None and (best is None or found.gap < best.gap):
+                best, since_best = found, 0
+            else:
+                since_best += 1
+            if (best is not None and best.gap <= target) or since_best > 8 or stalled > _PATIENCE:
+                break
         # the nearer the end, the nearer to the edge a step may go: full steps make the residuals vanish
         stay = max(_STAY_INSIDE, 1.0 - total / first)
-        if not _step(state, total / count, 0.1 * target / count, stay):
+        if not saddle_step(state, total / count, 0.1 * target / count, stay):
             break
     if best is None:
-        x = problem.bounds.repair(state.x)
-        x = x if problem.in_domain(x) else start
-        certificate = certify(problem, x, state.q, pieces=state.pieces)
-        best = Iterate(x, certificate.point, certificate.gap, state.y, iteration, state.q.copy())
+        best = state.rounded(iteration)
+    if best is None:
+        best = state.certified(problem, start, state.q.copy(), state.y, iteration)
     return best
 
 
-def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
+def saddle_step(state: SaddleState, mu: float, floor: float, stay: float) -> bool:
     """One predictor-corrector step towards complementarity no smaller than ``floor``; False where it broke down."""
     problem, envelope, free = state.problem, state.envelope, state.free
     q, slope, columns = state.q, state.slope, state.columns
@@ -285,17 +145,16 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
         kl_pull = (pulled * centred) @ columns
         kl_stiff = float(soft @ (centred * centred)) + state.s / state.alpha
         h -= np.outer(kl_pull, kl_pull) / kl_stiff
-    penalty_pull = np.zeros(state.x.size)
-    inside = free[free < problem.n_assets]
-    where = np.flatnonzero(free < problem.n_assets)
-    if problem.penalty is not None:
-        penalty_pull[: problem.n_assets], bend = state.penalty()
-        into = h if state.pieces is not None else bent  # that of the pieces is in their own direction
-        into[np.ix_(where, where)] += bend[np.ix_(inside, inside)]
+    gradient = (q * slope) @ columns
+    if state.penalty is not None:
+        pull, curvature = state.penalties()
+        gradient += pull[free]
+        # the curvature of kinks is that of their multipliers, which have a direction of their own
+        into = bent if state.pieces is None else h
+        into += curvature[np.ix_(free, free)]
     h += bent
     h[np.diag_indices_from(h)] += state.low / state.below + state.high / state.above
 
-    gradient = (q * slope) @ columns + penalty_pull[free]
     residual_q = state.losses - state.nu + state.z - state.alpha * tilt
     if state.capped:
         residual_q = residual_q - state.v
@@ -310,7 +169,7 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
     factor = KKT(h, rows)
     trust = 0.0
 
-    def direction(mu_target: float, second: _Move | None) -> _Move:
+    def direction(mu_target: float, second: Move | None) -> Move:
         aim_z = (mu_target - (second.z if second else 0.0)) / state.deep - state.z
         load = residual_q + aim_z
         aim_v = state.v
@@ -329,12 +188,14 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
             kl_load = residual_kl - tilt_mean * residual_sum - aim_s - float((soft * centred) @ load)
             side = side - kl_pull * (kl_load / kl_stiff)
         if state.pieces is not None:
-            side[where] -= state.pieces.aim(mu_target, trust if second else 0.0)[inside]
+            aim = np.zeros_like(state.x)
+            aim[: problem.n_assets] = state.pieces.aim(mu_target, trust if second else 0.0)
+            side -= aim[free]
         dx, y = factor.solve(side, missing)
-        moved = np.zeros(problem.n_assets)
+        moved = np.zeros_like(state.x)
+        moved[free] = dx
         if state.pieces is not None:
-            moved[inside] = dx[where]
-            state.pieces.follow(moved)
+            state.pieces.follow(moved[: problem.n_assets])
         dnu = (float(along @ dx) - sum_load) / soft_total
         dalpha = ds = 0.0
         if state.bounded:
@@ -346,7 +207,9 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
             # near a corner dq is a tiny difference times a huge factor: solve again for what rounding left over
             left = -gradient - (slope * dq) @ columns - bent @ dx + state.low + dlow - state.high - dhigh + y @ rows
             if state.pieces is not None:
-                left[where] -= state.pieces.pull_of_direction()[inside]
+                pull = np.zeros_like(state.x)
+                pull[: problem.n_assets] = state.pieces.pull_of_direction()
+                left -= pull[free]
             more, more_y = factor.solve(left, missing - rows @ dx)
             more_nu = float(along @ more) / soft_total
             more_alpha = float(kl_pull @ more) / kl_stiff if state.bounded else 0.0
@@ -355,9 +218,9 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
             dq = dq + soft * (slope * (columns @ more) - more_nu - centred * more_alpha)
             dlow, dhigh = dlow - state.low / state.below * more, dhigh + state.high / state.above * more
             if state.pieces is not None:
-                moved[inside] = more[where]
-                state.pieces.refine(moved)
-        return _Move(
+                moved[free] = more
+                state.pieces.refine(moved[: problem.n_assets])
+        return Move(
             x=dx,
             q=dq,
             y=y,
@@ -393,7 +256,7 @@ def _step(state: _State, mu: float, floor: float, stay: float) -> bool:
         full = np.zeros_like(state.x)
         full[free] = move.x
     primal = min(primal, 0.9 * problem.longest_step(ScenarioPoint(state.x, 0.0, state.x, returns=state.returns), full))
-    if problem.loss.curved or envelope.divergence is not None or problem.penalty is not None:
+    if state.curved:
         primal = dual = min(primal, dual)
     if max(primal, dual) < 1e-14:
         return False
@@ -405,7 +268,7 @@ def _largest(slack: FloatArray, change: FloatArray, stay: float) -> float:
     return min(1.0, -stay / fastest) if fastest < 0 else 1.0
 
 
-def _lengths(state: _State, move: _Move, stay: float) -> tuple[float, float]:
+def _lengths(state: SaddleState, move: Move, stay: float) -> tuple[float, float]:
     """Largest primal and dual steps that keep every slack and multiplier positive."""
     primal = min(
         _largest(state.below, move.x, stay), _largest(state.above, -move.x, stay), _largest(state.deep, move.q, stay)
@@ -426,7 +289,7 @@ def _lengths(state: _State, move: _Move, stay: float) -> tuple[float, float]:
     return primal, dual
 
 
-def _complementarity_after(state: _State, move: _Move, primal: float, dual: float) -> float:
+def _complementarity_after(state: SaddleState, move: Move, primal: float, dual: float) -> float:
     """Sum of the products of slack and multiplier after a step."""
     total = (
         float((state.deep + primal * move.q) @ (state.z + dual * move.z))

@@ -15,6 +15,7 @@ from opeslike.solvers.certificate import Certificate, certify
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.kinked import kinked_interior_point
 from opeslike.solvers.saddle import saddle_point
+from opeslike.solvers.tail import worst_case_point
 
 FloatArray = NDArray[np.float64]
 
@@ -136,6 +137,8 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
     if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
+    if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
+        return worst_case_point(problem, center, _AIM), "saddle-point"
     if not smooth:
         return _kinked(problem, center)
     name = "interior-point"

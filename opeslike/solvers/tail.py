@@ -1,0 +1,289 @@
+"""Piecewise-linear risks (CVaR, worst case, probability boxes) on the scenarios that matter.
+
+At the optimum of such a risk almost every scenario has the least or the greatest probability it may have: only as many
+as there are weights between their bounds lie on the edge of the tail. So the saddle problem is solved for the scenarios
+near the edge, the others held at their bounds, and the nearer the optimum the fewer remain. What is held restricts the
+inner maximum, so the probabilities found certify the answer among all scenarios; those held on the wrong side are
+released.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.modelling.ambiguity import ProbabilityBox
+from opeslike.modelling.envelopes import Envelope
+from opeslike.modelling.problem import ScenarioPoint, ScenarioProblem
+from opeslike.modelling.regularizers import Regularizer
+from opeslike.modelling.risks import Multiple
+from opeslike.solvers.crossover import Guess, crossover
+from opeslike.solvers.interior_point import Iterate
+from opeslike.solvers.saddle import Corners, saddle_point, saddle_step
+from opeslike.solvers.saddle_state import SaddleState
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_STEPS = 60
+_PATIENCE = 10
+_SHRINK = 0.1
+_REACH = 2.0
+
+
+class _Rest(Regularizer):
+    """The penalty of a problem, and the losses of the scenarios whose probabilities are held fixed."""
+
+    def __init__(self, problem: ScenarioProblem, held: FloatArray) -> None:
+        self._penalty, self._n_assets, self._loss = problem.penalty, problem.n_assets, problem.loss
+        rows = np.flatnonzero(held)
+        self._returns, self._q = problem.returns[rows], held[rows]
+        self._cost: FloatArray | None = None
+        if not self._loss.curved:
+            losses, slope, _ = self._loss.evaluate(np.zeros(rows.size))
+            self._cost, self._constant = (self._q * slope) @ self._returns, float(self._q @ losses)
+        self.curved = self._cost is None or (self._penalty is not None and self._penalty.curved)
+        self.interior = self._penalty is not None and self._penalty.interior
+
+    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
+        """Value and gradient."""
+        if self._cost is not None:
+            value, gradient = self._constant + float(self._cost @ w), self._cost.copy()
+        else:
+            losses, slope, _ = self._loss.evaluate(self._returns @ w)
+            value, gradient = float(self._q @ losses), np.asarray((self._q * slope) @ self._returns)
+        if self._penalty is not None:
+            extra, pull = self._penalty.evaluate(w[: self._n_assets])
+            value += extra
+            gradient[: self._n_assets] += pull
+        return value, gradient
+
+    def hessian(self, w: FloatArray) -> FloatArray:
+        """Second derivative."""
+        h = np.zeros((w.size, w.size))
+        if self._cost is None:
+            _, _, bend = self._loss.evaluate(self._returns @ w)
+            scaled = self._returns * np.sqrt(self._q * bend)[:, None]
+            h += scaled.T @ scaled
+        if self._penalty is not None:
+            h[: self._n_assets, : self._n_assets] += self._penalty.hessian(w[: self._n_assets])
+        return h
+
+    def expression(self, w: Any) -> Any:
+        """Never asked for: this stays inside the solver."""
+        raise NotImplementedError
+
+
+class _Part(ScenarioProblem):
+    """Some scenarios of a problem, the losses of the rest as a penalty; the domain is that of the whole."""
+
+    whole: ScenarioProblem
+
+    def in_domain(self, x: FloatArray) -> bool:
+        """Whether every scenario of the whole keeps a positive margin."""
+        return self.whole.in_domain(x)
+
+    def longest_step(self, point: ScenarioPoint, direction: FloatArray) -> float:
+        """Step at which the first scenario of the whole reaches the edge of the domain."""
+        if self.loss.margin_slope == 0.0:
+            return math.inf
+        at = ScenarioPoint(point.x, 0.0, point.x, returns=self.whole.returns @ point.x)
+        return self.whole.longest_step(at, direction)
+
+
+class _Tail:
+    """A scenario problem and its box of probabilities, seen from one point."""
+
+    def __init__(self, problem: ScenarioProblem, envelope: Envelope) -> None:
+        self.problem, self.envelope = problem, envelope
+        count = problem.returns.shape[0]
+        self.total = float(envelope.nominal.sum())
+        self.floor = np.zeros(count) if envelope.floor is None else envelope.floor
+        self.cap = np.full(count, self.total) if envelope.cap is None else envelope.cap
+        self.room = self.cap - self.floor
+        self.fixed = self.room <= 1e-12 * self.total / count
+        self.missing = self.total - float(self.floor.sum())
+
+    def look(self, x: FloatArray) -> None:
+        """Order the scenarios by loss and find the edge of the tail."""
+        self.losses = self.problem.loss.evaluate(self.problem.returns @ x)[0]
+        self.order = np.argsort(-self.losses)
+        filled = np.cumsum(self.room[self.order])
+        self.edge = min(int(np.searchsorted(filled, self.missing)), self.order.size - 1)
+        self.nu = float(self.losses[self.order[self.edge]])
+        self.above = np.zeros(self.order.size, dtype=bool)
+        self.above[self.order[: self.edge]] = True
+
+    def window(self, low: int, high: int) -> Mask:
+        """The scenarios with the given ranks, counted from the edge."""
+        inner = np.zeros(self.order.size, dtype=bool)
+        inner[self.order[max(0, self.edge + low) : self.edge + high]] = True
+        return np.asarray(inner & ~self.fixed)
+
+    def wrong(self, x: FloatArray, held: FloatArray, inner: Mask) -> Mask:
+        """Scenarios held on the wrong side of the edge, seen from ``x``."""
+        self.look(x)
+        full = held > self.floor
+        return np.asarray(~inner & ~self.fixed & np.where(full, self.losses <= self.nu, self.losses >= self.nu))
+
+    def restricted(self, inner: Mask) -> tuple[ScenarioProblem, Envelope, FloatArray]:
+        """The problem for some scenarios, the others held at their bounds; returns it, its box and what is held."""
+        problem, envelope = self.problem, self.envelope
+        held = np.where(inner, 0.0, np.where(self.above, self.cap, self.floor))
+        total = self.total - float(held.sum())
+        floor, cap = self.floor[inner], np.minimum(self.cap[inner], total)
+        share = (total - float(floor.sum())) / float((cap - floor).sum())
+        nominal = floor + share * (cap - floor)
+        part = _Part(
+            problem.returns[inner],
+            nominal / total,
+            problem.loss,
+            Multiple(ProbabilityBox(floor / total, cap / total), total),
+            problem.bounds,
+            _Rest(problem, held),
+        )
+        part.whole = problem
+        box = Envelope(nominal, None if envelope.cap is None else cap, None if envelope.floor is None else floor)
+        return part, box, held
+
+
+def worst_case_point(problem: ScenarioProblem, start: FloatArray, aim: float) -> Iterate | None:
+    """Solve a scenario problem jointly in weights and worst-case probabilities, whatever their set.
+
+    Parameters
+    ----------
+    problem : ScenarioProblem
+    start : ndarray of shape (n,)
+        Strictly inside the bounds and the domain of the loss.
+    aim : float
+        Certified gap at which to stop, in tolerances of the problem.
+
+    Returns
+    -------
+    Iterate or None
+        None where the probabilities are known.
+    """
+    envelope = problem.envelope()
+    if envelope is None:
+        return None
+    tolerance = problem.tolerance(problem.evaluate(start))
+    found: Iterate | None = None
+    if envelope.divergence is None and (problem.penalty is None or problem.penalty.smooth):
+        found = tail_point(problem, envelope, start, aim * tolerance)
+    for _ in range(2):  # the tolerance is a matter of the answer, so the first aim may have been too high
+        if found is not None:
+            tolerance = problem.tolerance(problem.evaluate(found.x))
+            if found.gap <= 0.1 * tolerance:
+                break
+        other = saddle_point(problem, envelope, start, aim * tolerance)
+        found = other if found is None or other.gap < found.gap else found
+    return found
+
+
+def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, target: float) -> Iterate:
+    """Solve a scenario problem whose worst-case probabilities lie in a box.
+
+    Parameters
+    ----------
+    problem : ScenarioProblem
+        Without penalty, or with a smooth one.
+    envelope : Envelope
+        The box.
+    start : ndarray of shape (n,)
+        Strictly inside the bounds and the domain of the loss.
+    target : float
+        Certified gap at which to stop.
+
+    Returns
+    -------
+    Iterate
+        The best certified point, with its worst-case probabilities.
+    """
+    n = problem.returns.shape[1]
+    tail = _Tail(problem, envelope)
+    tail.look(start)
+    inner = tail.window(-4 * tail.edge - 8 * n - 100, 3 * tail.edge + 8 * n + 100)
+    part, box, held = tail.restricted(inner)
+    state = SaddleState(part, box, start)
+    best: Iterate | None = None
+    steps = 0
+    path = [(math.inf, start)]  # how far from the optimum, and the interior point there
+    while True:
+        taken, found = _approach(state, target, _STEPS - steps)
+        steps += taken
+        total, count = state.complementarity()
+        if found is None:
+            # nearer by a good deal: scenarios that are now clear of the edge need not be carried on
+            tail.look(state.x)
+            near = tail.window(-4 * n - 20, 4 * n + 20) | (np.abs(tail.losses - tail.nu) <= _REACH * total)
+            if near.sum() > 0.7 * inner.sum():
+                continue
+            inner = near
+            path.append((total, state.x))
+        else:
+            assert found.q is not None
+            q = held.copy()
+            q[inner] = found.q
+            found = state.certified(problem, found.x, q, found.multipliers, steps)
+            if found.gap > target:
+                # a corner of the part, nearly one of the whole: let the scenarios left out come in
+                found = _nearer(tail, found, target) or found
+            if best is None or found.gap < best.gap:
+                best = found
+            if best.gap <= target or steps >= _STEPS:
+                return best
+            wrong = tail.wrong(found.x, held, inner)
+            if not wrong.any():
+                return best
+            inner = inner | wrong | tail.window(-n, n)
+            # start again from where it was not yet decided: the corner found leaves no room to move
+            total = max(10.0 * found.gap, total)
+            while path[-1][0] < total:
+                path.pop()
+        part, box, held = tail.restricted(inner)
+        state = SaddleState(part, box, path[-1][1], total / count)
+
+
+def _nearer(tail: _Tail, found: Iterate, target: float) -> Iterate | None:
+    """Crossover for all scenarios from a corner of some of them; None where that is no better."""
+    assert found.q is not None
+    bounds, x, q = tail.problem.bounds, found.x, found.q
+    rounding = 1e-12 * tail.total / q.size
+    inner = (q > tail.floor + rounding) & (q < tail.cap - rounding)
+    moving = (x > bounds.lower) & (x < bounds.upper)
+    tail.look(x)
+    guess = Guess(x, q, tail.nu, 0.0, found.multipliers, moving, inner)
+    better = crossover(tail.problem, tail.envelope, guess, target)
+    return better if better is not None and better.gap < found.gap else None
+
+
+def _approach(state: SaddleState, target: float, most: int) -> tuple[int, Iterate | None]:
+    """Step until the products have shrunk by a good deal, or to the end; returns the steps and the answer if any."""
+    first, _ = state.complementarity()
+    least, stalled = math.inf, 0
+    corners = Corners(target)
+    best: Iterate | None = None
+    for step in range(most):
+        total, count = state.complementarity()
+        stalled = 0 if total < 0.99 * least else stalled + 1
+        least = min(total, least)
+        near = total <= 1e2 * target or stalled % 5 == 4
+        found = corners.try_from(state, near)
+        if found is None and near:
+            found = state.rounded(step)
+        if found is not None and (best is None or found.gap < best.gap):
+            best = found
+            if found.gap <= target:
+                return step, found
+        if stalled > _PATIENCE or total <= 1e-3 * target:
+            most = step
+            break
+        if _SHRINK * first >= total > 1e2 * target:
+            return step, None
+        if not saddle_step(state, total / count, 0.1 * target / count, 0.9):
+            most = step
+            break
+    return most, state.rounded(most) if best is None else best
