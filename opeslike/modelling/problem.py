@@ -87,6 +87,14 @@ class Problem(ABC):
         """Whether the objective is finite at ``x``."""
         return True
 
+    def weights(self, x: Any) -> Any:
+        """The weights among the variables, as numbers or as a cvxpy expression."""
+        return x if self.n_assets == self.bounds.lower.size else x[: self.n_assets]
+
+    def lift(self, w: FloatArray) -> FloatArray:
+        """The variables that belong to weights."""
+        return w
+
     @property
     def offset(self) -> float:
         """A constant left out of the value while solving."""

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from opeslike.errors import OpesLikeError, PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds, parse_weight_bounds
+from opeslike.modelling.leverage import FinancedProblem, Financing
 from opeslike.modelling.losses import Loss
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.quadratic import QuadraticProblem
@@ -89,7 +90,7 @@ class Optimizer(ABC):
     def optimize(
         self,
         data: Any = None,
-        weight_bounds: Any = (0, 1),
+        weight_bounds: Any = None,
         w: ArrayLike | None = None,
         *,
         kind: Kind | None = None,
@@ -104,7 +105,8 @@ class Optimizer(ABC):
             Prices or simple returns, dates x assets (two-level price columns as Yahoo gives them are fine). At least 5%
             negative values means returns, else prices; ``kind`` overrides.
         weight_bounds : pair of numbers, pair of arrays, list of pairs, or mapping of ticker to pair
-            Bounds of each weight; negative lower bounds allow short positions. Default (0, 1).
+            Bounds of each weight; negative lower bounds allow short positions. Default (0, 1), or (0, leverage) for
+            objectives with ``leverage=``.
         w : array-like of shape (N,), optional
             A starting guess, such as the last weights. It may save time and never changes the answer beyond the gap.
         kind : {"prices", "returns"}, optional
@@ -133,7 +135,7 @@ class Optimizer(ABC):
         started = time.perf_counter()
         market = Market.from_data(data, kind, self.probabilities)
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        guess = None if w is None else self._starting_guess(w, market)
+        guess = None if w is None else problem.lift(self._starting_guess(w, market))
         solved = solve(problem, self.solver, guess, self.constraints)
         self._keep(market, problem, solved, time.perf_counter() - started)
         assert self.weights is not None
@@ -142,7 +144,7 @@ class Optimizer(ABC):
     def problem(
         self,
         data: Any,
-        weight_bounds: Any = (0, 1),
+        weight_bounds: Any = None,
         *,
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
@@ -237,7 +239,7 @@ class Optimizer(ABC):
         if refusal is not None:
             raise PortfolioError(refusal)
         certificate = solved.certificate
-        weights = self._scale() * solved.x[: problem.n_assets]
+        weights = self._scale() * problem.weights(solved.x)
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
@@ -308,6 +310,8 @@ class ScenarioObjective(ConvexObjective):
 
     loss: Loss
     risk: Risk
+    #: cash, borrowing and shorting costs; None is fully invested without costs
+    financing: Financing | None = None
 
     def _risk(self, market: Market) -> Risk:
         """The risk for a market; fixed unless a parameter depends on the number of scenarios."""
@@ -317,6 +321,21 @@ class ScenarioObjective(ConvexObjective):
         for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
             if value is not None:
                 raise PortfolioError(f"{type(self).__name__} works on scenarios, so {name} has no meaning for it")
+        if self.financing is not None:
+            most = 1.0 if self.financing.leverage is None else self.financing.leverage
+            lower, upper = parse_weight_bounds(weight_bounds, market.assets, (0.0, most))
+            return FinancedProblem(
+                market.returns,
+                market.probabilities,
+                self.loss,
+                self._risk(market),
+                lower,
+                upper,
+                self.financing,
+                self.reg,
+                self.strength,
+                labels=market.dates,
+            )
         bounds = self._bounds(market, weight_bounds)
         return ScenarioProblem(
             market.returns,

@@ -11,6 +11,7 @@ from opeslike.errors import PortfolioError
 from opeslike.modelling.losses import Exponential, Hyperbolic, Log, Power, Quadratic
 from opeslike.modelling.risks import Mean
 from opeslike.objectives.base import Constraint, ScenarioObjective, finite, fraction_of, positive
+from opeslike.objectives.leverage import financing_of
 
 FORMULATIONS = ("thorp", "opes")
 
@@ -46,8 +47,28 @@ class Kelly(ScenarioObjective):
         concentrated; it exists for comparison. At ``fraction=1`` the two are the same.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
+    leverage : float > 0, optional
+        Largest sum of weights. What is not invested is cash and earns ``risk_free``; above 1 money is borrowed at
+        ``risk_free + borrow_spread``, both inside the objective. The default upper bound of each weight is then
+        ``leverage``. None (default) is fully invested.
+    risk_free, borrow_spread : float
+        Annual rates; the spread is at least 0. They need ``leverage`` (1 allows cash without borrowing).
+    gross : float > 0, optional
+        Largest sum of absolute weights.
+    short_fee : float >= 0
+        Annual fee on short positions.
+    periods_per_year : float > 0
+        How annual rates become rates per period, ``(1 + rate)^(1 / periods_per_year) - 1``.
     solver, constraints, probabilities
         See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is out of its range.
+    InfeasibleError
+        From ``optimize``: if no weights satisfy the limits, or every feasible portfolio loses everything in some
+        scenario; names it.
 
     Notes
     -----
@@ -66,6 +87,8 @@ class Kelly(ScenarioObjective):
     >>> coin = np.array([[1.0, 0.0]] * 60 + [[-1.0, 0.0]] * 40)  # even money at 60%, and cash
     >>> Kelly().optimize(coin, kind="returns").round(6).tolist()
     [0.2, 0.8]
+    >>> Kelly(leverage=1).optimize(coin[:, :1], kind="returns").round(6).tolist()  # the same with cash left over
+    [0.2]
     """
 
     risk = Mean()
@@ -77,6 +100,12 @@ class Kelly(ScenarioObjective):
         strength: float = 1.0,
         *,
         formulation: str = "thorp",
+        leverage: float | None = None,
+        risk_free: float = 0.0,
+        borrow_spread: float = 0.0,
+        gross: float | None = None,
+        short_fee: float = 0.0,
+        periods_per_year: float = 252,
         solver: str = "auto",
         constraints: Sequence[Constraint] = (),
         probabilities: ArrayLike | None = None,
@@ -87,6 +116,7 @@ class Kelly(ScenarioObjective):
         self.fraction = fraction_of(fraction)
         self.formulation = formulation
         self.loss, self._multiple = log_loss(self.fraction, formulation)
+        self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
 
     def _scale(self) -> float:
         return self._multiple

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError
-from opeslike.modelling.problem import Problem
+from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.solvers.certificate import Certificate, certify
 from opeslike.solvers.relaxation import relaxed_gap, settled, smooth_gradient
 
@@ -40,6 +40,7 @@ class ConicModel:
     weights: Any
     added: list[Any]
     scale: float
+    own: list[Any]
 
 
 def build(
@@ -69,11 +70,11 @@ def build(
     value, own = problem.expression(x, scale)
     box = [x >= bounds.lower, x <= bounds.upper, bounds.rows @ x == bounds.totals]
     added: list[Any] = []
-    weights = x if problem.n_assets == bounds.lower.size else x[: problem.n_assets]
+    weights = problem.weights(x)
     for make in constraints:
         made = make(weights)
         added.extend(_checked(item, x, cp) for item in (made if isinstance(made, (list, tuple)) else [made]))
-    return ConicModel(cp.Problem(cp.Minimize(unit * value), [*box, *own, *added]), x, added, scale)
+    return ConicModel(cp.Problem(cp.Minimize(unit * value), [*box, *own, *added]), x, added, scale, own)
 
 
 def _checked(item: Any, x: Any, cp: Any) -> Any:
@@ -148,10 +149,19 @@ def conic(problem: Problem, constraints: Sequence[Constraint] = ()) -> tuple[Flo
 
 def _certified(problem: Problem, x: FloatArray, model: ConicModel) -> Certificate:
     linear = problem.penalty is None or problem.penalty.smooth
-    return certify(problem, x) if linear and not model.added else certify_constrained(problem, x, model)
+    q = _worst_case(problem, model)
+    return certify(problem, x, q) if linear and not model.added else certify_constrained(problem, x, model, q)
 
 
-def certify_constrained(problem: Problem, x: FloatArray, model: ConicModel) -> Certificate:
+def _worst_case(problem: Problem, model: ConicModel) -> FloatArray | None:
+    """Worst-case probabilities: the multipliers of the first constraint of a risk that has several candidates."""
+    if not isinstance(problem, ScenarioProblem) or problem.envelope() is None or not model.own:
+        return None
+    dual = model.own[0].dual_value
+    return None if dual is None else np.asarray(dual, dtype=np.float64)
+
+
+def certify_constrained(problem: Problem, x: FloatArray, model: ConicModel, q: FloatArray | None = None) -> Certificate:
     """Certify an answer under convex user constraints, or with a regulariser that has kinks.
 
     Every constraint ``c(v) <= 0`` is replaced by linear cuts ``c(u) + grad c(u) . (v - u) <= 0``, valid for each u by
@@ -170,11 +180,18 @@ def certify_constrained(problem: Problem, x: FloatArray, model: ConicModel) -> C
     if violation > _VIOLATION:
         raise OptimizationError(f"the answer violates a given constraint by {violation:.1e}")
     cuts, limits = _cuts(model, x)
-    gradient = smooth_gradient(problem, x, point.gradient)
+    tangent, excess = point.gradient, point.excess
+    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
+    if q is not None and envelope is not None and not point.smooth:
+        # at a kink of the risk the solver's probabilities, not just any worst case, give the tangent
+        assert isinstance(problem, ScenarioProblem)
+        value, tangent = problem.value_under(x, envelope.project(q))
+        excess = max(point.value + point.excess - value, 0.0)
+    gradient = smooth_gradient(problem, x, tangent)
     gap = np.inf
     for _ in range(_CUTS):
         vertex, bound = relaxed_gap(problem, x, gradient, np.array(cuts), np.array(limits))
-        gap = min(gap, bound + point.excess)
+        gap = min(gap, bound + excess)
         if gap <= tolerance or vertex is None or _violation(model, vertex) <= 1e-12:
             break
         more, more_limits = _cuts(model, vertex)
