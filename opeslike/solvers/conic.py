@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.solvers.certificate import Certificate, certify
+from opeslike.solvers.certificate import Certificate, certify, linear_gap
 from opeslike.solvers.relaxation import relaxed_gap, settled, smooth_gradient
 
 FloatArray = NDArray[np.float64]
@@ -182,11 +182,14 @@ def certify_constrained(problem: Problem, x: FloatArray, model: ConicModel, q: F
     cuts, limits = _cuts(model, x)
     tangent, excess = point.gradient, point.excess
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
-    if q is not None and envelope is not None and not point.smooth:
-        # at a kink of the risk the solver's probabilities, not just any worst case, give the tangent
+    if q is not None and envelope is not None:
+        # near a kink of the risk the solver's probabilities, not just any worst case, give the tangent
         assert isinstance(problem, ScenarioProblem)
-        value, tangent = problem.value_under(x, envelope.project(q))
-        excess = max(point.value + point.excess - value, 0.0)
+        value, other = problem.value_under(x, envelope.project(q))
+        shortfall = max(point.value + point.excess - value, 0.0)
+        bounds = problem.bounds
+        if not point.smooth or shortfall + linear_gap(bounds, x, other) < excess + linear_gap(bounds, x, tangent):
+            tangent, excess = other, shortfall
     gradient = smooth_gradient(problem, x, tangent)
     gap = np.inf
     for _ in range(_CUTS):
