@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -238,9 +239,14 @@ class ScenarioProblem(Problem):
         r, p = point.returns, self.probabilities
         centred = r - p @ r
         deviation = math.sqrt(float(p @ (centred * centred)))
-        typical = math.sqrt(float(np.mean(np.square(self.returns[:100]))))
+        typical = self._typical
         worth = 1.0 if self.loss.in_returns else float(p @ np.abs(point.slope))
         return worth * OPTIMAL * max(deviation, 1e-4 * typical) + 1e-15 * (worth + abs(point.value))
+
+    @cached_property
+    def _typical(self) -> float:
+        first = self.returns[:100].ravel()
+        return math.sqrt(float(first @ first) / max(first.size, 1))
 
     @property
     def offset(self) -> float:

@@ -23,6 +23,8 @@ SOLVERS = ("auto", "interior-point", "cvxpy")
 
 #: solvers aim this much lower than the gap that counts as optimal
 _AIM = 1e-3
+#: and the first interior answer, which Newton on the free weights takes on from, this much higher
+_ROUGH = 300.0
 #: an answer within this many tolerances is handed back, marked "optimal_inaccurate"
 _INACCURATE = 10.0
 
@@ -143,9 +145,11 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
         return _kinked(problem, center)
     name = "interior-point"
     # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
-    found = _polished(problem, interior_point(problem, center, 1.0))
-    if found.gap > 0.1 * problem.tolerance(found.point) and found.point.smooth:
-        found = _polished(problem, interior_point(problem, center, _AIM))
+    polishable = problem.bounds.single and not (problem.penalty is not None and problem.penalty.interior)
+    for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if polishable else ((_AIM, 1e-6),):
+        found = _polished(problem, interior_point(problem, center, aim), near_bound)
+        if found.gap <= 0.1 * problem.tolerance(found.point) or not found.point.smooth:
+            break
     if best is None or found.gap < best.gap:
         best = found
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
@@ -184,9 +188,9 @@ def _snapped(problem: Problem, found: Iterate) -> Iterate:
     return Iterate(x, certificate.point, certificate.gap, found.multipliers, found.iterations, found.q)
 
 
-def _polished(problem: Problem, found: Iterate) -> Iterate:
+def _polished(problem: Problem, found: Iterate, near_bound: float = 1e-6) -> Iterate:
     """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
-    better = active_set(problem, found.x, 1e-6, max_iterations=5, near_bound=1e-6)
+    better = active_set(problem, found.x, 1e-6, max_iterations=6, near_bound=near_bound)
     if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
         return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
     return found
