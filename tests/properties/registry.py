@@ -10,15 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from opeslike.objectives import BCRP, KLRobustKelly, MaxMean, MeanVariance, MinVariance
 from opeslike.objectives.base import Optimizer
 from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
-
-
-def _as_they_are(optimizer: Optimizer, w: np.ndarray) -> np.ndarray:
-    return w
 
 
 @dataclass(frozen=True)
@@ -43,8 +37,6 @@ class Entry:
     make: Callable[..., Optimizer]
     tags: frozenset[str] = field(default_factory=frozenset)
     value: Callable[[float], float] = float
-    lift: Callable[[Optimizer, np.ndarray], np.ndarray] = _as_they_are
-    too_much: float = 0.6
 
 
 def entry(make: Callable[..., Optimizer], *tags: str, name: str | None = None, **parameters: Any) -> Entry:
@@ -62,6 +54,10 @@ ENTRIES: list[Entry] = [
     # expected utility
     entry(Kelly, "reg"),
     entry(Kelly, "reg", fraction=0.5, formulation="opes"),
+    entry(Kelly, "cash", leverage=1.0, risk_free=0.02),
+    entry(Kelly, "cash", leverage=1.8, risk_free=0.02, borrow_spread=0.01),
+    entry(Kelly, "cash", leverage=2.0, gross=2.5, risk_free=0.03, borrow_spread=0.02, short_fee=0.01),
+    entry(Kelly, gross=1.5, short_fee=0.02),
     entry(QuadraticUtility, "reg"),
     entry(QuadraticUtility, "reg", risk_aversion=1.2),
     entry(CARA, "reg"),
