@@ -11,6 +11,7 @@ from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.risks import KLBall, Risk
 from opeslike.objectives.base import Constraint, ScenarioObjective, fraction_of, positive
+from opeslike.objectives.leverage import financing_of
 from opeslike.objectives.utility_theory import log_loss
 
 
@@ -28,8 +29,10 @@ class KLRobustKelly(ScenarioObjective):
         Radius of the ball in nats, at least 0; 0 is Kelly, and from ``log T`` on only the worst scenario counts.
         "auto" is ``1 / sqrt(T)``, T the number of scenarios seen, a rule of thumb without a coverage guarantee; see
         :func:`kl_radius` for radii that have one.
-    formulation : {"thorp", "opes"}
+    formulation, reg, strength
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
+    leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year
+        As in :class:`~opeslike.objectives.utility_theory.Kelly`; interest and fees are certain in every scenario.
     solver, constraints, probabilities
         See :class:`~opeslike.objectives.base.Optimizer`.
 
@@ -57,15 +60,26 @@ class KLRobustKelly(ScenarioObjective):
         radius: float | str = 0.01,
         *,
         formulation: str = "thorp",
+        reg: str | None = None,
+        strength: float = 1.0,
+        leverage: float | None = None,
+        risk_free: float = 0.0,
+        borrow_spread: float = 0.0,
+        gross: float | None = None,
+        short_fee: float = 0.0,
+        periods_per_year: float = 252,
         solver: str = "auto",
         constraints: Sequence[Constraint] = (),
         probabilities: ArrayLike | None = None,
     ) -> None:
-        super().__init__(solver=solver, constraints=constraints, probabilities=probabilities)
+        super().__init__(
+            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
+        )
         self.fraction = fraction_of(fraction)
         self.formulation = formulation
         self.loss, self._multiple = log_loss(self.fraction, formulation)
         self.radius = check_radius(radius)
+        self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
 
     def _scale(self) -> float:
         return self._multiple
