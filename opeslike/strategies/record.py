@@ -40,6 +40,12 @@ class Track:
         self.made, self.net = np.zeros(rows), np.zeros(rows)
         self.first = self.filled = first
         self.lag, self.anchor = lag, anchor
+        self._decided = np.zeros(rows, dtype=bool)
+
+    def note(self, row: int, sides: FloatArray) -> None:
+        """Keep what was decided for a day to come, so that it need not be asked for again."""
+        if row < len(self._decided):
+            self.sides[row], self._decided[row] = sides, True
 
     def extend(self, rule: Selection, past: Past, every: int, allow_short: bool) -> None:
         """Go through the days whose return has become known."""
@@ -47,10 +53,8 @@ class Track:
         last = len(returns)
         for row in range(self.filled, last):
             if (row - self.anchor) % every == 0:
-                sides = np.sign(rule.known_scores(past.at(row, rule.needed)))
-                if not allow_short:
-                    sides = np.maximum(sides, 0.0)
-                self.sides[row] = sides
+                if not self._decided[row]:
+                    self.sides[row] = sides_of(rule.known_scores(past.at(row, rule.needed)), allow_short)
             elif row > self.first:
                 self.sides[row] = self.sides[row - 1]
             held = self.sides[row]
@@ -59,6 +63,11 @@ class Track:
                 self.made[row] = float(held @ returns[row]) / count
                 self.net[row] = float(held.sum()) / count
         self.filled = max(self.filled, last)
+
+
+def sides_of(scores: FloatArray, allow_short: bool) -> FloatArray:
+    """-1, 0 or 1 for each asset."""
+    return np.sign(scores if allow_short else np.maximum(scores, 0.0))
 
 
 @final
@@ -132,8 +141,8 @@ class Recorder:
         self._rule, self._every, self._allow_short = rule, every, allow_short
         self._memo: Memo[Track] = Memo()
 
-    def record(self, past: Past) -> Record:
-        """Record up to the last visible close."""
+    def record(self, past: Past, scores: FloatArray) -> Record:
+        """Record up to the last visible close, and remember what is decided now."""
         known = past.record
         # All views of one backtest's returns share their base; anything else starts afresh.
         key = known if known.base is None else known.base
@@ -148,4 +157,6 @@ class Recorder:
             if account is not None:
                 self._memo.put(key, track)
         track.extend(self._rule, past, self._every, self._allow_short)
+        if len(past.returns) >= self._rule.needed and (past.row - anchor) % self._every == 0:
+            track.note(past.row, sides_of(scores, self._allow_short))
         return Record(track, past)

@@ -86,5 +86,6 @@ class Sized:
         past = self.selection.read(data, state, kind)
         if len(past.returns) < self.sizer.needed and (state is None or state.step == 0):
             tell_waiting(type(self.sizer).__name__, self.sizer.needed, len(past.returns), past.today)
-        record = self._recorder.record(past) if self.sizer.needs_record else None
-        return self.sizer.apply(self.selection.known_scores(past), past, record)
+        scores = self.selection.known_scores(past)
+        record = self._recorder.record(past, scores) if self.sizer.needs_record else None
+        return self.sizer.apply(scores, past, record)

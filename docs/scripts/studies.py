@@ -1,0 +1,53 @@
+"""Render the pages of docs/studies, and their figures, from the scripts in examples/.
+
+    OPESLIKE_TEST_DATA=folder python docs/scripts/studies.py [name ...]
+
+The folder holds spy.csv, tlt.csv, rates.csv and crypto10.csv. Every figure on the pages comes from this run: a page is
+a template in docs/scripts/studies, and the study fills in what it found.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(DOCS.parent / "examples"))
+
+PAGES = {
+    "best-constant-leverage": "best_constant_leverage",
+    "kelly-on-spy": "kelly_on_spy",
+    "kelly-crossover": "kelly_crossover",
+    "kelly-and-optimal-f": "kelly_and_optimal_f",
+    "dual-momentum": "dual_momentum_crypto",
+}
+NEEDED = ("spy.csv", "tlt.csv", "rates.csv", "crypto10.csv")
+
+
+def render(page: str, script: str) -> None:
+    study = import_module(script).run()
+    template = (DOCS / "scripts" / "studies" / f"{page}.md.in").read_text(encoding="utf-8")
+    facts = {**study.facts, "script": script}
+    text = re.sub(r"\{\{([\w-]+)\}\}", lambda found: facts[found[1]], template)
+    (DOCS / "studies" / f"{page}.md").write_text(text, encoding="utf-8")
+    for name, figure in study.figures.items():
+        figure.savefig(DOCS / "studies" / "img" / f"{name}.png", dpi=80, pil_kwargs={"optimize": True})
+
+
+def main(names: list[str]) -> None:
+    files = import_module("study").file
+    lacking = [name for name in NEEDED if files(name) is None]
+    if lacking:
+        sys.exit(f"OPESLIKE_TEST_DATA names no folder with {', '.join(lacking)}")
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    for page in names or PAGES:
+        render(page, PAGES[page])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
