@@ -73,7 +73,7 @@ def active_set(
             step = solved[:, 0] + y * solved[:, 1]
         else:
             step = np.zeros(0)
-            y = _edge_price(point.gradient / np.where(row == 0, 1.0, row), x, lower, upper)
+            y = _edge_price(point.gradient, row, x, lower, upper)
         # a pinned coordinate whose multiplier has the wrong sign may move from the next step on
         reduced = point.gradient - y * row
         wrong = pinned & (((x <= lower) & (reduced < 0)) | ((x >= upper) & (reduced > 0))) & (upper > lower)
@@ -104,10 +104,12 @@ def active_set(
     return best
 
 
-def _edge_price(price: FloatArray, x: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
+def _edge_price(gradient: FloatArray, row: FloatArray, x: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
     """Multiplier of the equality where every coordinate is at a bound: the price of the best one to move."""
-    can_fall = x > lower
-    can_rise = x < upper
-    high = float(price[can_fall].max()) if can_fall.any() else -np.inf
-    low = float(price[can_rise].min()) if can_rise.any() else np.inf
+    price = gradient / np.where(row == 0, 1.0, row)
+    # a coordinate with a negative coefficient lowers the total by rising
+    can_lower = np.where(row < 0, x < upper, x > lower) & (row != 0)
+    can_raise = np.where(row < 0, x > lower, x < upper) & (row != 0)
+    high = float(price[can_lower].max()) if can_lower.any() else -np.inf
+    low = float(price[can_raise].min()) if can_raise.any() else np.inf
     return 0.5 * (high + low) if np.isfinite(high) and np.isfinite(low) else 0.0
