@@ -34,6 +34,7 @@ class Account:
         self._peaks = [ledger.terms.initial_capital]
         self._nothing = np.zeros(feed.market.n_assets)
         self._calendar = feed.market.dates
+        self._closes = list(feed.closes)  # picking one label at a time from an index is slow
 
     def for_strategy(self, step: int) -> State:
         """As of the last close in the strategy's data."""
@@ -53,7 +54,7 @@ class Account:
             wealth, weights = float(path.wealth[known] * (1.0 - path.costs[known])), path.weights[known]
         return State(
             step=step,
-            date=feed.last_date(step, lag),
+            date=self._closes[step - lag] if step >= lag else feed.last_date(step, lag),
             wealth=wealth,
             initial_capital=path.terms.initial_capital,
             peak=self._peak(known),

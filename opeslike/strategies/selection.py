@@ -120,6 +120,7 @@ class _Joined(Selection):
             if not isinstance(rule, Selection):
                 raise PortfolioError(f"{type(self).__name__} takes selection rules such as TurnOfMonth(), got {rule!r}")
         self.rules = rules
+        self._needed = max(rule.needed for rule in rules)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.rules))})"
@@ -132,7 +133,7 @@ class _Joined(Selection):
     @property
     def needed(self) -> int:
         """The longest of the rules."""
-        return max(rule.needed for rule in self.rules)
+        return self._needed
 
 
 @final
@@ -158,11 +159,12 @@ class AllOf(_Joined):
 
     def scores(self, past: Past) -> FloatArray:
         """First rule's scores where the sides of all agree, else zero."""
-        first, *others = (rule.scores(past) for rule in self.rules)
-        agreed = np.ones(len(first), dtype=bool)
-        for other in others:
-            agreed &= np.sign(other) == np.sign(first)
-        return np.where(agreed, first, 0.0)
+        scores = self.rules[0].scores(past)
+        for rule in self.rules[1:]:
+            if not scores.any():
+                break
+            scores = np.where(np.sign(rule.scores(past)) == np.sign(scores), scores, 0.0)
+        return scores
 
 
 @final
