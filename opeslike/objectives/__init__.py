@@ -13,6 +13,7 @@ from opeslike.objectives.heuristics import (
 )
 from opeslike.objectives.markowitz import MaxMean, MaxSharpe, MeanVariance, MinVariance
 from opeslike.objectives.online import BCRP, ExponentialGradient, UniversalPortfolios
+from opeslike.objectives.risk_measures import CVaR, EntropicRisk, EVaR, MeanCVaR, MeanEVaR, WorstCaseLoss
 from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
 
 __all__ = [
@@ -21,6 +22,9 @@ __all__ = [
     "CRRA",
     "HARA",
     "REPO",
+    "CVaR",
+    "EVaR",
+    "EntropicRisk",
     "ExponentialGradient",
     "HierarchicalRiskParity",
     "InverseVolatility",
@@ -29,6 +33,8 @@ __all__ = [
     "MaxDiversification",
     "MaxMean",
     "MaxSharpe",
+    "MeanCVaR",
+    "MeanEVaR",
     "MeanVariance",
     "MinVariance",
     "Optimizer",
@@ -37,5 +43,6 @@ __all__ = [
     "SoftmaxMean",
     "Uniform",
     "UniversalPortfolios",
+    "WorstCaseLoss",
     "kl_radius",
 ]
