@@ -99,12 +99,16 @@ class Comparison(Mapping[str, BacktestResult]):
         """Show the table in a notebook."""
         return self.to_text("html")
 
-    @cached_property
+    @property
     def metrics(self) -> pd.DataFrame:
         """A row a figure and a column a strategy, see :func:`~opeslike.analysis.tables.metrics_table`.
 
-        ``Final wealth`` is in money: it starts from ``initial_capital``.
+        ``Final wealth`` is in money: it starts from ``initial_capital``. Each call gives a new frame.
         """
+        return self._metrics.copy()
+
+    @cached_property
+    def _metrics(self) -> pd.DataFrame:
         runs = {
             name: StrategyRun(
                 result.returns,
