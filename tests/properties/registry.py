@@ -12,6 +12,7 @@ from typing import Any
 
 from opeslike.objectives import BCRP, KLRobustKelly, MaxMean, MeanVariance, MinVariance
 from opeslike.objectives.base import Optimizer
+from opeslike.objectives.risk_measures import CVaR, EntropicRisk, EVaR, MeanCVaR, MeanEVaR, WorstCaseLoss
 from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
 
 
@@ -76,4 +77,13 @@ ENTRIES: list[Entry] = [
     # robust
     entry(KLRobustKelly, radius=0.02),
     entry(KLRobustKelly, radius=1.0),
+    # measures of loss
+    entry(CVaR, "reg", "linear", confidence=0.9),
+    entry(CVaR, "linear", confidence=0.5),
+    entry(EVaR, "reg"),
+    entry(EntropicRisk, "reg", risk_aversion=5.0),
+    entry(EntropicRisk, risk_aversion=200.0),
+    entry(WorstCaseLoss, "reg", "linear"),
+    entry(MeanCVaR, "reg", "linear"),
+    entry(MeanEVaR, "reg", risk_aversion=2.0),
 ]
