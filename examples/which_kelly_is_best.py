@@ -77,15 +77,23 @@ def main():
     half, quarter = (tables["opes"][f"{word} Kelly"]["weights"] for word in ("Half", "Quarter"))
     apart = 100 * abs(half - quarter).max()
     worst = max(result.max_gap for table in tables.values() for result in table.values())
+    if apart < 0.05:
+        held = 100 * half.max(axis=1).mean()
+        differ = f"Fully invested, half and quarter Kelly are the same here, on average {held:.0f}% in one stock."
+    else:
+        differ = (
+            f"Fully invested, half and quarter Kelly differ by up to {apart:.1f}% of wealth in one stock on one day."
+        )
     finding = (
-        f"Fully invested, half and quarter Kelly differ by up to {apart:.1f}% of wealth in one stock on one day.\n"
-        f"Every answer is within {worst:.1e} a day of its optimum, by a bound that does not trust the solver."
+        f"{differ}\nEvery answer is within {worst:.1e} a day of its optimum, by a bound that does not trust the solver."
     )
     print(finding)
 
-    figure = Figure(figsize=(13, 5.5), layout="constrained")
-    for axes, (name, title) in zip(figure.subplots(1, 2, sharey=True), FORMULATIONS.items(), strict=True):
+    figure = Figure(figsize=(11, 8.5), layout="constrained")
+    for axes, (name, title) in zip(figure.subplots(2, 1, sharex=True, sharey=True), FORMULATIONS.items(), strict=True):
         tables[name].plot_wealth(ax=axes, title=title)
+        axes.get_legend().set_loc("upper left")
+        axes.get_legend().set_bbox_to_anchor((1.01, 1.0), transform=axes.transAxes)
     path = folder / "which-kelly.png"
     figure.savefig(path, dpi=130)
     write_atomically(folder / "which-kelly.md", "\n\n".join([*text, finding, "![Wealth](which-kelly.png)\n"]))
