@@ -191,6 +191,10 @@ class Backtester:
         lag = _integer("execution_lag", execution_lag, 0)
         window = None if window is None else _integer("window", window, 1)
         seed = None if seed is None else _integer("seed", seed, 0)
+        for name, value in (("clean_weights", clean_weights), ("entry_cost", entry_cost)):
+            _flag(name, value)
+        if progress is not None:
+            _flag("progress", progress)
         overlays = tuple(copy.deepcopy(overlay) for overlay in checked_overlays(overlays))
         feed = self.feed
         check_lag(feed, lag)
@@ -308,6 +312,11 @@ def _tracked(steps: range, name: str, progress: bool | None) -> AbstractContextM
 
     bar = tqdm(steps, desc=name, unit="step", leave=False, delay=1.0 if progress is None else 0.0)
     return cast("AbstractContextManager[Iterable[int]]", bar)
+
+
+def _flag(name: str, value: Any) -> None:
+    if not isinstance(value, (bool, np.bool_)):
+        raise PortfolioError(f"{name} must be True or False, got {value!r}")
 
 
 def _integer(name: str, value: Any, low: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike._moments import Moments
 from opeslike.errors import DataError, PortfolioError
 
 Kind = Literal["prices", "returns"]
@@ -111,10 +112,7 @@ def read_panel(data: Any) -> Panel:
     elif data is None:
         raise DataError("no data given: pass a frame or array of prices or returns")
     else:
-        try:
-            values = np.asarray(data, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"data of type {type(data).__name__} is not numeric: {error}") from error
+        values = read_array(data, "data")
         if values.ndim == 1:
             values = values[:, None]
         if values.ndim != 2:
@@ -128,6 +126,23 @@ def read_panel(data: Any) -> Panel:
     return Panel(values, assets, index, two_level)
 
 
+def read_array(data: Any, what: str) -> FloatArray:
+    """Turn anything that is not a frame into an array of floats.
+
+    Raises
+    ------
+    DataError
+        If it is not numeric, or complex; the message starts with ``what``.
+    """
+    try:
+        values = np.asarray(data)
+        if not np.iscomplexobj(values):
+            return values.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{what} of type {type(data).__name__} is not numeric: {error}") from error
+    raise DataError(f"{what} has complex numbers; take their real part")
+
+
 def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
     if len(set(assets)) != len(assets):
         twice = sorted({str(a) for a in assets if assets.count(a) > 1})
@@ -139,18 +154,33 @@ def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
             raise DataError("a row has no date (NaT); drop it")
         steps = [i for i in range(1, len(index)) if index[i] < index[i - 1]]
         where = describe(index[steps[0]]) if steps else "an unknown row"
+        if isinstance(index[0], str):
+            raise DataError(
+                f"the dates are text, and as text not in ascending order at {where}; "
+                "turn the index into dates with pandas.to_datetime, then sort the frame by it"
+            )
         raise DataError(f"dates are not in ascending order at {where}; sort the frame by its index")
 
 
 def _numeric(frame: pd.DataFrame) -> FloatArray:
-    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
-            continue
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        bad = np.flatnonzero(numbers.isna().to_numpy() & frame[column].notna().to_numpy())
-        where = f", for example {frame[column].iloc[bad[0]]!r} on {describe(frame.index[bad[0]])}" if bad.size else ""
-        raise DataError(f"{column}: column of type {dtype} is not numeric{where}; convert it with pandas.to_numeric")
-    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    unfit = [place for place, dtype in enumerate(frame.dtypes) if not _is_number(dtype)]
+    if not unfit:
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    for place in unfit:  # a cell that is no number tells more than a type
+        column = frame.iloc[:, place]
+        bad = np.flatnonzero(pd.to_numeric(column, errors="coerce").isna().to_numpy() & column.notna().to_numpy())
+        if bad.size:
+            raise DataError(
+                f"{frame.columns[place]} on {describe(frame.index[bad[0]])}: {column.iloc[bad[0]]!r} is not a number; "
+                "correct it and convert the column with pandas.to_numeric"
+            )
+    name, dtype = frame.columns[unfit[0]], frame.dtypes.iloc[unfit[0]]
+    raise DataError(f"{name}: column of type {dtype} is not numeric; convert it with pandas.to_numeric")
+
+
+def _is_number(dtype: Any) -> bool:
+    types = pd.api.types
+    return types.is_numeric_dtype(dtype) and not (types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype))
 
 
 def infer_kind(panel: Panel, kind: Kind | None = None) -> Kind:
@@ -230,39 +260,6 @@ def simple_returns(prices: FloatArray) -> FloatArray:
     return (asset_major[:, 1:] / asset_major[:, :-1] - 1.0).T
 
 
-class _Moments:
-    """Running sums of a growing or sliding window, so that a walk-forward pays only for new rows."""
-
-    def __init__(self, returns: FloatArray) -> None:
-        self._returns = returns
-        self._start = self._stop = -1
-        self._updates = 0
-
-    def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return (shift, sum of x - shift, sum of (x - shift)(x - shift)') over rows start..stop."""
-        rows = stop - start
-        moved = abs(start - self._start) + abs(stop - self._stop)
-        known = self._start >= 0 and self._start <= start <= self._stop <= stop
-        if not known or 2 * moved > rows or self._updates > 1000:
-            window = self._returns[start:stop]
-            self._shift = window.mean(axis=0)
-            centred = window - self._shift
-            self._first, self._second = centred.sum(axis=0), centred.T @ centred
-            self._updates = 0
-        else:
-            for block, sign in (
-                (self._returns[self._stop : stop], 1.0),
-                (self._returns[self._start : start], -1.0),
-            ):
-                if len(block):
-                    centred = block - self._shift
-                    self._first = self._first + sign * centred.sum(axis=0)
-                    self._second = self._second + sign * (centred.T @ centred)
-            self._updates += 1
-        self._start, self._stop = start, stop
-        return self._shift, self._first, self._second
-
-
 class Market:
     """Validated simple returns of N assets over T periods.
 
@@ -294,7 +291,7 @@ class Market:
         probabilities: FloatArray | None = None,
     ) -> None:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
-        self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
+        self._every_date, self._start, self._moments = dates, 0, Moments(returns)
 
     @classmethod
     def from_data(cls, data: Any, kind: Kind | None = None, probabilities: ArrayLike | None = None) -> Market:
@@ -345,7 +342,10 @@ class Market:
 
     def with_probabilities(self, probabilities: ArrayLike) -> Market:
         """Return the same returns with scenario probabilities (scaled to sum to one)."""
-        p = np.asarray(probabilities, dtype=np.float64)
+        try:
+            p = np.asarray(probabilities, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise PortfolioError(f"probabilities are not numbers: {error}") from error
         if p.shape != (self.n_scenarios,):
             raise PortfolioError(
                 f"probabilities have shape {p.shape}, but there are {self.n_scenarios} return rows; give one a row"
@@ -381,7 +381,7 @@ class Market:
         """
         count = self.n_scenarios
         if count < 2:
-            raise DataError("a covariance needs at least two return rows")
+            raise DataError("a covariance needs at least two return rows; give more data, or a longer window")
         if self.probabilities is not None:
             mean = self.probabilities @ self.returns
             centred = self.returns - mean
@@ -402,6 +402,11 @@ def align_columns(panel: Panel, assets: Sequence[Hashable], what: str) -> Panel:
     """
     if panel.assets == tuple(assets):
         return panel
+    if panel.assets == tuple(range(len(panel.assets))) and tuple(assets) == tuple(range(len(assets))):
+        raise DataError(
+            f"{what} has {len(panel.assets)} columns, but the training data has {len(assets)}; "
+            "train and test must hold the same assets"
+        )
     lacking = [str(a) for a in assets if a not in set(panel.assets)]
     extra = [str(a) for a in panel.assets if a not in set(assets)]
     if lacking or extra:

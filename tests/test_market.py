@@ -71,7 +71,12 @@ def test_kind_is_inferred_and_can_be_given() -> None:
         (lambda f: pd.concat([f, f.iloc[[4]]]), "duplicate date 2020-01-05"),
         (lambda f: f.iloc[[0, 2, 1, 3]], "ascending order at 2020-01-02"),
         (lambda f: f.set_axis(["A", "B", "A"], axis=1), "duplicate tickers: A"),
-        (lambda f: f.astype({"C": object}).replace({"C": {f["C"].iloc[3]: "n/a"}}), "C: column.*n/a.*2020-01-04"),
+        (lambda f: f.astype({"C": object}).replace({"C": {f["C"].iloc[3]: "n/a"}}), "C on 2020-01-04: 'n/a' is not"),
+        (lambda f: f.astype(object).replace({"C": {f["C"].iloc[3]: "x"}}), "C on 2020-01-04: 'x' is not a number"),
+        (lambda f: f.astype(object), "A: column of type object is not numeric; convert"),
+        (lambda f: f.astype(complex), "A: column of type complex128 is not numeric"),
+        (lambda f: f.to_numpy() * 1j, "complex"),
+        (lambda f: f.set_axis(pd.date_range("2020-01-21", periods=12).strftime("%d/%m/%Y")), "to_datetime"),
         (lambda f: f.assign(D=np.nan), "no row.*D 12"),
         (lambda f: f.iloc[:0], "no rows"),
         (lambda f: f.iloc[:1], "at least two rows"),
@@ -87,6 +92,12 @@ def test_data_that_cannot_be_used(damage, message: str) -> None:
 def test_things_that_are_no_data(data: object) -> None:
     with pytest.raises(DataError):
         Market.from_data(data)
+
+
+@pytest.mark.parametrize("wrong", ["a", [0.5, 0.5], np.full(11, -1.0), np.zeros(11), np.full(11, np.nan)])
+def test_probabilities_that_cannot_be(wrong: object) -> None:
+    with pytest.raises(PortfolioError, match="probabilities"):
+        Market.from_data(prices(), probabilities=wrong)
 
 
 def test_leading_gaps_shorten_the_window_and_are_told(caplog: pytest.LogCaptureFixture) -> None:

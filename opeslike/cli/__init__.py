@@ -24,6 +24,11 @@ __all__ = ["build_parser", "main"]
 
 #: Exit statuses: an error, an interrupt (128 + SIGINT), and a reader of the output that went away (128 + SIGPIPE).
 FAILED, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+#: Options whose parameter in Python is called something else.
+OTHER_NAMES = {
+    **{"bounds": "weight_bounds", "lag": "execution_lag", "fractions": "fraction"},
+    **{"reopt": "reopt_freq", "rebalance": "rebalance_freq", "jobs": "n_jobs"},
+}
 #: Each has ``add(commands)``, which adds its parser with ``run`` set to the function that does the work.
 COMMANDS = (compare, backtest, optimize)
 
@@ -92,7 +97,7 @@ def _run(args: argparse.Namespace) -> int:
         _discard_output()
         return BROKEN_PIPE
     except OpesLikeError as error:
-        print(f"{args.parser.prog}: error: {_one_line(error)}", file=sys.stderr)
+        print(f"{args.parser.prog}: error: {_as_options(_one_line(error), args.parser)}", file=sys.stderr)
         return FAILED
     except OSError as error:
         _discard_output()
@@ -105,6 +110,19 @@ def _discard_output() -> None:
     """Point stdout at nothing, so that the interpreter's last flush does not fail again."""
     with suppress(OSError, ValueError):  # replaced by something without a file, as in a notebook
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _as_options(message: str, parser: argparse.ArgumentParser) -> str:
+    """Write parameters of Python as the options they are here: ``sort=True`` as ``--sort``."""
+    for action in parser._actions:
+        if not action.option_strings:
+            continue
+        option, name = action.option_strings[0], OTHER_NAMES.get(action.dest, action.dest)
+        given = rf"(?<![\w./'-]){name}=('[^']*'|[^\s,;:)]+)"
+        message = re.sub(given, option if action.nargs == 0 else rf"{option} \1", message)
+        if "_" in name:  # plain words such as radius stay as they are
+            message = re.sub(rf"(?<![\w./'-]){name}(?![\w./=])", option, message)
+    return message
 
 
 def _join_negative(argv: Sequence[str]) -> list[str]:

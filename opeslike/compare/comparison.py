@@ -311,6 +311,8 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
     OutputError
         If that is not possible, or nothing can be written into it.
     """
+    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+        raise OutputError(f"cannot write into {folder!r}: it is not the name of a folder")
     path = Path(folder)
     probe = path / f".probe.{os.getpid()}.partial"
     try:

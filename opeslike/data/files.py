@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import gzip
+import os
 import re
 import warnings
 import zlib
@@ -100,8 +101,8 @@ def load_csv(
     DataError
         The file is missing, empty or not a CSV; the header has no tickers or one twice; a line has
         too many or too few cells; a cell is neither a number nor missing; a date cannot be read,
-        occurs twice or is out of order; a ticker, field or range of dates that is not there. The
-        message names the line, ticker and date.
+        occurs twice or is out of order; a ticker, field or range of dates that is not there; a
+        parameter of the wrong form. The message names the line, ticker and date, or the parameter.
 
     Examples
     --------
@@ -113,6 +114,13 @@ def load_csv(
     ...     load_csv(Path(folder, "prices.csv"), end="2019").shape
     (252, 2)
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise DataError(f"path={path!r} is not a path: give the name of a file")
+    for name, mark in (("sep", sep), ("decimal", decimal)):
+        if not isinstance(mark, str) or len(mark) != 1 or mark in '"\r\n':
+            raise DataError(f"{name}={mark!r}: give one character")
+    if sep == decimal:
+        raise DataError(f"sep={sep!r} and decimal={decimal!r} are the same: a number could not be told from two cells")
     if fields is not None:
         fields = fields if isinstance(fields, str) else list(fields)
         check_fields(fields)

@@ -32,6 +32,7 @@ from opeslike.market import (
     describe,
     drop_missing,
     infer_kind,
+    read_array,
     read_panel,
     simple_returns,
 )
@@ -153,10 +154,7 @@ def _as_given(data: Any, what: str) -> Any:
     if data is None:
         raise DataError(f"no {what}: give Backtester both train_data and test_data to run a backtest")
     if not isinstance(data, (pd.DataFrame, pd.Series)):
-        try:
-            data = np.asarray(data, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{what} of type {type(data).__name__} is not numeric: {error}") from error
+        data = read_array(data, what)
         if data.ndim == 0:
             raise DataError(f"{what} is a single number; give rows of prices or returns")
     if len(data) == 0:
@@ -252,7 +250,8 @@ def _before(train: Panel, rows: Rows, test: Panel) -> tuple[Panel, Rows]:
         early = np.asarray(train.index < test.index[0])
     except TypeError as error:
         raise DataError(
-            f"the dates of {TRAIN} ({train.index.dtype}) and {TEST} ({test.index.dtype}) cannot be compared: {error}"
+            f"the dates of {TRAIN} ({train.index.dtype}) and {TEST} ({test.index.dtype}) cannot be compared: {error}; "
+            "give both dates of one time zone, or none (tz_localize)"
         ) from error
     if early.all():
         return train, rows

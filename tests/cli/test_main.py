@@ -107,24 +107,24 @@ def test_arguments_that_cannot_be_understood(arguments, message, capsys):
         (["--csv", "."], "cannot be read: Is a directory"),
         (["--tickers", "AAPL,FOO"], "has no FOO: it has AAPL"),
         (["--tickers", "AAPL,AAPL"], "ticker AAPL occurs twice"),
-        (["--fractions", "0"], "fraction=0.0 must be"),
-        (["--fractions", "7"], r"fraction=7.0 must lie in (0, 1]"),
-        (["--fractions", "nan"], "fraction=nan must be"),
+        (["--fractions", "0"], "--fractions 0.0 must"),
+        (["--fractions", "7"], "--fractions 7.0 must lie in (0, 1]"),
+        (["--fractions", "nan"], "--fractions nan must"),
         (["--fractions", "0.5,0.5"], "a fraction occurs twice"),
-        (["--radius", "-0.1"], "radius=-0.1 must be"),
-        (["--radius", "nan"], "radius=nan must be"),
-        (["--risk-aversion", "0"], "risk_aversion=0.0 must be"),
+        (["--radius", "-0.1"], "--radius -0.1 must be"),
+        (["--radius", "nan"], "--radius nan must be"),
+        (["--risk-aversion", "0"], "--risk-aversion 0.0 must be"),
         (["--cost-bps", "-1"], "bps must be at least 0"),
         (["--cost-bps", "nan"], "bps must be a finite number"),
         (["--train-end", "2019-12-31"], "the test set is empty: the prices used run from 2010-01-04 to 2019-12-31"),
         (["--train-end", "2009"], "the training set is empty"),
         (["--start", "2020"], "--start 2020-01-01 lies after 2019-12-31, where the prices end unless --end"),
-        (["--start", "2030", "--end", "2031"], "no rows between start=2030-01-01 and end=2031-12-31"),
-        (["--start", "2019", "--end", "2012"], "start=2019-01-01 lies after end=2012-12-31"),
+        (["--start", "2030", "--end", "2031"], "no rows between --start 2030-01-01 and --end 2031-12-31"),
+        (["--start", "2019", "--end", "2012"], "--start 2019-01-01 lies after --end 2012-12-31"),
         (["--bounds", "0,0.05"], "'Kelly': Kelly on 2018-01-02: the upper weight bounds sum to"),
-        (["--lag", "9999"], "execution_lag=9999"),
-        (["--periods-per-year", "0"], "periods_per_year must be"),
-        (["--risk-free", "-2"], "risk_free must be"),
+        (["--lag", "9999"], "--lag 9999"),
+        (["--periods-per-year", "0"], "--periods-per-year must be"),
+        (["--risk-free", "-2"], "--risk-free must be"),
         (["--sep", ";"], "--sep describes the file of --csv"),
         (["--field", "Close"], "--field describes the file of --csv"),
         (["--sort"], "--sort describes the file of --csv"),
@@ -140,6 +140,27 @@ def test_requests_that_cannot_be_met(arguments, message, capsys, tmp_path, monke
     assert err.startswith("opeslike compare: error: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ("2020-01-02,1\n2020-01-01,1\n", [], "pass --sort to sort the rows (or --date-format, if day"),
+        ("02/01/2020,1\n", [], "pass --date-format, e.g. '%d/%m/%Y'"),
+        ("2020-01-02,.1\n2020-01-03,.2\n2020-01-06,.1\n", [], "pass --kind 'prices' or --kind 'returns'"),
+        ("2020-01-02,1\n", ["--sep", "::"], "--sep '::': give one character"),
+        ("2020-01-02,1\n", ["--sep", ";"], "pass --sep ','"),
+    ],
+)
+def test_errors_speak_of_options_not_of_parameters(rows, options, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("risk_free.csv").write_text("Date,A\n" + rows)
+    assert main(["compare", "--csv", "risk_free.csv", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert "--risk" not in err  # the name of a file stays what it is
 
 
 def test_an_unwritable_folder_is_told_before_the_work(capsys, tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ def test_embedded_prices_reach_to_their_end(run):
         (["--objective", "uniform", "--fraction", "0.5"], "--fraction has no meaning for --objective uniform"),
         (["--objective", "kelly", "--radius", "0.1"], "--radius has no meaning for --objective kelly"),
         (["--risk-aversion", "2"], "--risk-aversion has no meaning for --objective kelly"),
-        (["--fraction", "7"], "fraction=7.0 must lie in"),
+        (["--fraction", "7"], "--fraction 7.0 must lie in"),
         (["--objective", "uniform", "--bounds", "0,0.1"], "Uniform holds 0.3333 of AAPL"),
     ],
 )

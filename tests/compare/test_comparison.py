@@ -222,6 +222,9 @@ def test_a_folder_that_cannot_be_is_named(table, tmp_path):
             table.save(folder)
     with pytest.raises(OutputError, match="cannot write into"):
         make_folder(f"{tmp_path}/{'x' * 300}")
+    for folder in (None, "", 3):
+        with pytest.raises(OutputError, match="not the name of a folder"):
+            table.save(folder)
 
 
 def test_awkward_names_make_files_that_differ():

@@ -248,11 +248,22 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ({"fields": "Price"}, "fields='Price': give one or several of Open"),
         ({"fields": []}, r"fields=\[\]"),
         ({"date_format": "%d/%m/%Y"}, "'2020-01-02' is not a date; expected %d/%m/%Y"),
+        ({"sep": ""}, "sep='': give one character"),
+        ({"sep": "ab"}, "sep='ab': give one character"),
+        ({"sep": '"'}, "sep='\"': give one character"),
+        ({"decimal": 3}, "decimal=3: give one character"),
+        ({"decimal": ","}, "sep=',' and decimal=',' are the same"),
     ],
 )
 def test_bad_parameters(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
         load_csv(write(tmp_path, HEAD), **arguments)
+
+
+@pytest.mark.parametrize("path", [None, 3, ["prices.csv"]])
+def test_what_is_no_path(path: Any) -> None:
+    with pytest.raises(DataError, match="is not a path"):
+        load_csv(path)
 
 
 def test_missing_field(tmp_path: Path) -> None:
