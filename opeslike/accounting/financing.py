@@ -160,7 +160,14 @@ def _check_rate(name: str, rate: Any, low: float) -> None:
         if len(worst):
             raise PortfolioError(f"{name} is {worst.iloc[0]} on {describe(worst.index[0])}; {_wanted(low)}")
     elif not _is_number(rate) or rate <= -1.0 or rate < low:
-        raise PortfolioError(f"{name} must be a number or a dated Series, got {rate!r}; {_wanted(low)}")
+        given = type(rate).__name__ if hasattr(rate, "__len__") and not isinstance(rate, str) else repr(rate)
+        raise PortfolioError(f"{name} must be a number or a dated Series, got {given}; {_wanted(low)}")
+    highest = rate.max() if isinstance(rate, pd.Series) else rate
+    if highest > 1.0:
+        logger.warning(
+            "%s goes up to %g, which is %.0f%% a year: rates are fractions, 0.02 is 2%%; divide percentages by 100",
+            *(name, highest, 100 * highest),
+        )
 
 
 def _wanted(low: float) -> str:

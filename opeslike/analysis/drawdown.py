@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis.inputs import Floats, Path, SeriesLike, checked_returns
+from opeslike.analysis.inputs import Floats, Path, SeriesLike, as_number, checked_returns
 from opeslike.errors import DataError, PortfolioError
 
 
@@ -99,9 +99,9 @@ def max_drawdown(returns: SeriesLike) -> float:
 
 def checked_initial(initial: float) -> float:
     """Initial wealth: a finite number above zero, else a PortfolioError."""
-    value = float(initial)
-    if not np.isfinite(value) or value <= 0:
-        raise PortfolioError(f"initial wealth must be above 0, got {initial}")
+    value = as_number(initial)
+    if not value > 0:
+        raise PortfolioError(f"initial wealth must be a finite number above 0, got {initial!r}")
     return value
 
 

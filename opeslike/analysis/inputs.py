@@ -142,10 +142,19 @@ def checked_periods(periods_per_year: float) -> float:
     PortfolioError
         If it is not.
     """
-    value = float(periods_per_year)
-    if not np.isfinite(value) or value <= 0:
-        raise PortfolioError(f"periods_per_year must be above 0, got {periods_per_year}")
+    value = as_number(periods_per_year)
+    if not value > 0:
+        raise PortfolioError(f"periods_per_year must be a finite number above 0, got {periods_per_year!r}")
     return value
+
+
+def as_number(value: object) -> float:
+    """Convert to a float; NaN for what is not a finite number."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")
+    return number if np.isfinite(number) else float("nan")
 
 
 def align(
@@ -162,7 +171,10 @@ def align(
         index = checked_dates(series.index, what)
         if (index.tz is None) != (path.dates.tz is None):
             raise DataError(f"{what}: one index has a time zone and the other has none; drop it")
-        values = as_floats(series.reindex(path.dates, method="ffill" if forward_fill else None), what)
+        if forward_fill:  # what is missing on a date of its own is carried forward too, as in the ledger
+            values = as_floats(series.dropna().reindex(path.dates, method="ffill"), what)
+        else:
+            values = as_floats(series.reindex(path.dates), what)
     else:
         values = as_floats(series, what)
         if values.shape != path.values.shape:
@@ -202,9 +214,10 @@ def rate_per_period(rate: RateLike, path: Path, periods_per_year: float, what: s
     if isinstance(rate, pd.Series | np.ndarray) and np.ndim(rate) > 0:
         annual = align(rate, path, what, forward_fill=True)
     else:
-        annual = np.full(path.values.shape, float(np.asarray(rate)))
-    if not np.isfinite(annual).all() or annual.min() <= -1.0:
-        raise PortfolioError(f"{what} must be an annual rate above -1 (0.02 is 2%), got {rate}")
+        annual = np.full(path.values.shape, as_number(rate))
+    if not (annual > -1.0).all():
+        given = f"{annual.min():g}" if isinstance(rate, pd.Series | np.ndarray) else repr(rate)
+        raise PortfolioError(f"{what} must be an annual rate above -1 (0.02 is 2%), got {given}")
     return np.expm1(np.log1p(annual) / periods_per_year)
 
 

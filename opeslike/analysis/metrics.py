@@ -235,7 +235,7 @@ def summary(
     excess = measured - (np.log1p(rate) if log_returns else rate)
     values = path.values
     growth = mean_log(values)
-    cagr = math.expm1(periods * growth)
+    cagr = annualized(values, periods)
     deepest = float(drawdown_path(values).max())
     total = compound(values)
     ends = (path.dates[0], path.dates[-1]) if path.dates is not None else (0, values.size - 1)

@@ -48,8 +48,9 @@ def compound(values: Floats) -> float:
 
 
 def annualized(values: Floats, periods: float) -> float:
-    """Constant annual return with the same final wealth; -1 after ruin."""
-    return math.expm1(periods * mean_log(values))
+    """Constant annual return with the same final wealth; -1 after ruin, infinite beyond the float range."""
+    growth = periods * mean_log(values)
+    return math.expm1(growth) if growth < 709.0 else math.inf
 
 
 def sharpe_of(excess: Floats, periods: float) -> float:

@@ -29,7 +29,7 @@ from opeslike.sizing.formulas import (
 )
 from opeslike.sizing.growth import GrowthCurve, growth_curve
 from opeslike.sizing.outcomes import (
-    OptimalF,
+    OptimalFSize,
     OutcomeStatistics,
     kelly_binary_from_outcomes,
     kelly_from_outcomes,
@@ -48,7 +48,7 @@ __all__ = [
     "ConservativeSize",
     "EmpiricalSolution",
     "GrowthCurve",
-    "OptimalF",
+    "OptimalFSize",
     "OutcomeStatistics",
     "SizingRule",
     "bootstrap_indices",

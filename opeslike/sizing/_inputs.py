@@ -16,6 +16,7 @@ from opeslike.errors import DataError, PortfolioError
 FloatArray: TypeAlias = NDArray[np.float64]
 Outcomes: TypeAlias = "pd.Series[float] | FloatArray | Sequence[float]"
 Table: TypeAlias = "pd.DataFrame | FloatArray"
+Seed: TypeAlias = int | np.random.Generator | None
 
 logger = logging.getLogger("opeslike.sizing")
 
@@ -52,6 +53,28 @@ def check_count(name: str, value: int, *, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise PortfolioError(f"{name} must be a whole number >= {low}, got {value!r}")
     return int(value)
+
+
+def check_flag(name: str, value: bool) -> bool:
+    """Return ``value`` if it is True or False, else raise PortfolioError."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise PortfolioError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_array(name: str, values: object) -> FloatArray:
+    """Return numbers as a float array of their shape, else raise PortfolioError."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise PortfolioError(f"{name} must be numbers, got {values!r}") from exc
+
+
+def check_seed(seed: Seed) -> np.random.Generator:
+    """Return the generator of a seed: a whole number >= 0, a generator itself, or None for fresh entropy."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(None if seed is None else check_count("seed", seed, low=0))
 
 
 def per_period_rate(annual: float, periods_per_year: float, name: str = "risk_free") -> float:
@@ -98,16 +121,22 @@ def check_index(index: pd.Index, what: str) -> None:
         raise DataError(f"{what}: dates are not in increasing order; call sort_index() first")
 
 
+def one_column(data: Outcomes | pd.DataFrame, what: str) -> Outcomes:
+    """Return the only column of a frame; anything else as it is."""
+    if not isinstance(data, pd.DataFrame):
+        return data
+    if data.shape[1] != 1:
+        raise DataError(f"{what}: one column is needed, got {data.shape[1]}; choose one")
+    return data.iloc[:, 0]
+
+
 def read_outcomes(outcomes: Outcomes, what: str = "outcomes") -> tuple[FloatArray, pd.Index]:
     """Read one column of outcomes: finite values without NaN, and their index.
 
     NaN rows are dropped with a log message; infinities, an empty or non-numeric input and more
     than one column are a DataError.
     """
-    if isinstance(outcomes, pd.DataFrame):
-        if outcomes.shape[1] != 1:
-            raise DataError(f"{what}: one column is needed, got {outcomes.shape[1]}; choose one")
-        outcomes = outcomes.iloc[:, 0]
+    outcomes = one_column(outcomes, what)
     values = to_float_array(outcomes, what)
     if values.ndim != 1:
         raise DataError(f"{what}: one dimension is needed, got shape {values.shape}")

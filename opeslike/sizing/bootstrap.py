@@ -14,21 +14,22 @@ from opeslike.errors import DataError, PortfolioError
 from opeslike.sizing._inputs import (
     FloatArray,
     Outcomes,
+    Seed,
     check_count,
     check_number,
+    check_seed,
     read_outcomes,
 )
 from opeslike.sizing.empirical import kelly_empirical
 from opeslike.sizing.formulas import kelly_continuous
 from opeslike.sizing.outcomes import (
-    OptimalF,
+    OptimalFSize,
     kelly_binary_from_outcomes,
     kelly_from_outcomes,
     optimal_f,
 )
 
 Unit: TypeAlias = Literal["risk_fraction", "leverage"]
-Seed: TypeAlias = int | np.random.Generator | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", lambda x: kelly_from_out
 CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
 EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _exact)
 
-RuleFunction: TypeAlias = Callable[[Outcomes], "float | OptimalF"]
+RuleFunction: TypeAlias = Callable[[Outcomes], "float | OptimalFSize"]
 _FUNCTIONS: dict[object, SizingRule] = {
     kelly_binary_from_outcomes: BINARY_KELLY,
     optimal_f: OPTIMAL_F,
@@ -166,7 +167,7 @@ def bootstrap_indices(
     size = check_count("size", size, low=1)
     n_boot = check_count("n_boot", n_boot, low=1)
     length = size if length is None else check_count("length", length, low=1)
-    generator = np.random.default_rng(seed)
+    generator = check_seed(seed)
     starts = generator.integers(size, size=(n_boot, length))
     if block is None:
         return starts

@@ -12,17 +12,20 @@ from opeslike.errors import PortfolioError
 from opeslike.sizing._inputs import (
     FloatArray,
     Outcomes,
+    Seed,
     check_count,
     check_number,
+    check_seed,
     per_period_rate,
     read_outcomes,
 )
-from opeslike.sizing.bootstrap import Seed, bootstrap_indices
+from opeslike.sizing.bootstrap import bootstrap_indices
 from opeslike.sizing.empirical import kelly_empirical
 
 Method: TypeAlias = Literal["closed-form", "simulation", "bootstrap"]
 
 _NUMBERS = 1 << 21  # random numbers held at a time
+_LONGEST = 10_000_000  # periods of one path, which has to fit in memory
 
 
 def drawdown_odds(
@@ -107,9 +110,14 @@ def drawdown_odds(
         return 1.0 if multiple >= 2.0 else math.pow(level, 2.0 / multiple - 1.0)
     horizon = check_number("years", 10.0 if years is None else years, low=0.0, open_low=True)
     per_year = check_number("periods_per_year", periods_per_year, low=0.0, open_low=True)
-    periods = math.ceil(horizon * per_year - 1e-9)
+    periods = 1 if horizon * per_year < 1.0 else math.ceil(min(horizon * per_year, 2.0 * _LONGEST) - 1e-9)
+    if method != "closed-form" and periods > _LONGEST:
+        raise PortfolioError(
+            f"years times periods_per_year must be at most {_LONGEST:,} for method={method!r}, "
+            f"got {horizon:g} x {per_year:g}; use method='closed-form'"
+        )
     paths = check_count("n_paths", n_paths, low=1)
-    generator = np.random.default_rng(seed)
+    generator = check_seed(seed)
     if method == "bootstrap":
         if returns is None:
             raise PortfolioError("method='bootstrap' needs returns")

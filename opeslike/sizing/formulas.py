@@ -12,9 +12,10 @@ import math
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
+import pandas as pd
 
 from opeslike.errors import PortfolioError
-from opeslike.sizing._inputs import FloatArray, check_number
+from opeslike.sizing._inputs import FloatArray, check_array, check_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -161,29 +162,31 @@ def kelly_partial(p: float, win: float, loss: float) -> float:
 @overload
 def kelly_continuous(mean: float, variance: float, risk_free: float = 0.0) -> float: ...
 @overload
+def kelly_continuous(mean: ArrayLike, variance: pd.DataFrame, risk_free: float = 0.0) -> pd.Series[float]: ...
+@overload
 def kelly_continuous(mean: FloatArray, variance: FloatArray, risk_free: float = 0.0) -> FloatArray: ...
 
 
 def kelly_continuous(
-    mean: float | FloatArray, variance: float | FloatArray, risk_free: float = 0.0
-) -> float | FloatArray:
+    mean: float | ArrayLike, variance: float | FloatArray | pd.DataFrame, risk_free: float = 0.0
+) -> float | FloatArray | pd.Series[float]:
     r"""Kelly leverage of a continuously rebalanced position in one asset or several.
 
     .. math:: f^* = \frac{\mu - r}{\sigma^2}, \qquad f^* = \Sigma^{-1} (\mu - r)
 
     Parameters
     ----------
-    mean : float or ndarray, shape (N,)
+    mean : float, ndarray or Series, shape (N,)
         Expected simple return per unit of time.
-    variance : float or ndarray, shape (N, N)
+    variance : float, ndarray or DataFrame, shape (N, N)
         Variance, or covariance matrix, in the same unit of time.
     risk_free : float
         Rate of cash in the same unit of time as ``mean`` (it is not converted here).
 
     Returns
     -------
-    float or ndarray, shape (N,)
-        Signed leverage; what is not in it is cash, or borrowed.
+    float, ndarray or Series, shape (N,)
+        Signed leverage; what is not in it is cash, or borrowed. Several assets as :func:`kelly_multivariate`.
 
     Raises
     ------
@@ -208,36 +211,47 @@ def kelly_continuous(
     return (mean - check_number("risk_free", risk_free)) / variance
 
 
-def kelly_multivariate(mean: ArrayLike, covariance: ArrayLike, risk_free: float = 0.0) -> FloatArray:
+@overload
+def kelly_multivariate(mean: ArrayLike, covariance: pd.DataFrame, risk_free: float = 0.0) -> pd.Series[float]: ...
+@overload
+def kelly_multivariate(mean: ArrayLike, covariance: ArrayLike, risk_free: float = 0.0) -> FloatArray: ...
+
+
+def kelly_multivariate(
+    mean: ArrayLike, covariance: ArrayLike | pd.DataFrame, risk_free: float = 0.0
+) -> FloatArray | pd.Series[float]:
     r"""Kelly leverages of several assets, :math:`\Sigma^{-1} (\mu - r)`.
 
     Parameters
     ----------
-    mean : array_like, shape (N,)
+    mean : array_like or Series, shape (N,)
         Expected simple returns per unit of time.
-    covariance : array_like, shape (N, N)
-        Positive definite covariance in the same unit of time.
+    covariance : array_like or DataFrame, shape (N, N)
+        Positive definite covariance in the same unit of time. A Series of means is put into the order of its columns.
     risk_free : float
         Rate of cash in the same unit of time.
 
     Returns
     -------
-    ndarray, shape (N,)
-        Signed leverages.
+    ndarray or Series, shape (N,)
+        Signed leverages; labelled where the covariance is a DataFrame.
 
     Raises
     ------
     PortfolioError
-        Shapes that do not fit, values that are not finite, or a matrix that is not symmetric and
-        positive definite.
+        Shapes or labels that do not fit, values that are not finite, or a matrix that is not symmetric
+        and positive definite.
 
     References
     ----------
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
     Handbook of Asset and Liability Management 1, 2006, section 8.
     """
-    mu = np.atleast_1d(np.asarray(mean, dtype=np.float64))
-    sigma = np.atleast_2d(np.asarray(covariance, dtype=np.float64))
+    labels = covariance.columns if isinstance(covariance, pd.DataFrame) else None
+    if isinstance(covariance, pd.DataFrame) and isinstance(mean, pd.Series):
+        mean = _same_order(mean, covariance)
+    mu = np.atleast_1d(check_array("mean", mean))
+    sigma = np.atleast_2d(check_array("covariance", covariance))
     rate = check_number("risk_free", risk_free)
     if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
         raise PortfolioError(f"covariance must be N x N for N = {mu.size} means, got shape {np.shape(covariance)}")
@@ -256,7 +270,18 @@ def kelly_multivariate(mean: ArrayLike, covariance: ArrayLike, risk_free: float 
     if np.diag(factor).min() < 1e-7:
         raise PortfolioError(singular)
     half = np.linalg.solve(factor, (mu - rate) / scale)
-    return np.asarray(np.linalg.solve(factor.T, half) / scale, dtype=np.float64)
+    leverage = np.asarray(np.linalg.solve(factor.T, half) / scale, dtype=np.float64)
+    return leverage if labels is None else pd.Series(leverage, index=labels, name="leverage")
+
+
+def _same_order(mean: pd.Series[float], covariance: pd.DataFrame) -> pd.Series[float]:
+    """Means in the order of the covariance, whose rows and columns have to agree."""
+    names = covariance.columns
+    if not covariance.index.equals(names) or not names.is_unique:
+        raise PortfolioError("covariance: rows and columns must have the same names in the same order, each once")
+    if len(mean) != len(names) or not mean.index.isin(names).all() or not mean.index.is_unique:
+        raise PortfolioError(f"mean and covariance are of different assets: {list(mean.index)} and {list(names)}")
+    return mean.reindex(names)
 
 
 def growth_continuous(leverage: ArrayLike, mean: float, variance: float, risk_free: float = 0.0) -> FloatArray:
@@ -287,7 +312,7 @@ def growth_continuous(leverage: ArrayLike, mean: float, variance: float, risk_fr
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
     Handbook of Asset and Liability Management 1, 2006, section 7.
     """
-    f = np.asarray(leverage, dtype=np.float64)
+    f = check_array("leverage", leverage)
     mean = check_number("mean", mean)
     variance = check_number("variance", variance, low=0.0)
     rate = check_number("risk_free", risk_free)

@@ -13,6 +13,7 @@ from opeslike.errors import DataError, PortfolioError
 from opeslike.sizing._inputs import (
     FloatArray,
     Outcomes,
+    check_array,
     check_number,
     per_period_rate,
     read_outcomes,
@@ -76,8 +77,10 @@ class GrowthCurve:
         return {name: value for name, value in marks.items() if math.isfinite(value)}
 
     def at(self, leverage: ArrayLike) -> FloatArray:
-        """Exact growth per period at any leverages, in their shape."""
-        wanted = np.asarray(leverage, dtype=np.float64)
+        """Exact growth per period at any leverages, in their shape; PortfolioError unless they are finite."""
+        wanted = check_array("leverage", leverage)
+        if not np.isfinite(wanted).all():
+            raise PortfolioError(f"leverage must be finite, got {leverage!r}")
         flat = _growth(self.returns, wanted.ravel(), self.rate, self.borrow_rate)
         return flat.reshape(wanted.shape)
 
@@ -154,7 +157,7 @@ def growth_curve(
         end = min(0.999 * ruin, 1.15 * zero if zero > 0 else max(2.0 * abs(optimum), 1.0))
         points = np.linspace(min(0.0, 1.5 * optimum), end, 401)
     else:
-        points = np.atleast_1d(np.asarray(leverages, dtype=np.float64))
+        points = np.atleast_1d(check_array("leverages", leverages))
         if points.ndim != 1 or not len(points) or not np.isfinite(points).all():
             raise PortfolioError("leverages must be one row of finite numbers")
     cost = np.where(points > 1.0, borrow, rate)

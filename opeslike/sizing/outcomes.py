@@ -15,6 +15,7 @@ from opeslike.sizing._inputs import (
     check_index,
     check_number,
     label,
+    one_column,
     read_outcomes,
     to_float_array,
 )
@@ -44,7 +45,7 @@ class OutcomeStatistics:
 
 
 @dataclass(frozen=True)
-class OptimalF:
+class OptimalFSize:
     """Vince's optimal f and what follows from it.
 
     Attributes
@@ -198,7 +199,7 @@ def kelly_binary_from_outcomes(outcomes: Outcomes) -> float:
     return 0.0 if math.isnan(stats.win) else kelly_binary(stats.p, stats.win / stats.loss)
 
 
-def optimal_f(outcomes: Outcomes, expected_max_loss: float | None = None) -> OptimalF:
+def optimal_f(outcomes: Outcomes, expected_max_loss: float | None = None) -> OptimalFSize:
     r"""Ralph Vince's optimal f.
 
     .. math:: f^* = \arg\max_{f \in [0, 1)}\ \mathrm{TWR}(f)
@@ -214,7 +215,7 @@ def optimal_f(outcomes: Outcomes, expected_max_loss: float | None = None) -> Opt
 
     Returns
     -------
-    OptimalF
+    OptimalFSize
         ``f`` is 0 where the mean outcome is not positive. ``position`` is f / expected_max_loss.
 
     Raises
@@ -248,10 +249,10 @@ def optimal_f(outcomes: Outcomes, expected_max_loss: float | None = None) -> Opt
         scaled = values / worst
         f = max(0.0, maximize_log(scaled)[0])
         log_twr = float(np.log1p(f * scaled).sum())
-    return OptimalF(f, log_twr, worst, len(values), expected)
+    return OptimalFSize(f, log_twr, worst, len(values), expected)
 
 
-def trade_returns(positions: Outcomes, returns: Outcomes) -> pd.Series[float]:
+def trade_returns(positions: Outcomes | pd.DataFrame, returns: Outcomes | pd.DataFrame) -> pd.Series[float]:
     r"""One compounded outcome for each trade of a position series.
 
     A trade is a longest run of positions with the same sign; a switch from long to short closes
@@ -259,11 +260,11 @@ def trade_returns(positions: Outcomes, returns: Outcomes) -> pd.Series[float]:
 
     Parameters
     ----------
-    positions : Series or array_like, shape (T,)
+    positions : Series, DataFrame of one column or array_like, shape (T,)
         Exposure held *while the return of the same row is earned* (lag a signal before passing
         it): 1 is fully long, -1 fully short, 0 out of the market. No NaN.
-    returns : Series or array_like, shape (T,)
-        Simple returns per period. Two Series must have the same index. NaN is allowed where the
+    returns : Series, DataFrame of one column or array_like, shape (T,)
+        Simple returns per period. Two of them that are labelled must have the same index. NaN is allowed where the
         position is zero.
 
     Returns
@@ -277,6 +278,7 @@ def trade_returns(positions: Outcomes, returns: Outcomes) -> pd.Series[float]:
     DataError
         Unusable values, different lengths or dates, or a period that loses more than everything.
     """
+    positions, returns = one_column(positions, "positions"), one_column(returns, "returns")
     held = to_float_array(positions, "positions")
     earned = to_float_array(returns, "returns")
     if held.ndim != 1 or held.shape != earned.shape:

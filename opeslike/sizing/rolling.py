@@ -17,6 +17,7 @@ from opeslike.sizing._inputs import (
     Outcomes,
     Table,
     check_count,
+    check_flag,
     check_index,
     check_number,
     label,
@@ -138,10 +139,14 @@ def kelly_factor(
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
     Handbook of Asset and Liability Management 1, 2006, sections 7 and 8.
     """
+    flags = {"expanding": expanding, "allow_short": allow_short, "use_log": use_log, "joint": joint}
+    for parameter, flag in flags.items():
+        check_flag(parameter, flag)
     single = np.ndim(returns) < 2
     frame = _as_frame(returns)
     values, index, columns = read_table(frame)
     check_index(index, "returns")
+    _refuse_prices(values, columns)
     window = check_count("window", window, low=2)
     least = 2
     if joint and not single:
@@ -184,6 +189,16 @@ def _as_frame(returns: Outcomes | Table) -> pd.DataFrame:
     if np.ndim(returns) not in (1, 2):
         raise DataError(f"returns: one or two dimensions are needed, got {np.ndim(returns)}")
     return pd.DataFrame(np.asarray(returns))
+
+
+def _refuse_prices(values: FloatArray, columns: pd.Index) -> None:
+    """No asset returns more than half its price in every period: such numbers are prices."""
+    lowest = np.fmin.reduce(values, axis=0)
+    if len(values) > 1 and (lowest > 0.5).any():
+        name = columns[int(np.argmax(lowest > 0.5))]
+        raise DataError(
+            f"returns: no value of {name!r} is below 0.5, so these look like prices; pass their pct_change()"
+        )
 
 
 def _log_returns(values: FloatArray, index: pd.Index, columns: pd.Index) -> FloatArray:

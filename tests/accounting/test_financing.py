@@ -36,6 +36,16 @@ def test_a_rate_known_on_the_day_of_the_close_applies_from_that_close(caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("rate", [5.25, pd.Series([0.02, 5.25], index=CLOSES[:2])], ids=["number", "dated"])
+def test_percentages_are_told_from_fractions(rate, caplog):
+    with caplog.at_level(logging.WARNING, logger="opeslike"):
+        RateTerms(0.2, 0.5, 1.0, 252)
+        assert not caplog.records
+        RateTerms(rate, 0.0, 0.0, 252)
+    assert "risk_free goes up to 5.25, which is 525% a year" in caplog.text
+    assert "divide percentages by 100" in caplog.text
+
+
 def test_rates_that_start_too_late_name_both_dates():
     series = pd.Series([0.01], index=[CLOSES[2]])
     with pytest.raises(DataError, match=r"risk_free starts on 2020-01-03, after the first test close on 2020-01-01"):
@@ -53,7 +63,8 @@ def test_dated_rates_need_dated_prices():
     [
         ({"risk_free": float("nan")}, ["risk_free", "annual fraction"]),
         ({"risk_free": -1}, ["risk_free", "-1"]),
-        ({"risk_free": "2%"}, ["risk_free"]),
+        ({"risk_free": "2%"}, ["risk_free", "'2%'"]),
+        ({"risk_free": pd.DataFrame({"DFF": [0.02]})}, ["risk_free", "got DataFrame"]),
         ({"borrow_spread": -0.01}, ["borrow_spread", "-0.01", "at least 0"]),
         ({"short_fee": -0.01}, ["short_fee"]),
         ({"periods_per_year": 0}, ["periods_per_year"]),

@@ -129,6 +129,9 @@ class TestBadReturns:
     def test_percent_instead_of_fractions(self):
         with pytest.raises(DataError, match="percent"):
             metrics.opes_metrics(np.full(1000, 5.0))
+        with pytest.raises(DataError, match="percent"):
+            metrics.summary(np.full(1000, 30.0))
+        assert metrics.annual_return([30.0]) == math.inf  # 31 to the power of 252 is beyond the float range
 
 
 class TestSummary:
@@ -227,18 +230,21 @@ class TestSummary:
         excess = returns - daily
         expected = excess.mean() / excess.std() * 252**0.5
         assert metrics.summary(returns, rates)["sharpe"] == pytest.approx(expected, rel=1e-12)
+        # A holiday without a rate takes the one before, as in the ledger of a backtest.
+        holed = pd.concat([rates, pd.Series([np.nan], index=[returns.index[100]])]).sort_index()
+        assert metrics.summary(returns, holed)["sharpe"] == pytest.approx(expected, rel=1e-12)
 
     def test_rate_that_starts_too_late(self, returns):
         rates = pd.Series([0.01], index=[returns.index[4]])
         with pytest.raises(DataError, match=returns.index[0].date().isoformat()):
             metrics.summary(returns, rates)
 
-    @pytest.mark.parametrize("rate", [np.nan, np.inf, -1.0])
+    @pytest.mark.parametrize("rate", [np.nan, np.inf, -1.0, "2%", None])
     def test_bad_rate(self, returns, rate):
         with pytest.raises(PortfolioError, match="risk_free"):
             metrics.summary(returns, rate)
 
-    @pytest.mark.parametrize("periods", [0, -1, np.nan, np.inf])
+    @pytest.mark.parametrize("periods", [0, -1, np.nan, np.inf, "daily"])
     def test_bad_periods(self, returns, periods):
         with pytest.raises(PortfolioError, match="periods_per_year"):
             metrics.summary(returns, periods_per_year=periods)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,20 @@ def test_several_assets_against_the_closed_form_of_two():
     assert kelly_continuous(mean, covariance, rate) == pytest.approx(expected, rel=1e-12)
 
 
+def test_labelled_means_are_put_in_the_order_of_the_covariance():
+    names = ["A", "B"]
+    covariance = pd.DataFrame([[0.04, 0.006], [0.006, 0.01]], names, names)
+    expected = kelly_multivariate([0.10, 0.07], covariance.to_numpy(), 0.02)
+    mean = pd.Series({"B": 0.07, "A": 0.10})
+    for found in (kelly_multivariate(mean, covariance, 0.02), kelly_continuous(mean, covariance, 0.02)):
+        pd.testing.assert_series_equal(found, pd.Series(expected, names, name="leverage"), rtol=1e-14)
+    assert list(kelly_multivariate([0.10, 0.07], covariance, 0.02).index) == names
+    with pytest.raises(PortfolioError, match="different assets"):
+        kelly_multivariate(pd.Series({"A": 0.10, "C": 0.07}), covariance)
+    with pytest.raises(PortfolioError, match="same names in the same order"):
+        kelly_multivariate(mean, covariance[["B", "A"]])
+
+
 def test_independent_assets_are_sized_one_by_one():
     mean, variance = np.array([0.1, 0.05, -0.02]), np.array([0.04, 1e-6, 0.3])
     each = [kelly_continuous(float(m), float(v), 0.01) for m, v in zip(mean, variance, strict=True)]
@@ -127,6 +142,9 @@ def test_independent_assets_are_sized_one_by_one():
         (lambda: kelly_multivariate([0.1, 0.1], np.ones((2, 2))), "positive definite"),
         (lambda: kelly_multivariate([0.1, 0.1], [[1.0, 2.0], [2.0, 1.0]]), "positive definite"),
         (lambda: kelly_multivariate([0.1, 0.1], [[1.0, 0.0], [0.0, 0.0]]), "positive definite"),
+        (lambda: kelly_multivariate(["a", 0.1], np.eye(2)), "mean must be numbers"),
+        (lambda: kelly_multivariate([0.1, 0.1], [[1.0, 0.0], [0.0]]), "covariance must be numbers"),
+        (lambda: growth_continuous("twice", 0.1, 0.04), "leverage must be numbers"),
     ],
 )
 def test_bad_parameters_are_named(call, name):

@@ -167,5 +167,9 @@ def test_errors():
         growth_curve(returns(), borrow_spread=-0.01)
     with pytest.raises(PortfolioError, match="finite numbers"):
         growth_curve(returns(), [1.0, math.nan])
+    with pytest.raises(PortfolioError, match="leverages must be numbers"):
+        growth_curve(returns(), "all")
+    with pytest.raises(PortfolioError, match="leverage must be finite"):
+        growth_curve(returns()).at([1.0, math.nan])
     with pytest.raises(PortfolioError, match="finite numbers"):
         growth_curve(returns(), np.ones((2, 2)))

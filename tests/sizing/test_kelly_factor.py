@@ -314,6 +314,8 @@ def test_joint_singular_covariance_names_the_date():
         ({"risk_free": -1.0}, "risk_free"),
         ({"risk_free": "2%"}, "risk_free"),
         ({"periods_per_year": 0}, "periods_per_year"),
+        ({"use_log": "no"}, "use_log must be True or False"),
+        ({"joint": 1}, "joint must be True or False"),
     ],
 )
 def test_bad_parameters_are_named(keywords, message):
@@ -337,6 +339,9 @@ def test_bad_data_is_named():
         kelly_factor(np.zeros((2, 2, 2)), window=3)
     with pytest.raises(DataError, match="every row has a NaN"):
         kelly_factor(data * np.nan, window=3, joint=True)
+    prices = 30 * (1 + data).cumprod()
+    with pytest.raises(DataError, match=r"'A0' is below 0.5, so these look like prices; pass their pct_change"):
+        kelly_factor(prices, window=3)
     broken = data.copy()
     broken.iloc[1, 1] = np.inf
     with pytest.raises(DataError, match=r"infinite value of 'A1' at 2010-01-04"):

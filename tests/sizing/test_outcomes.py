@@ -162,6 +162,15 @@ def test_trades_compound_to_the_wealth_of_the_path(positions, seed):
     assert len(trades) == np.count_nonzero((sides[1:] != sides[:-1]) & (sides[1:] != 0))
 
 
+def test_frames_of_one_column_are_columns():
+    dates = pd.bdate_range("2020-01-01", periods=4)
+    held, made = pd.Series([1.0, 1.0, 0.0, -1.0], dates), pd.Series([0.1, -0.2, 0.3, 0.1], dates)
+    expected = trade_returns(held, made)
+    pd.testing.assert_series_equal(trade_returns(held.to_frame("A"), made.to_frame("A")), expected)
+    with pytest.raises(DataError, match="positions: one column is needed, got 2"):
+        trade_returns(pd.concat([held, held], axis=1), made)
+
+
 def test_a_total_loss_ends_a_trade_at_minus_one():
     assert trade_returns([1.0, 1.0], [-1.0, 0.5]).to_numpy() == pytest.approx([-1.0])
     assert trade_returns([0.0, 0.0], [0.1, 0.1]).empty
