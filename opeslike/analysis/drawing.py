@@ -49,6 +49,19 @@ def line_look(number: int, width: float = 1.6) -> dict[str, Any]:
     }
 
 
+def sweep_looks(names: Sequence[str], reference: str | None, colours: Any) -> list[dict[str, Any]]:
+    """A scale of colours over the settings, every second line dashed; the reference black and on top."""
+    settings = [name for name in names if name != reference]
+    shades = colours(np.linspace(0.0, 0.88, len(settings)))
+    looks = {
+        name: line_look(i * len(LINE_COLOURS) % (2 * len(LINE_COLOURS)), 1.2) | {"color": shade}
+        for i, (name, shade) in enumerate(zip(settings, shades, strict=True))
+    }
+    if reference is not None:
+        looks[reference] = {"color": "black", "linestyle": "-", "linewidth": 1.2, "zorder": 3}
+    return [looks[name] for name in names]
+
+
 def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers to label on a logarithmic axis, some four to ten of them."""
     ratio = high / low
@@ -296,11 +309,15 @@ def draw_growth(ax: Axes, x: Floats, curves: dict[str, Floats], marks: Mapping[s
     reach = max(peak, 0.0) or abs(bottom)
     ax.set_ylim(max(min(bottom, 0.0), -reach) - 0.08 * reach, max(peak, 0.0) + 0.15 * reach)
     for number, (name, at) in enumerate(marks.items()):
-        if np.isfinite(at):
-            look = line_look(number + 1, width=1.3) | {"linestyle": LINE_STYLES[number % 3 + 1]}
-            handle = ax.axvline(at, **look)
-            value = float(np.interp(at, x, exact)) if x[0] <= at <= x[-1] else np.nan
-            if np.isfinite(value):
-                ax.plot([at], [value], "o", color=look["color"], markersize=6, zorder=5)
-            drawn.append((handle, f"{plain(name)}  {at:.4g}"))
+        if not np.isfinite(at):
+            continue
+        look = line_look(number + 1, width=1.3) | {"linestyle": LINE_STYLES[number % 3 + 1]}
+        if not x[0] <= at <= x[-1]:  # a line out there would squeeze the curve
+            drawn.append((ax.plot([], [], linestyle="none")[0], f"{plain(name)}  {at:.4g} (beyond)"))
+            continue
+        handle = ax.axvline(at, **look)
+        value = float(np.interp(at, x, exact))
+        if np.isfinite(value):
+            ax.plot([at], [value], "o", color=look["color"], markersize=6, zorder=5)
+        drawn.append((handle, f"{plain(name)}  {at:.4g}"))
     return drawn

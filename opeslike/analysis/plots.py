@@ -7,20 +7,17 @@ imported when the first chart is drawn.
 
 from __future__ import annotations
 
-import io
-import os
-import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 import opeslike.analysis.drawing as drawing
+from opeslike.analysis.canvas import date_axis, finish, new_canvas, new_figure
 from opeslike.analysis.drawdown import checked_initial
 from opeslike.analysis.inputs import SeriesLike, checked_periods
-from opeslike.analysis.output import SaveFig, chart_path, write_atomically
+from opeslike.analysis.output import SaveFig
 from opeslike.analysis.tables import cells
 from opeslike.analysis.timelines import (
     Line,
@@ -31,6 +28,8 @@ from opeslike.analysis.timelines import (
     share_dates,
     weights_table,
 )
+from opeslike.errors import PortfolioError
+from opeslike.sizing import GrowthCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,12 +92,12 @@ def plot_wealth(
     """
     initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
-    fig, axes = _canvas(ax, show, savefig)
+    fig, axes = new_canvas(ax, show, savefig)
     drawn = drawing.draw_wealth(axes, lines, initial, log=log)
     drawing.wealth_axis(axes, title, log=log)
-    _date_axis(axes, share_dates(lines))
+    date_axis(axes, share_dates(lines))
     drawing.legend(axes, drawn, "Final wealth", outside=ax is None)
-    return _finish(fig, savefig, show)
+    return finish(fig, savefig, show)
 
 
 def plot_drawdowns(
@@ -133,15 +132,15 @@ def plot_drawdowns(
     lines = lines_of(returns, timeline)
     dates = share_dates(lines)
     if ax is None and len(lines) > 4:
-        return _finish(_drawdown_panels(lines, title, dates, show, savefig), savefig, show)
-    fig, axes = _canvas(ax, show, savefig)
+        return finish(_drawdown_panels(lines, title, dates, show, savefig), savefig, show)
+    fig, axes = new_canvas(ax, show, savefig)
     drawn = drawing.draw_drawdowns(axes, lines)
     axes.set_ylim(drawing.floor(lines), 0.0)
     drawing.tidy(axes, title, "Below the peak")
     drawing.percent_axis(axes)
-    _date_axis(axes, dates)
+    date_axis(axes, dates)
     drawing.legend(axes, drawn, "Maximum", outside=ax is None)
-    return _finish(fig, savefig, show)
+    return finish(fig, savefig, show)
 
 
 def _drawdown_panels(lines: dict[str, Line], title: str | None, dates: bool, show: bool, savefig: SaveFig) -> Figure:
@@ -150,7 +149,7 @@ def _drawdown_panels(lines: dict[str, Line], title: str | None, dates: bool, sho
     rows = -(-len(lines) // columns)
     height = 1.0 + 1.5 * rows
     # Panels of one size need no layout engine, which would measure every label of each.
-    fig = _figure(show, savefig, (11.0, height), layout="none")
+    fig = new_figure(show, savefig, (11.0, height), layout="none")
     fig.subplots_adjust(
         0.06, 0.35 / height, 0.98, 1.0 - 0.6 / height, wspace=0.08 if columns == 2 else 0.14, hspace=0.3
     )
@@ -162,7 +161,7 @@ def _drawdown_panels(lines: dict[str, Line], title: str | None, dates: bool, sho
         axes.tick_params(labelsize=8)
     grid[0, 0].set_ylim(drawing.floor(lines), 0.0)
     drawing.percent_axis(grid[0, 0])
-    _date_axis(grid[0, 0], dates, ticks=6 if columns == 2 else 4)
+    date_axis(grid[0, 0], dates, ticks=6 if columns == 2 else 4)
     for axes in grid.ravel()[len(lines) :]:
         axes.set_axis_off()
     if title:
@@ -207,15 +206,15 @@ def plot_weights(
         If the file cannot be written.
     """
     times, table = weights_table(weights, timeline, top)
-    fig, axes = _canvas(ax, show, savefig)
+    fig, axes = new_canvas(ax, show, savefig)
     drawn = drawing.draw_weights(axes, times, table, min(top, table.shape[1] - 2))
     drawing.tidy(axes, title, "Fraction of wealth")
     axes.set_xlim(times[0], times[-1])
     drawing.percent_axis(axes)
-    _date_axis(axes, is_dated(times))
+    date_axis(axes, is_dated(times))
     # Beside the areas even on axes of the caller: inside it would hide some.
     drawing.legend(axes, drawn)
-    return _finish(fig, savefig, show)
+    return finish(fig, savefig, show)
 
 
 def plot_leverage(
@@ -254,26 +253,26 @@ def plot_leverage(
     initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
     held = leverages_of(leverage, {name: line.values.size for name, line in lines.items()})
-    fig = _figure(show, savefig, (11.0, 7.5))
+    fig = new_figure(show, savefig, (11.0, 7.5))
     upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     drawn = drawing.draw_wealth(upper, lines, initial, log=log)
     dates = share_dates(lines)
     drawing.wealth_axis(upper, title, log=log)
-    _date_axis(upper, dates)
+    date_axis(upper, dates)
     for number, (name, line) in enumerate(lines.items()):
         if name in held:
             look = drawing.line_look(number, width=1.2)
             lower.step(line.times, held[name], where="pre", **look)
     lower.axhline(1.0, color=drawing.GREY, linestyle=":", linewidth=1.0, zorder=1)
     drawing.tidy(lower, None, "Leverage")
-    _date_axis(lower, dates)
+    date_axis(lower, dates)
     drawing.legend(upper, drawn, "Final wealth")
-    return _finish(fig, savefig, show)
+    return finish(fig, savefig, show)
 
 
 def plot_growth_curve(
-    leverages: npt.ArrayLike,
-    growth: npt.ArrayLike,
+    leverages: GrowthCurve | npt.ArrayLike,
+    growth: npt.ArrayLike | None = None,
     quadratic: npt.ArrayLike | None = None,
     marks: Mapping[str, float] | None = None,
     savefig: SaveFig = False,
@@ -287,15 +286,17 @@ def plot_growth_curve(
 
     Parameters
     ----------
-    leverages : array, shape (M,)
-        Rising.
+    leverages : GrowthCurve or array, shape (M,)
+        What :func:`opeslike.sizing.growth_curve` returns, with all that follows; or rising leverages.
     growth : array, shape (M,)
         Exact mean log growth per period at each leverage; minus infinity or NaN from ruin on.
+        Needed unless ``leverages`` is a curve.
     quadratic : array, shape (M,), optional
         Its quadratic approximation, drawn dashed.
     marks : mapping of name to leverage, optional
         For example the optimum, the zero-growth leverage and the ruin leverage: a line each, and a
-        dot where the curve has a value. A mark that is not finite is left out.
+        dot where the curve has a value. One that lies beyond the leverages is in the legend alone; one that is
+        not finite is left out. By default the ``marks`` of a GrowthCurve.
     periods_per_year : float, optional
         If given, growth is shown a year; else per period.
     savefig, ax, title, show
@@ -312,20 +313,27 @@ def plot_growth_curve(
     DataError
         If the arrays are not numbers.
     PortfolioError
-        If lengths differ, leverages do not rise, or no growth is finite.
+        If growth is missing, lengths differ, leverages do not rise, or no growth is finite.
     OutputError
         If the file cannot be written.
     """
+    if isinstance(leverages, GrowthCurve):
+        curve, marks = leverages, leverages.marks if marks is None else marks
+        leverages = curve.leverages
+        growth = curve.growth if growth is None else growth
+        quadratic = curve.approximation if quadratic is None else quadratic
+    if growth is None:
+        raise PortfolioError("growth is missing: give the growth at each leverage, or what growth_curve returns")
     scale = 100.0 * (1.0 if periods_per_year is None else checked_periods(periods_per_year))
     x, curves = growth_curves(leverages, growth, quadratic, scale)
-    fig, axes = _canvas(ax, show, savefig)
+    fig, axes = new_canvas(ax, show, savefig)
     drawn = drawing.draw_growth(axes, x, curves, marks or {})
     unit = "per period" if periods_per_year is None else "a year"
     drawing.tidy(axes, title, f"Log growth {unit}")
     drawing.percent_axis(axes)
     axes.set_xlabel("Leverage")
     drawing.legend(axes, drawn, outside=ax is None)
-    return _finish(fig, savefig, show)
+    return finish(fig, savefig, show)
 
 
 def plot_sweep(
@@ -335,6 +343,7 @@ def plot_sweep(
     savefig: SaveFig = False,
     *,
     table: pd.DataFrame | None = None,
+    reference: str | None = None,
     title: str | None = "Wealth by setting",
     log: bool = True,
     start: object = None,
@@ -349,6 +358,8 @@ def plot_sweep(
     table : DataFrame, optional
         A row a figure and a column a setting, such as ``metrics_table`` returns; printed below with
         settings as rows.
+    reference : str, optional
+        Name of a line that is no setting, such as the benchmark: drawn in black above the others.
     timeline, initial_wealth, savefig, title, log, start, show
         As in :func:`plot_wealth`.
 
@@ -359,17 +370,18 @@ def plot_sweep(
     Raises
     ------
     DataError, PortfolioError, OutputError
-        As :func:`plot_wealth`.
+        As :func:`plot_wealth`; a PortfolioError too if there is no line of the name ``reference``.
     """
     from matplotlib import colormaps
 
     initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
-    shades = colormaps["viridis"](np.linspace(0.0, 0.88, len(lines)))
-    looks = [drawing.line_look(i * 8 % 16, 1.4) | {"color": shade} for i, shade in enumerate(shades)]
+    if reference is not None and reference not in lines:
+        raise PortfolioError(f"reference {reference!r} is not among the lines: {', '.join(lines)}")
+    looks = drawing.sweep_looks(list(lines), reference, colormaps["viridis"])
     text = None if table is None else cells(table).T
     below = 0.0 if text is None else 0.27 * (len(text) + 2)
-    fig = _figure(show, savefig, (11.0, 5.5 + below))
+    fig = new_figure(show, savefig, (11.0, 5.5 + below))
     if text is None:
         axes = fig.subplots()
     else:
@@ -377,75 +389,6 @@ def plot_sweep(
         drawing.draw_table(lower, text)
     drawn = drawing.draw_wealth(axes, lines, initial, log=log, looks=looks)
     drawing.wealth_axis(axes, title, log=log)
-    _date_axis(axes, share_dates(lines))
+    date_axis(axes, share_dates(lines))
     drawing.legend(axes, drawn, "Final wealth")
-    return _finish(fig, savefig, show)
-
-
-def _date_axis(ax: Axes, dates: bool, ticks: int | None = None) -> None:
-    if not dates:
-        ax.set_xlabel("Step")
-        return
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    # Few ticks with many at least asked for would make the locator warn.
-    locator = AutoDateLocator(minticks=3 if ticks is None else 1, maxticks=ticks)  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-
-
-def _figure(
-    show: bool,
-    savefig: SaveFig,
-    size: tuple[float, float] = (11.0, 5.5),
-    layout: Literal["constrained", "none"] = "constrained",
-) -> Figure:
-    """An empty figure; pyplot's only where a window was asked for and can open."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    chart_path(savefig)  # an unknown format is told before anything is drawn
-    if show and _has_display():
-        import matplotlib.pyplot as plt
-
-        return plt.figure(figsize=size, layout=layout)
-    fig = Figure(figsize=size, layout=layout)  # type: ignore[arg-type]
-    FigureCanvasAgg(fig)
-    return fig
-
-
-def _canvas(ax: Axes | None, show: bool, savefig: SaveFig) -> tuple[Figure, Axes]:
-    """The caller's axes and their figure, or new ones."""
-    if ax is None:
-        fig = _figure(show, savefig)
-        return fig, fig.subplots()
-    chart_path(savefig)
-    owner: Any = ax.figure
-    # Axes may sit in a subfigure; its figure is the whole.
-    return owner.figure, ax
-
-
-def _has_display() -> bool:
-    """Whether matplotlib's backend can show a figure here."""
-    import matplotlib
-
-    backend = matplotlib.get_backend().lower()
-    if backend in {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}:
-        return False
-    if any(kind in backend for kind in ("inline", "nbagg", "webagg", "ipympl", "widget")):
-        return True
-    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return not sys.platform.startswith("linux") or bool(shown)
-
-
-def _finish(fig: Figure, savefig: SaveFig, show: bool) -> Figure:
-    target = chart_path(savefig)
-    if target is not None:
-        content = io.BytesIO()
-        fig.savefig(content, format=target.suffix[1:].lower(), dpi=150)
-        write_atomically(target, content.getvalue())
-    if show and _has_display():
-        import matplotlib.pyplot as plt
-
-        plt.show()
-    return fig
+    return finish(fig, savefig, show)

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opeslike.analysis import metrics_table, plots
+from opeslike.analysis import canvas, metrics_table, plots
 from opeslike.analysis.drawing import LINE_COLOURS, line_look, log_ticks, money, plain, tick_labels
 from opeslike.analysis.output import write_atomically
 from opeslike.errors import DataError, OutputError, PortfolioError
+from opeslike.sizing import growth_curve
 
 PNG = b"\x89PNG"
 
@@ -277,6 +278,21 @@ class TestOtherCharts:
         assert high == pytest.approx(1.15 * peak)
         assert fig.axes[0].get_ylabel() == "Log growth a year"
 
+    def test_a_growth_curve_brings_its_marks(self, returns):
+        curve = growth_curve(returns)
+        fig = drawn(plots.plot_growth_curve(curve))
+        exact, quadratic = fig.axes[0].get_lines()[:2]
+        np.testing.assert_allclose(exact.get_ydata(), 100 * curve.growth, rtol=1e-12)
+        np.testing.assert_allclose(quadratic.get_ydata(), 100 * curve.approximation, rtol=1e-12)
+        beyond = {name: bool(at > curve.leverages[-1]) for name, at in curve.marks.items()}
+        assert beyond["ruin"]
+        assert not beyond["optimum"]
+        assert labels(fig)[2:] == [f"{k}  {v:.4g}{' (beyond)' * beyond[k]}" for k, v in curve.marks.items()]
+        assert fig.axes[0].get_xlim()[1] < 1.1 * curve.leverages[-1]
+        assert labels(plots.plot_growth_curve(curve, marks={"none": 0.0}))[2:] == ["none  0"]
+        with pytest.raises(PortfolioError, match="growth is missing"):
+            plots.plot_growth_curve(curve.leverages)
+
     @pytest.mark.parametrize(
         ("leverages", "growth"), [([0, 1], [0.1]), ([1, 0], [0.1, 0.2]), ([0, 1], [-np.inf, np.nan]), ([1], [0.1])]
     )
@@ -293,6 +309,16 @@ class TestOtherCharts:
         assert "uncapped" in texts
         assert "-100.00" in texts
         assert len(drawn(plots.plot_sweep(named)).axes) == 1
+
+    def test_the_reference_of_a_sweep_is_black(self, returns, benchmark, ruined):
+        named = {"index": benchmark, "cap 1": returns, "uncapped": ruined}
+        lines = drawn(plots.plot_sweep(named, reference="index")).axes[0].get_lines()
+        colours = {name: line.get_color() for name, line in zip(named, lines, strict=False)}
+        assert colours["index"] == "black"
+        settings = plots.plot_sweep({name: named[name] for name in ("cap 1", "uncapped")}).axes[0].get_lines()
+        assert tuple(colours["cap 1"]) == tuple(settings[0].get_color())
+        with pytest.raises(PortfolioError, match="'gold' is not among the lines: index, cap 1, uncapped"):
+            plots.plot_sweep(named, reference="gold")
 
 
 class TestWindows:
@@ -320,13 +346,13 @@ class TestWindows:
         monkeypatch.setattr(sys, "platform", "linux")
         monkeypatch.setenv("DISPLAY", display)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        assert plots._has_display() is expected
+        assert canvas.has_display() is expected
 
     def test_a_display_shows_the_figure(self, returns, monkeypatch):
         import matplotlib.pyplot as plt
 
         shown = []
-        monkeypatch.setattr(plots, "_has_display", lambda: True)
+        monkeypatch.setattr(canvas, "has_display", lambda: True)
         monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
         plt.switch_backend("agg")
         fig = plots.plot_wealth(returns, show=True)
