@@ -1,6 +1,7 @@
 """The best constant leverage, 2003 to 2013: what it was, how it looked at the time, and what following it made.
 
-Writes: best-constant-leverage.md, best-constant-leverage-curve.png, best-constant-leverage-path.png
+Writes: best-constant-leverage.md, best-constant-leverage-factor.png, best-constant-leverage-curve.png, \
+best-constant-leverage-path.png
 
     python best_constant_leverage.py              on the embedded index, or on OPESLIKE_TEST_DATA (see study.py)
     python best_constant_leverage.py --out FOLDER
@@ -21,6 +22,7 @@ from opeslike.sizing import growth_curve, kelly_factor
 from opeslike.strategies import BuyAndHold, ExpandingKelly, FixedLeverage
 
 START, END = "2003-01-02", "2013-01-31"
+YEAR = 252
 DAYS = ["2008-01-02", "2008-12-31", "2009-03-09", END]
 
 
@@ -36,6 +38,14 @@ def run() -> study.Study:
     factor = kelly_factor(returns[name], expanding=True, allow_short=True)
     seen = pd.DataFrame({day: {"Kelly leverage": factor[day]} for day in DAYS})
     found.table("seen", "Mean over variance, of all days so far", seen, {"Kelly leverage": ",.4f"})
+    known = slice(YEAR, None)  # of less than a year the estimate is all noise
+    chart = plot_leverage(
+        {name: returns[name].iloc[known]},
+        {name: factor.iloc[known]},
+        start=returns.index[YEAR - 1],
+        title=f"{name}, and its Kelly leverage by all days so far",
+    )
+    found.figure("best-constant-leverage-factor", chart)
     if (bonds := study.file("tlt.csv")) is not None:
         both = prices.join(load_csv(bonds)).pct_change().iloc[1:]
         joint = kelly_factor(both, expanding=True, allow_short=True, joint=True).iloc[-1]
@@ -56,7 +66,7 @@ def run() -> study.Study:
         {
             words: {
                 "Leverage": leverage,
-                "Growth % a year": 252 * 100 * float(curve.at(leverage)),
+                "Growth % a year": YEAR * 100 * float(curve.at(leverage)),
                 "Final wealth": tester.backtest(FixedLeverage({name: leverage}))["wealth"][-1],
             }
             for words, leverage in marked.items()
@@ -78,11 +88,9 @@ def run() -> study.Study:
         worst_day=returns[name].idxmin().date(),
     )
     chart = plot_growth_curve(
-        curve.leverages,
-        curve.growth,
-        curve.approximation,
-        {mark: curve.marks[mark] for mark in ("half optimum", "optimum", "zero growth")},
-        periods_per_year=252,
+        curve,
+        marks={mark: at for mark, at in curve.marks.items() if mark != "quadratic optimum"},  # beside the optimum
+        periods_per_year=YEAR,
         title=f"Growth of a constant leverage, {name}, 2003-2013",
     )
     found.figure("best-constant-leverage-curve", chart)

@@ -140,14 +140,14 @@ def run() -> study.Study:
 
     shown = {"Buy and hold": honest["Buy and hold"], "Rule, unsized": honest["Rule, unsized"]}
     for label in ("Kelly, by day", "optimal f, by day", "optimal f, by day, conservative"):
-        shown[f"{label}, in time"] = honest[label]
-    shown["optimal f, by day, look-ahead"] = ahead["optimal f, by day"]
+        shown[label.replace(", by day", "")] = honest[label]
+    shown["optimal f, look-ahead"] = ahead["optimal f, by day"]
     chart = plot_leverage(
         {name: result.returns for name, result in shown.items()},
         # Between its short trades the rule is out; what it last held is the size.
         {name: result.leverage.where(result.leverage > 0).ffill().bfill() for name, result in shown.items()},
         start=first_day,
-        title="A calendar rule by size: what was known in time, and what is known today",
+        title="A calendar rule sized by its days: in time, and with what is known today",
     )
     found.figure("kelly-and-optimal-f", chart)
     return found

@@ -52,7 +52,7 @@ def run() -> study.Study:
         first=f"{first:%Y-%m-%d}",
         last=f"{held.timeline[-1]:%Y-%m-%d}",
     )
-    frame = study.statistics(results, RATE)
+    frame = study.statistics(results, RATE).drop("Max leverage")
     frame.loc["In the market %"] = [100 * (result.leverage > 0).mean() for result in results.values()]
     frame.loc["Costs % a year"] = [YEAR * 100 * result.costs.mean() for result in results.values()]
     formats = study.STATISTICS | {"In the market %": ",.0f", "Costs % a year": ",.2f"}

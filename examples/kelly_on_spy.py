@@ -66,6 +66,7 @@ def run() -> study.Study:
         ruin_day=f"{free.ruin_date:%Y-%m-%d}",
         ruin_leverage=f"{before.iloc[-1]:.1f}",
         ruin_return=f"{free.asset_returns.loc[free.ruin_date].iloc[0]:.2%}",
+        ruin_sharpe=f"{study.statistics({'no cap': free}, RATE).loc['Sharpe', 'no cap']:.2f}",
         owed=f"{free.lender_loss / free.wealth[: free.ruin_date].iloc[-2]:.0%}",
         late_day=f"{results[None, 1].ruin_date:%Y-%m-%d}" if results[None, 1].ruin_date is not None else "never",
     )
@@ -112,9 +113,8 @@ def run() -> study.Study:
 
 
 def sweep(lines, start, title):
-    return plot_sweep(
-        lines, start=start, title=title, table=metrics_table(pd.DataFrame(lines), risk_free=RATE).loc[TABLE]
-    )
+    table = metrics_table(pd.DataFrame(lines), risk_free=RATE).loc[TABLE]
+    return plot_sweep(lines, start=start, title=title, table=table, reference="buy and hold")
 
 
 if __name__ == "__main__":

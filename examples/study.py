@@ -26,6 +26,7 @@ from opeslike.analysis.output import write_atomically
 from opeslike.compare import make_folder
 from opeslike.errors import OpesLikeError, RuinWarning
 
+WIDTH = 9.0  # of a chart, in inches
 EMBEDDED = "the S&P 500 index embedded in the package, which leaves dividends out"
 
 
@@ -81,20 +82,26 @@ class Study:
 
     def table(self, name: str, title: str, frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> None:
         """A table, one row a column of ``frame``."""
-        self.facts[name] = render(frame, "github", transpose=True, formats=formats)
+        self.facts[name] = render(frame, "pipe", transpose=True, formats=formats)
         print(f"{title}\n\n{render(frame, transpose=True, formats=formats)}\n")
         self._text.append(f"## {title}\n\n{self.facts[name]}")
 
     def figure(self, name: str, figure: Figure) -> None:
-        """A chart, written as ``name.png``."""
+        """A chart, written as ``name.png``, of a size whose text can be read on a page."""
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(WIDTH, height * WIDTH / width)
         self.figures[name] = figure
         self._text.append(f"![]({name}.png)")
 
     def write(self, folder: Path) -> None:
         """Write the findings and the charts."""
-        for name, figure in self.figures.items():
-            figure.savefig(folder / f"{name}.png", dpi=80, pil_kwargs={"optimize": True})
+        self.draw(folder)
         write_atomically(folder / f"{self.name}.md", "\n\n".join(self._text) + "\n")
+
+    def draw(self, folder: Path) -> None:
+        """Write the charts."""
+        for name, figure in self.figures.items():
+            figure.savefig(folder / f"{name}.png", dpi=110, pil_kwargs={"optimize": True})
 
 
 STATISTICS = {

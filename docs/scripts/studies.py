@@ -34,8 +34,7 @@ def render(page: str, script: str) -> None:
     facts = {**study.facts, "script": script}
     text = re.sub(r"\{\{([\w-]+)\}\}", lambda found: facts[found[1]], template)
     (DOCS / "studies" / f"{page}.md").write_text(text, encoding="utf-8")
-    for name, figure in study.figures.items():
-        figure.savefig(DOCS / "studies" / "img" / f"{name}.png", dpi=80, pil_kwargs={"optimize": True})
+    study.draw(DOCS / "studies" / "img")
 
 
 def main(names: list[str]) -> None:

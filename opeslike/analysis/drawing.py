@@ -276,6 +276,7 @@ def draw_table(ax: Axes, text: pd.DataFrame) -> None:
     """Text cells on axes of their own, the heads wrapped."""
     ax.set_axis_off()
     heads = ["\n".join(textwrap.wrap(plain(name), 10)) for name in text.columns]
+    lines = 1 + max(head.count("\n") for head in heads)
     drawn = ax.table(
         cellText=text.to_numpy().tolist(),
         rowLabels=[plain(name, 28) for name in text.index],
@@ -290,7 +291,7 @@ def draw_table(ax: Axes, text: pd.DataFrame) -> None:
     for (row, _), cell in drawn.get_celld().items():
         cell.set_edgecolor("#D9D9D9")
         if row == 0:
-            cell.set_height(2.0 * cell.get_height())
+            cell.set_height((0.4 + 0.8 * lines) * cell.get_height())
 
 
 def draw_growth(ax: Axes, x: Floats, curves: dict[str, Floats], marks: Mapping[str, float]) -> list[tuple[Any, str]]:
