@@ -118,10 +118,10 @@ def contributions(
     summed = np.maximum(parts.sum(axis=1), -1.0)
     if returns is not None:
         _reproduces(summed, checked_returns(returns).values, steps.index)
-    start = wealth_path(summed)[:-1]
-    earned = start @ parts
+    wealth = wealth_path(summed)
+    earned = wealth[:-1] @ parts
     total = float(earned.sum())
-    years = len(parts) / periods
+    scale = _annual_scale(float(wealth[-1]), total, len(parts) / periods)
     table = pd.DataFrame(index=steps.columns)
     held = np.asarray(weights, dtype=np.float64).mean(axis=0)
     if isinstance(weights, pd.DataFrame):
@@ -130,14 +130,17 @@ def contributions(
     average[: held.size], average[held.size] = held, 1.0 - held.sum()
     table["average_weight"] = average
     table["contribution"] = earned
-    table["annual_contribution"] = earned * _annual_scale(total, years)
-    table.loc[TOTAL] = [float(np.nansum(average)), total, total * _annual_scale(total, years)]
+    table["annual_contribution"] = earned * scale
+    table.loc[TOTAL] = [float(np.nansum(average)), total, total * scale]
     return table
 
 
-def _annual_scale(total: float, years: float) -> float:
-    """Annual return over total return; its limit where the total is zero."""
-    if total <= -1.0:
+def _annual_scale(wealth: float, total: float, years: float) -> float:
+    """Annual return over total return; its limit where the total is zero, 1 after ruin.
+
+    Ruin is told by the wealth: the total of the parts may differ from -1 by rounding.
+    """
+    if wealth <= 0.0 or total <= -1.0:
         return 1.0
     return math.expm1(math.log1p(total) / years) / total if total != 0.0 else 1.0 / years
 

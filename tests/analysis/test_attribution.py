@@ -91,6 +91,17 @@ def test_ruin_charges_the_lender():
     assert table.loc["lender's loss", "contribution"] == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_ruin_is_an_annual_loss_of_everything(seed):
+    """Rounding of the parts must not make a small remainder of it, which roots over many years would magnify."""
+    weights, moves, costs, financing = market(seed, steps=60)
+    moves[40] = -1.5 / weights[40].sum()
+    table = metrics.contributions(weights, moves, costs, financing, periods_per_year=12)
+    assert table.loc["total", "contribution"] == pytest.approx(-1.0, abs=1e-12)
+    assert table["annual_contribution"].drop("total").sum() == pytest.approx(-1.0, abs=1e-12)
+    assert table.loc["total", "annual_contribution"] == pytest.approx(-1.0, abs=1e-12)
+
+
 def test_zero_total_return_still_annualises():
     weights, moves = np.ones((2, 1)), np.array([[0.25], [-0.2]])
     table = metrics.contributions(weights, moves, periods_per_year=2)
