@@ -124,6 +124,17 @@ class Path:
             return np.zeros(self.weights.shape[1])
         return self.terms.drifted(self.weights[step - 1], float(self.growth[step - 1]), step - 1)
 
+    def traded(self) -> FloatArray:
+        """Amounts bought (above zero) and sold at P_0..P_{H-1}, fractions of wealth there, shape (H, N)."""
+        growth = np.where(self.growth > 0.0, self.growth, 1.0)  # nothing is traded after ruin
+        before = np.zeros_like(self.weights)
+        before[1:] = self.weights[:-1] * (1.0 + self.terms.returns[:-1]) / growth[:-1, None]
+        aimed = self.weights
+        if self.unpaid is not None:
+            aimed = aimed.copy()
+            aimed[self.ruin] = self.unpaid
+        return np.where(self.turnover[:, None] > 0.0, aimed - before, 0.0)
+
 
 @final
 @dataclass(eq=False)

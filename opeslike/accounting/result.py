@@ -145,6 +145,14 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         return self._series(self["turnover"], "turnover")
 
     @cached_property
+    def traded(self) -> pd.DataFrame:
+        """Bought (above zero) and sold at the start of each step, as fractions of wealth there, shape (H, N).
+
+        The sum of sizes is ``turnover``; times the wealth at the start of the step it is the order in money.
+        """
+        return self._frame(self._path.traded())
+
+    @cached_property
     def cash(self) -> pd.Series:
         """``1 - sum(weights)``, shape (H,)."""
         return self._series(self["cash"], "cash")

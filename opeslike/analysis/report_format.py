@@ -45,6 +45,9 @@ LABELS = {
     "win_rate": "Win rate",
     "cost": "Trading cost",
     "solves": "Optimisations",
+    "benchmark_annual_return": "Benchmark annual return (compound)",
+    "benchmark_sharpe": "Benchmark Sharpe (annual)",
+    "turnover": "Turnover a year",
 }
 _NUMBERS = {"number": ",.3f", "fine": ",.4f", "tiny": ".1e"}
 

@@ -172,14 +172,18 @@ def sources_of_return(source: Source) -> Table:
         result.weights, result.asset_returns, result.costs, result.financing,
         returns=result.returns, periods_per_year=source.periods_per_year,
     )  # fmt: skip
-    frame["profit"] = frame["contribution"] * result.initial_capital
     assets = frame.index[: len(result.assets)]
+    years = len(result.returns) / source.periods_per_year
+    frame["turnover"] = pd.Series(result.traded.abs().sum().to_numpy() / years, index=assets)
+    frame.loc["total", "turnover"] = float(result.turnover.sum()) / years
+    frame["profit"] = frame["contribution"] * result.initial_capital
     largest = frame.loc[assets, "contribution"].sort_values(ascending=False, kind="stable").index
     frame = frame.loc[[*largest, *frame.index[len(assets) :]]]
     note = (
         "Linked by the path of wealth: a step's contribution counts with the wealth at its start, so profits in money "
         "over the initial capital, which add up to the total return without smoothing. The annual contribution is "
-        "scaled by annual over total return. Assets are before trading costs."
+        "scaled by annual over total return. Assets are before trading costs. Turnover is what was bought and sold, in "
+        "multiples of wealth a year."
     )
     brief = None
     if len(assets) > MOST_ASSETS:

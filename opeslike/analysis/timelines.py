@@ -168,7 +168,7 @@ def weights_table(weights: object, timeline: object, top: int) -> tuple[Times, p
     labels = ["borrowed", *(names[i] for i in shown)]
     if rest.size:
         columns.append(values[:, rest].sum(axis=1))
-        labels.append(f"{rest.size} others")
+        labels.append(f"{rest.size} others" if rest.size > 1 else names[rest[0]])
     columns.append(np.maximum(cash, 0.0))
     labels.append("cash")
     # Each row was held up to its time, so the first needs a time before it.

@@ -115,6 +115,29 @@ def test_contributions_add_up_to_the_change_in_wealth(seed, size, every):
     assert table["lender's loss"].sum() == result.lender_loss
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 3.0, 400.0]), st.sampled_from([1, 4]), st.booleans())
+@settings(max_examples=60, deadline=None)
+@pytest.mark.filterwarnings("ignore::opeslike.errors.RuinWarning")
+def test_what_was_traded_leads_from_one_holding_to_the_next(seed, size, every, first):
+    strategy = Script(np.random.default_rng(seed).normal(0, size, (8, 3)))
+    prices = closes(seed=seed, scale=0.05)
+    tester = Backtester(prices[:10], prices[10:], cost={"proportional": {"A": 30, "B": 0, "C": 5}}, short_fee=0.01)
+    result = tester.backtest(strategy, reopt_freq=3, rebalance_freq=every, entry_cost=first)
+    traded = result.traded
+    np.testing.assert_allclose(traded.abs().sum(axis=1), result.turnover, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(traded.abs() @ [30e-4, 0.0, 5e-4], result.costs, rtol=1e-12, atol=1e-12)
+    # Positions in money, replayed from the orders alone.
+    held = np.zeros(3) if first else result["weights"][0]
+    wealth = np.concatenate(([1.0], result["wealth"]))
+    for t in range(len(traded) if result.ruin_date is None else traded.index.get_loc(result.ruin_date)):
+        held = (held + traded.iloc[t] * wealth[t]) * (1 - result["costs"][t])
+        # What was sold pays the costs of what is held: amounts shrink alike.
+        np.testing.assert_allclose(
+            held, result["weights"][t] * wealth[t] * (1 - result["costs"][t]), atol=1e-9 * (1 + size) * wealth.max()
+        )
+        held = held * (1 + result.asset_returns.iloc[t])
+
+
 def test_contributions_and_trades_agree():
     rng = np.random.default_rng(5)
     weights = rng.normal(0, 1, (9, 3)) * (rng.random((9, 3)) < 0.7)

@@ -112,6 +112,13 @@ class TestNumbers:
             if name in table.index:
                 assert table.loc[name, "profit"] == pytest.approx(amount, abs=1e-5)
 
+    def test_turnover_by_asset_adds_up(self, report, result):
+        turnover = report["contributions"]["turnover"]
+        assert turnover["total"] == pytest.approx(result.turnover.sum() * 252 / len(result.returns))
+        assert turnover[list(result.assets)].sum() == pytest.approx(turnover["total"])
+        assert turnover["A&B"] == pytest.approx(result.traded["A&B"].abs().mean() * 252)
+        assert turnover[["costs", "cash and financing"]].isna().all()
+
     def test_trades_add_up_to_the_change_in_wealth_less_financing_to_the_cent(self, report, result):
         accounts = report["accounts"]["money"]
         assert accounts["trades' profits"] == pytest.approx(result.trades["profit"].sum())
@@ -135,6 +142,11 @@ class TestNumbers:
         table = report["relative"].iloc[:, 0]
         assert set(table.index) >= {"tracking_error", "information_ratio", "alpha", "beta", "up_capture"}
         pd.testing.assert_series_equal(table, expected[table.index], check_names=False)
+
+    def test_figures_of_the_benchmark_are_named_like_ours(self, report):
+        rows = {name for name, _ in report._tables["trailing"].rows}
+        assert {"Sharpe (annual)", "Benchmark Sharpe (annual)"} <= rows
+        assert {"Annual return (compound)", "Benchmark annual return (compound)"} <= rows
 
     def test_trailing_rows(self, report, result):
         table = report["trailing"]
@@ -326,6 +338,20 @@ class TestOddRuns:
         assert f"\n{largest} " in text
         table = report._tables["contributions"].shown
         assert table["profit"].drop("total").sum() == pytest.approx(table.loc["total", "profit"], abs=1e-6)
+
+    @pytest.mark.parametrize(("count", "last"), [(9, "T8"), (10, "2 others")])
+    def test_one_asset_too_many_is_shown_by_its_name(self, count, last):
+        data = market(steps=80, tickers=[f"T{i}" for i in range(count)])
+        weights = np.linspace(0.2, 0.02, count)
+
+        class Falling:
+            def optimize(self, data):
+                return weights / weights.sum()
+
+        report = Backtester(data[:60], data[60:]).backtest(Falling()).report()
+        names = [text.get_text() for text in report.figures["weights"].legends[0].get_texts()]
+        assert last in names
+        assert "1 others" not in names
 
     def test_bad_title(self, result):
         with pytest.raises(PortfolioError, match="title"):
