@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from opeslike.strategies.protocol import Trade
 from opeslike.strategies.record import Record
 from opeslike.strategies.sizer import Sizer, capped
 
+logger = logging.getLogger("opeslike")
+
 
 @dataclass
 class _Tally:
@@ -28,12 +31,14 @@ class _Tally:
     lost: float = 0.0
     counted: int = 0
     last: Trade | None = None
+    told_at: int | None = None
 
     def count(self, trades: Sequence[Trade]) -> None:
         """Add the trades that have come since; start over if these are another account's."""
         if self.counted and (len(trades) < self.counted or trades[self.counted - 1] is not self.last):
             self.wins = self.losses = self.counted = 0
             self.won = self.lost = 0.0
+            self.told_at = None
         for trade in trades[self.counted :]:
             made = trade.return_on_notional
             if made > 0:
@@ -86,7 +91,7 @@ class DynamicKelly(Sizer):
     -----
     The odds of a binary bet are used as a rule of thumb: positions that move together are bet on as if they were
     alone, and a stake is not all that a leveraged position can lose. And f = 0 is final: without positions no trade is
-    ever closed that could raise it again.
+    ever closed that could raise it again. A backtest says in the log when it comes to that.
 
     References
     ----------
@@ -141,4 +146,19 @@ class DynamicKelly(Sizer):
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Kelly fraction of each position under the cap, shape (N,)."""
         p, b = self.odds(() if past.account is None else past.account.trades)
-        return capped(np.sign(scores) * (self.kelly_fraction * kelly_binary(p, b)), self.max_leverage)
+        bet = kelly_binary(p, b)
+        if bet == 0.0 and past.account is not None:
+            self._tell(past.account.step, past.today, p, b)
+        return capped(np.sign(scores) * (self.kelly_fraction * bet), self.max_leverage)
+
+    def _tell(self, step: int, today: str, p: float, b: float) -> None:
+        """Say once a run that the odds ask for nothing."""
+        tally = self._tally
+        if tally.told_at is not None and step > tally.told_at:
+            return
+        tally.told_at = step
+        logger.warning(
+            "DynamicKelly holds nothing on %s: after %d closed trades odds (win rate %.3f, win/loss ratio %.3f) ask "
+            "for no bet; once the last position is closed no trade can change them",
+            *(today, tally.counted, p, b),
+        )

@@ -72,3 +72,24 @@ def test_weights_follow_the_trades_closed_so_far(lag):
     # One instance serves another run, which starts from the prior again.
     again = run(Sized(rule, sizer), prices, execution_lag=lag, rebalance_freq=3, reopt_freq=3)
     np.testing.assert_array_equal(again["weights"], result["weights"])
+
+
+def test_the_log_says_once_a_run_that_nothing_is_held_any_more(caplog):
+    losing = market(1, rows=300, drift=0.0)
+    strategy = Sized(DualMomentum(lookback=1), DynamicKelly(win_rate=0.4, win_loss_ratio=1.6, prior_trades=1))
+    for _ in range(2):
+        caplog.clear()
+        result = run(strategy, losing, cost=100.0)
+        said = [record.getMessage() for record in caplog.records if "DynamicKelly" in record.name + record.getMessage()]
+        assert len(said) == 1
+        assert "ask for no bet" in said[0]
+        first = int(np.argmax(~result["weights"].any(axis=1)))
+        assert not result["weights"][first + 2 :].any()
+        # Known the day before it is acted on.
+        assert f"on {(losing.index[60:][first - 1]).date()}" in said[0]
+        assert f"after {(result.trades['exit'] < losing.index[60 + first]).sum()} closed trades" in said[0]
+    hopeless = Sized(DualMomentum(lookback=1), DynamicKelly(win_rate=0.3, win_loss_ratio=1.0))
+    for _ in range(2):
+        caplog.clear()
+        assert not run(hopeless, losing)["weights"].any()
+        assert len([record for record in caplog.records if "after 0 closed trades" in record.getMessage()]) == 1
