@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opeslike.strategies import Sized
-from tests.strategies.tools import OVERLAY, SIZERS, SPLIT, VOLUME, everything, market, ohlcv, run
+from opeslike.strategies import DualMomentum, EqualWeight, Sized, TimeSeriesMomentum
+from tests.strategies.tools import OVERLAY, OVERLAYS, SIZERS, SPLIT, VOLUME, everything, market, ohlcv, run
 
 CASES = dict(everything())
 
@@ -55,6 +55,37 @@ def test_the_future_does_change_what_follows(name):
     prices = market(3)
     other = altered(prices, SPLIT + 10, 4)
     assert np.abs(run(CASES[name](), prices)["weights"] - run(CASES[name](), other)["weights"])[20:].max() > 0
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+@settings(max_examples=8, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    cut=st.integers(1, 90),
+    lag=st.integers(0, 2),
+    every=st.sampled_from([1, 5, 40]),
+    sizer=st.sampled_from(["dynamic", "volatility", "kelly"]),
+)
+def test_no_overlay_depends_on_the_future(name, seed, cut, lag, every, sizer):
+    """Overlays act between trades too, on the wealth at P_t, so what is held before P_cut cannot have changed."""
+    prices = market(seed)
+    other = altered(prices, SPLIT + cut, seed + 1)
+    strategy = Sized(DualMomentum(lookback=10, n_long=2, n_short=2), SIZERS[sizer]())
+    options = {"execution_lag": lag, "reopt_freq": every, "rebalance_freq": every, "overlays": OVERLAYS[name]}
+    held, again = run(strategy, prices, **options)["weights"], run(strategy, other, **options)["weights"]
+    np.testing.assert_array_equal(held[:cut], again[:cut])
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_overlays_do_act_and_do_follow_the_prices(name):
+    """The property above would hold for an overlay that never acts; these act."""
+    prices = market(3)
+    other = altered(prices, SPLIT + 10, 4)
+    strategy = Sized(TimeSeriesMomentum(lookback=10), EqualWeight(weight=0.3))
+    free = run(strategy, prices)["weights"]
+    held, changed = (run(strategy, data, overlays=OVERLAYS[name])["weights"] for data in (prices, other))
+    assert np.abs(held - free).max() > 0
+    assert np.abs(held - changed)[10:].max() > 0
 
 
 @pytest.mark.parametrize("lag", [0, 1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from opeslike.accounting.overlays import DrawdownScaling
+from opeslike.accounting.overlays import DrawdownScaling, LeverageCap, StopAfterRuin, VolatilityScaling
 from opeslike.backtester import Backtester
 from opeslike.sizing import EMPIRICAL_KELLY, PARTIAL_KELLY
 from opeslike.strategies import (
@@ -116,3 +116,16 @@ def everything():
 
 
 OVERLAY = DrawdownScaling(0.05, 0.5)
+OVERLAYS = {
+    "drawdown": [DrawdownScaling(0.01, 0.08)],
+    "drawdown with recovery": [DrawdownScaling(0.0, 0.02, recovery=4)],
+    "volatility": [VolatilityScaling(target=0.08, lookback=15, cap=1.5)],
+    "leverage": [LeverageCap(gross=0.6, net=0.2)],
+    "stop": [StopAfterRuin(0.93)],
+    "all": [
+        VolatilityScaling(target=0.10, lookback=15, cap=2.0),
+        DrawdownScaling(0.01, 0.08, recovery=3),
+        LeverageCap(gross=0.8, net=0.3),
+        StopAfterRuin(0.9),
+    ],
+}
