@@ -95,7 +95,9 @@ def weights(source: Source) -> Figure:
     drawing.tidy(ax, None, "")
     ax.set_xlim(times[0], times[-1])
     drawing.percent_axis(ax)
-    return _finish(fig, ax, [(area, drawing.plain(name, 16)) for area, name in drawn], dates=source.dated)
+    # Names come escaped; they are cut shorter here and escaped again.
+    shorter = [(area, drawing.plain(name.replace(r"\$", "$"), 16)) for area, name in drawn]
+    return _finish(fig, ax, shorter, dates=source.dated)
 
 
 def exposure(source: Source) -> Figure:

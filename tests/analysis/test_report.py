@@ -251,6 +251,12 @@ class TestHtml:
         for rule in ("prefers-color-scheme: dark", "@media print", "max-width: 520px"):
             assert rule in style
 
+    def test_names_in_charts_are_literal(self, report):
+        names = [text.get_text() for text in report.figures["weights"].legends[0].get_texts()]
+        # An escaped dollar sign is drawn as such; two backslashes would show.
+        assert r"\$x\$" in names
+        assert "A&B" in names
+
     def test_charts_are_inside(self, page, report):
         images = [value for tag, name, value in Reader(page).attributes if (tag, name) == ("img", "src")]
         assert len(images) == len(set(images)) == len(report.figures) == 8
