@@ -158,7 +158,7 @@ class DynamicKelly(Sizer):
             return
         tally.told_at = step
         logger.warning(
-            "DynamicKelly holds nothing on %s: after %d closed trades odds (win rate %.3f, win/loss ratio %.3f) ask "
-            "for no bet; once the last position is closed no trade can change them",
+            "DynamicKelly holds nothing on %s: after %d closed trades a win rate of %.3f and a win/loss ratio of %.3f "
+            "ask for no bet; once the last position is closed no trade can change them",
             *(today, tally.counted, p, b),
         )
