@@ -32,12 +32,16 @@ def test_there_are_examples() -> None:
 def run(
     tmp_path_factory: pytest.TempPathFactory, offline_environment: Callable[[], dict[str, str]]
 ) -> Callable[[Path], tuple[Path, subprocess.CompletedProcess[str]]]:
-    """Run a script, once, in an empty folder; the folder and what it said."""
+    """Run a script, once, in an empty folder and on embedded data; the folder and what it said.
+
+    What the studies find on real prices is the matter of test_studies.py.
+    """
 
     @cache
     def once(script: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
         folder = tmp_path_factory.mktemp(script.stem)
         env = {**offline_environment(), "PYTHONIOENCODING": "utf-8"}
+        env.pop("OPESLIKE_TEST_DATA", None)
         command = [sys.executable, str(script)]
         return folder, subprocess.run(
             command, cwd=folder, env=env, capture_output=True, text=True, check=False, encoding="utf-8"

@@ -28,12 +28,16 @@ PAGES = {
 NEEDED = ("spy.csv", "tlt.csv", "rates.csv", "crypto10.csv")
 
 
-def render(page: str, script: str) -> None:
-    study = import_module(script).run()
+def text_of(page: str, facts: dict[str, str]) -> str:
+    """The page, with what a study found."""
     template = (DOCS / "scripts" / "studies" / f"{page}.md.in").read_text(encoding="utf-8")
-    facts = {**study.facts, "script": script}
-    text = re.sub(r"\{\{([\w-]+)\}\}", lambda found: facts[found[1]], template)
-    (DOCS / "studies" / f"{page}.md").write_text(text, encoding="utf-8")
+    facts = {**facts, "script": PAGES[page]}
+    return re.sub(r"\{\{([\w-]+)\}\}", lambda found: facts[found[1]], template)
+
+
+def render(page: str) -> None:
+    study = import_module(PAGES[page]).run()
+    (DOCS / "studies" / f"{page}.md").write_text(text_of(page, study.facts), encoding="utf-8")
     study.draw(DOCS / "studies" / "img")
 
 
@@ -45,7 +49,7 @@ def main(names: list[str]) -> None:
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
     for page in names or PAGES:
-        render(page, PAGES[page])
+        render(page)
 
 
 if __name__ == "__main__":
