@@ -63,7 +63,8 @@ class StrategyAdapter:
         if inspect.isclass(strategy):
             name = strategy.__name__
             raise PortfolioError(f"{name} is a class, not a strategy; pass an instance: {name}()")
-        self.name = type(strategy).__name__
+        own = getattr(strategy, "name", None)
+        self.name = own if isinstance(own, str) and own.strip() else type(strategy).__name__
         written = repr(strategy)
         self.label = self.name if " object at 0x" in written else written
         if callable(getattr(strategy, "optimize", None)):

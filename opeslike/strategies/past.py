@@ -115,7 +115,7 @@ def read_past(
 def _volume(data: Any, assets: tuple[Hashable, ...], who: str) -> pd.DataFrame:
     """Traded volume in the order of the assets."""
     if not isinstance(data, pd.DataFrame) or not close_frame(data)[1]:
-        raise DataError(f"{who} needs volume: give a frame with two column levels (ticker and field)")
+        raise DataError(f"{who} needs volume: give a frame with two column levels, as fields='OHLCV' loads it")
     for level in (1, 0):
         if "Volume" in data.columns.get_level_values(level):
             frame = cast(pd.DataFrame, data.xs("Volume", axis=1, level=level))

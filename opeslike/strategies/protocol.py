@@ -141,7 +141,8 @@ class Strategy(Protocol):
     ``seed`` the backtester passes those that the signature *names*; ``**kwargs`` alone receives none of them.
 
     ``data`` is what was given to the backtester, in the same format, up to the last close the strategy may see; it is
-    shared, so copy before writing. A class attribute ``accepts_market = True`` asks for a
+    shared, so copy before writing. A text ``name`` is what results, reports and messages call the strategy, else the
+    name of its class. A class attribute ``accepts_market = True`` asks for a
     :class:`~opeslike.market.Market` instead, which costs no copy.
     """
 

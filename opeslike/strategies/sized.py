@@ -59,6 +59,11 @@ class Sized:
         return f"Sized({self.selection!r}, {self.sizer!r}{every})"
 
     @property
+    def name(self) -> str:
+        """What results and reports call it: the classes of its parts."""
+        return f"{type(self.selection).__name__}, {type(self.sizer).__name__}"
+
+    @property
     def accepts_market(self) -> bool:
         """Whether returns are enough for the rule."""
         return self.selection.accepts_market

@@ -333,6 +333,7 @@ class TestOddRuns:
         report = run.report(benchmark="AAA")
         assert abs(report["accounts"].loc["change less financing and trades' profits", "money"]) < 0.005
         assert "DrawdownScaling" in report["settings"].loc["overlays", "value"]
+        assert report.title == run.strategy == "TimeSeriesMomentum, DynamicKelly"
 
     def test_many_assets_are_summed_in_print_and_complete_in_numbers(self):
         many = market(steps=120, tickers=[f"T{i}" for i in range(40)])

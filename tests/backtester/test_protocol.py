@@ -364,6 +364,19 @@ def test_hold_leaves_the_holdings_alone(overlays):
     assert all(w.tolist() == THIRD.tolist() for w in got[1:])
 
 
+@pytest.mark.parametrize(("name", "called"), [("My rule", "My rule"), ("", "Named"), (7, "Named"), (None, "Named")])
+def test_a_strategy_may_name_itself(name, called):
+    class Named:
+        def optimize(self, data):
+            return [0.2, 0.2]
+
+    strategy = Named()
+    strategy.name = name
+    prices = pd.DataFrame({"A": [1.0, 2.0, 3.0, 4.0], "B": [4.0, 3.0, 2.0, 3.0]})
+    result = Backtester(prices[:2], prices[2:], kind="prices").backtest(strategy)
+    assert result.strategy == result.returns.name == called
+
+
 def test_hold_is_for_strategies_that_name_state():
     with pytest.raises(OptimizationError, match="Answers on 2020-02-26: it returned HOLD; only a strategy that names"):
         ran(Answers(HOLD))
