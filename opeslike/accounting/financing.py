@@ -47,6 +47,12 @@ class Financing:
         """Whether any rate differs from zero; steps without rates skip the arithmetic."""
         return self.has_fees or bool(self.lend.any() or self.borrow.any())
 
+    @cached_property
+    def steepest(self) -> tuple[float, float]:
+        """Two numbers a and b: with weights w no step earns or costs more than ``a + b * sum(|w|)``."""
+        rate = max(float(np.abs(self.lend).max()), float(np.abs(self.borrow).max()))
+        return rate, rate + float(np.abs(self.short).max())
+
     def earned(self, weights: FloatArray, start: int) -> FloatArray:
         """Fraction of wealth earned in steps ``start..`` with weights of shape (steps, N)."""
         rows = slice(start, start + len(weights))

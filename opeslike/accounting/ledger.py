@@ -16,6 +16,7 @@ does the accounting once at the end; tests hold the two to the same numbers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import final
 
@@ -220,9 +221,12 @@ class Blocks:
         self.alive_until = terms.horizon
         """First step that is not reached (H while the account is alive)."""
         self._ruined = False
-        # By Cauchy-Schwarz no step can ruin weights shorter than the inverse of the longest return vector.
-        longest = float(np.einsum("ij,ij->i", terms.returns, terms.returns).max())
-        self._harmless = 0.0 if terms.financing.active or longest == 0.0 else 0.99 / longest
+        # By Cauchy-Schwarz no step loses more than |w| times the longest return vector, and financing takes
+        # a + b sum(|w_i|) at most: weights too short for that to reach 1 need no second look.
+        longest = math.sqrt(float(np.einsum("ij,ij->i", terms.returns, terms.returns).max()))
+        fixed, each = terms.financing.steepest
+        reach = longest + each * math.sqrt(terms.returns.shape[1])
+        self._harmless = (max(0.0, 0.99 - fixed) / reach) ** 2 if reach > 0.0 else 0.0
 
     def fill(self, start: int, stop: int, target: FloatArray) -> None:
         """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""

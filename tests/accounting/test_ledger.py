@@ -214,6 +214,23 @@ def test_costs_beyond_wealth_ruin_before_anything_is_held(run):
     assert not path.weights.any()
 
 
+@given(problems(harsh=True))
+@settings(max_examples=100, deadline=None)
+def test_weights_too_short_to_be_ruined_are_not(problem):
+    """What Blocks takes on trust: below its length, no step comes close to losing everything."""
+    terms, targets, _, _ = problem
+    for weights in targets:
+        held = weights * math.sqrt(Blocks(terms, 1)._harmless) / np.linalg.norm(weights)
+        growth = terms.returns @ held + terms.financing.earned(np.tile(held, (terms.horizon, 1)), 0)
+        assert growth.min() >= -0.99 - 1e-12
+
+
+def test_a_rate_that_takes_everything_is_seen():
+    # 0.5 held in a flat asset, and cash that loses more than it is.
+    terms = terms_of([[0.0]] * 3, rates=(-2.5, 0.0, 0.0))
+    assert by_blocks(terms, np.array([[0.5]] * 3), 1, 3).ruin == by_steps(terms, np.array([[0.5]] * 3), 1, 3).ruin == 0
+
+
 def test_without_entry_cost_the_first_portfolio_is_already_held():
     ledger = Ledger(terms_of([[0.1], [0.1]], cost=0.01, entry_cost=False))
     ledger.step(np.array([1.0]))
