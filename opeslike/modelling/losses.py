@@ -61,10 +61,16 @@ class Log(Loss):
     """Logarithmic loss ``-log(1 + f r)``, with domain ``1 + f r > 0``.
 
     Its mean is minus the growth rate of wealth per period when the fraction ``f`` of it is held in the portfolio
-    (Kelly 1956; Breiman 1961).
+    (Kelly 1956; Breiman 1961). ``shift`` is a constant added to it.
     """
 
     fraction: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def offset(self) -> float:
+        """The shift."""
+        return self.shift
 
     @property
     def margin_slope(self) -> float:  # type: ignore[override]

@@ -118,7 +118,7 @@ class ScenarioPoint(Point):
 
 
 class ScenarioProblem(Problem):
-    """``minimise risk_p(loss(R x)) + penalty(x)`` over bounds.
+    """``minimise risk_p(loss(R x)) + penalty(x)`` over bounds and, where there is a limit, ``limit_p(loss(R x)) <= 0``.
 
     Parameters
     ----------
@@ -134,7 +134,15 @@ class ScenarioProblem(Problem):
         How many of the coordinates are weights; all by default.
     labels : sequence of length T, optional
         Names of the scenarios (dates) for messages.
+
+    Attributes
+    ----------
+    limit : Risk or None
+        A smooth risk of the same losses that must not be positive; None for none. See
+        :func:`~opeslike.modelling.limits.priced`.
     """
+
+    limit: Risk | None = None
 
     def __init__(
         self,
@@ -294,12 +302,15 @@ class ScenarioProblem(Problem):
         value = value + self.loss.offset / scale
         if self.penalty is not None:
             value = value + self.penalty.expression(x[: self.n_assets]) / scale
+        if self.limit is not None:
+            limited, further = self.limit.scaled(scale).expression(losses, self.probabilities)
+            constraints = [*constraints, *further, limited <= 0]  # conic.py reads the price of the last one
         return value, constraints
 
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean returns, for a linear mean objective without penalty."""
-        if self.penalty is None and isinstance(self.loss, Linear) and self.envelope() is None:
+        if self.penalty is None and self.limit is None and isinstance(self.loss, Linear) and self.envelope() is None:
             return -np.asarray(self.probabilities @ self.returns)
         return None
 

@@ -1,7 +1,20 @@
 """What is optimised: one class an objective."""
 
 from opeslike.objectives.base import Optimizer
-from opeslike.objectives.distributionally_robust import KLRobustKelly, kl_radius
+from opeslike.objectives.distributionally_robust import (
+    BayesianKelly,
+    BoxRobustKelly,
+    EllipsoidRobustKelly,
+    KLRobust,
+    KLRobustKelly,
+    KLRobustMaxMean,
+    RiskConstrainedKelly,
+    WassRobustKelly,
+    WassRobustMaxMean,
+    WassRobustMeanVariance,
+    WassRobustMinVariance,
+    kl_radius,
+)
 from opeslike.objectives.heuristics import (
     REPO,
     HierarchicalRiskParity,
@@ -22,13 +35,18 @@ __all__ = [
     "CRRA",
     "HARA",
     "REPO",
+    "BayesianKelly",
+    "BoxRobustKelly",
     "CVaR",
     "EVaR",
+    "EllipsoidRobustKelly",
     "EntropicRisk",
     "ExponentialGradient",
     "HierarchicalRiskParity",
     "InverseVolatility",
+    "KLRobust",
     "KLRobustKelly",
+    "KLRobustMaxMean",
     "Kelly",
     "MaxDiversification",
     "MaxMean",
@@ -39,10 +57,15 @@ __all__ = [
     "MinVariance",
     "Optimizer",
     "QuadraticUtility",
+    "RiskConstrainedKelly",
     "RiskParity",
     "SoftmaxMean",
     "Uniform",
     "UniversalPortfolios",
+    "WassRobustKelly",
+    "WassRobustMaxMean",
+    "WassRobustMeanVariance",
+    "WassRobustMinVariance",
     "WorstCaseLoss",
     "kl_radius",
 ]

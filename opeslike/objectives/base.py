@@ -16,12 +16,9 @@ from opeslike.modelling.bounds import Bounds, parse_weight_bounds
 from opeslike.modelling.leverage import FinancedProblem, Financing
 from opeslike.modelling.losses import Loss
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.modelling.quadratic import QuadraticProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.risks import Risk
 from opeslike.modelling.solution import Solution
-from opeslike.objectives.parameters import check_covariance as check_covariance
-from opeslike.objectives.parameters import check_mean as check_mean
 from opeslike.objectives.parameters import finite as finite
 from opeslike.objectives.parameters import fraction_of as fraction_of
 from opeslike.objectives.parameters import positive as positive
@@ -346,34 +343,6 @@ class ScenarioObjective(ConvexObjective):
             self._penalty(bounds),
             labels=market.dates,
         )
-
-
-class QuadraticObjective(ConvexObjective):
-    """``minimise -mean' w + (aversion / 2) w' covariance w``: a subclass says which terms it has."""
-
-    uses_mean: ClassVar[bool] = True
-    aversion: float = 1.0
-    custom_mean: ArrayLike | None = None
-    custom_cov: ArrayLike | None = None
-    uses_covariance: ClassVar[bool] = True
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        given_mean = self.custom_mean if custom_mean is None else custom_mean
-        given_cov = self.custom_cov if custom_cov is None else custom_cov
-        if given_mean is not None and not self.uses_mean:
-            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
-        if given_cov is not None and not self.uses_covariance:
-            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
-        mean = None if given_mean is None else check_mean(given_mean, market.assets)
-        covariance = None if given_cov is None else check_covariance(given_cov, market.assets)
-        if self.uses_covariance and covariance is None:
-            sample, covariance = market.mean_and_covariance()
-            mean = sample if mean is None and self.uses_mean else mean
-        if self.uses_mean and mean is None:
-            p = market.probabilities
-            mean = market.returns.mean(axis=0) if p is None else p @ market.returns
-        bounds = self._bounds(market, weight_bounds)
-        return QuadraticProblem(mean, covariance, self.aversion, bounds, self._penalty(bounds))
 
 
 class ClosedForm(Optimizer):

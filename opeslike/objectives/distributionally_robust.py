@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from numpy.typing import ArrayLike
 
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
-from opeslike.modelling.risks import KLBall, Risk
+from opeslike.modelling.losses import Linear
+from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.risks import KLBall, Mean, Risk
 from opeslike.objectives.base import Constraint, ScenarioObjective, fraction_of, positive
 from opeslike.objectives.leverage import financing_of
+from opeslike.objectives.robust_kelly import (
+    BayesianKelly,
+    BoxRobustKelly,
+    EllipsoidRobustKelly,
+    RiskConstrainedKelly,
+)
 from opeslike.objectives.utility_theory import log_loss
+from opeslike.objectives.wasserstein import (
+    WassRobustKelly,
+    WassRobustMaxMean,
+    WassRobustMeanVariance,
+    WassRobustMinVariance,
+)
+
+__all__ = [
+    "BayesianKelly",
+    "BoxRobustKelly",
+    "EllipsoidRobustKelly",
+    "KLRobust",
+    "KLRobustKelly",
+    "KLRobustMaxMean",
+    "RiskConstrainedKelly",
+    "WassRobustKelly",
+    "WassRobustMaxMean",
+    "WassRobustMeanVariance",
+    "WassRobustMinVariance",
+    "kl_radius",
+]
 
 
 class KLRobustKelly(ScenarioObjective):
@@ -86,6 +117,124 @@ class KLRobustKelly(ScenarioObjective):
 
     def _risk(self, market: Market) -> Risk:
         return KLBall(radius_for(self.radius, market.n_scenarios))
+
+
+class KLRobustMaxMean(ScenarioObjective):
+    r"""Maximum expected return under the worst scenario probabilities within a Kullback-Leibler ball.
+
+    .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \; \sum_t q_t\, w^\top r_t
+        - \lambda R(w)
+
+    For small radii it is close to expected return less :math:`\sqrt{2 \varepsilon}` standard deviations. Its negative
+    is the entropic value-at-risk at confidence :math:`1 - e^{-\varepsilon}`, so
+    :class:`~opeslike.objectives.risk_measures.EVaR` is the same portfolio under another name.
+
+    Parameters
+    ----------
+    radius : float or "auto"
+        Radius of the ball in nats; see :class:`KLRobustKelly`.
+    reg, strength
+        Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
+    solver, constraints, probabilities
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is out of its range.
+
+    References
+    ----------
+    Hu and Hong (2013), *Kullback-Leibler divergence constrained distributionally robust optimization*; Ahmadi-Javid
+    (2012), *Entropic value-at-risk: a new coherent risk measure*.
+    """
+
+    loss = Linear()
+
+    def __init__(
+        self,
+        radius: float | str = 0.01,
+        reg: str | None = None,
+        strength: float = 1.0,
+        *,
+        solver: str = "auto",
+        constraints: Sequence[Constraint] = (),
+        probabilities: ArrayLike | None = None,
+    ) -> None:
+        super().__init__(
+            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
+        )
+        self.radius = check_radius(radius)
+
+    def _risk(self, market: Market) -> Risk:
+        return KLBall(radius_for(self.radius, market.n_scenarios))
+
+
+class KLRobust(ScenarioObjective):
+    r"""Any expected-loss objective under the worst scenario probabilities within a Kullback-Leibler ball.
+
+    .. math:: \min_{w \in W} \; \max_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \;
+        \sum_t q_t\, \ell(w^\top r_t) + \lambda R(w)
+
+    with the loss, regulariser, bounds, leverage and fraction of the objective given. ``KLRobust(Kelly(), radius)`` is
+    ``KLRobustKelly(radius=radius)``.
+
+    Parameters
+    ----------
+    objective : Kelly, BayesianKelly, QuadraticUtility, CARA, CRRA, HARA or another mean of losses over scenarios
+        It is copied; its solver, constraints and probabilities are used.
+    radius : float or "auto"
+        Radius of the ball in nats; see :class:`KLRobustKelly`.
+
+    Raises
+    ------
+    PortfolioError
+        If the objective is not the mean of a loss over the scenarios, or ``radius`` is out of its range.
+
+    References
+    ----------
+    Hu and Hong (2013), *Kullback-Leibler divergence constrained distributionally robust optimization*.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from opeslike.objectives import CRRA
+    >>> coin = np.array([[0.5, 0.0]] * 60 + [[-0.5, 0.0]] * 40)
+    >>> plain, robust = CRRA(3.0), KLRobust(CRRA(3.0), radius=0.01)
+    >>> bool(robust.optimize(coin, kind="returns")[0] < plain.optimize(coin, kind="returns")[0])
+    True
+    """
+
+    def __init__(self, objective: ScenarioObjective, radius: float | str = 0.01) -> None:
+        mean = isinstance(objective, ScenarioObjective) and isinstance(getattr(objective, "risk", None), Mean)
+        if not mean or isinstance(objective, RiskConstrainedKelly):
+            raise PortfolioError(
+                f"KLRobust needs an objective that is the mean of a loss over scenarios, such as Kelly() or CRRA(2), "
+                f"got {type(objective).__name__}; for expected return use KLRobustMaxMean"
+            )
+        self.objective = copy.copy(objective)
+        super().__init__(
+            reg=objective.reg,
+            strength=objective.strength,
+            solver=objective.solver,
+            constraints=objective.constraints,
+            probabilities=objective.probabilities,
+        )
+        self.radius = check_radius(radius)
+
+    def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
+        """Replace the regulariser; see :meth:`ConvexObjective.set_regularizer`."""
+        super().set_regularizer(reg, strength)
+        self.objective.set_regularizer(reg, strength)
+
+    def _scale(self) -> float:
+        return self.objective._scale()
+
+    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+        problem = self.objective._problem(market, weight_bounds, custom_mean, custom_cov)
+        assert isinstance(problem, ScenarioProblem)
+        problem.risk = KLBall(radius_for(self.radius, problem.probabilities.size))
+        return problem
 
 
 def check_radius(radius: float | str) -> float | str:

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError
+from opeslike.modelling.limits import limited_value
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.solvers.certificate import Certificate, certify, linear_gap
+from opeslike.solvers.limited import limited_certificate
 from opeslike.solvers.relaxation import relaxed_gap, settled, smooth_gradient
 
 FloatArray = NDArray[np.float64]
@@ -148,6 +150,13 @@ def conic(problem: Problem, constraints: Sequence[Constraint] = ()) -> tuple[Flo
 
 
 def _certified(problem: Problem, x: FloatArray, model: ConicModel) -> Certificate:
+    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
+        over = limited_value(problem, x)
+        if over > _VIOLATION:
+            raise OptimizationError(f"the answer exceeds the limit on risk by {over:.1e}")
+        price = model.own[-1].dual_value
+        price = 0.0 if price is None else float(np.ravel(price)[0])
+        return limited_certificate(problem, x, price, lambda lagrangian: _certified(lagrangian, x, model))
     linear = problem.penalty is None or problem.penalty.smooth
     q = _worst_case(problem, model)
     return certify(problem, x, q) if linear and not model.added else certify_constrained(problem, x, model, q)

@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float64]
 
 _STAY_INSIDE = 0.995
 _SPREAD = 1e8
+_OFF = 1e-15
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,15 @@ class KKT:
         return np.asarray(lapack.dpotrs(self._factor, sides, lower=1)[0])
 
     def solve(self, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Solve for one right-hand side; returns (d, y)."""
+        """Solve for one right-hand side; returns (d, y), refined where rounding left the equalities behind."""
+        d, y = self._once(side, missing)
+        off = missing - self._rows @ d
+        if np.abs(off).max() > _OFF:
+            more, more_y = self._once(side - self._matrix @ d + y @ self._rows, off)
+            return d + more, y + more_y
+        return d, y
+
+    def _once(self, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
         along = self._apply(side)
         if self._rows.shape[0] == 1:
             y = np.array([(missing[0] - self._rows[0] @ along) / self._price[0, 0]])
@@ -120,7 +129,8 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     point = problem.evaluate(x)
     gap = linear_gap(bounds, x, point.gradient) + point.excess
     best = Iterate(x, point, gap, np.zeros(len(bounds.totals)), 0)
-    if not point.smooth or gap <= aim * problem.tolerance(point):
+    target = aim * problem.tolerance(point)
+    if not point.smooth or gap <= target:
         return best
     # slack and multiplier of the lower bounds, then of the upper ones
     slack = np.concatenate([x[free], -x[free]]) - limits
@@ -141,22 +151,26 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         dual_change = -dual - ratio * change
         reached = (dual + _largest(dual, dual_change) * dual_change) @ (slack + _largest(slack, change) * change)
         centering = 0.5 if careful else min(max((float(reached) / complementarity) ** 3, 1e-6), 1.0)
-        mu = centering * complementarity / (2 * n)
+        # products far below the target would only pin coordinates that have not yet found their place
+        mu = max(centering * complementarity, 0.1 * target) / (2 * n)
 
-        # corrector, with the second-order term of the complementarity products
-        push = (mu - (0.0 if careful else dual_change * change)) / slack
-        step, y = factor.solve(push[:n] - push[n:] - gradient, missing)
-        change = np.concatenate([step, -step])
+        # corrector, with the second-order term of the complementarity products unless that makes it lead uphill
+        # accept by the barrier function, which the Newton step decreases
+        merit = point.value - mu * float(np.log(slack).sum())
+        for second_order in (0.0,) if careful else (1.0, 0.0):
+            push = (mu - second_order * dual_change * change) / slack
+            step, y = factor.solve(push[:n] - push[n:] - gradient, missing)
+            moves = np.concatenate([step, -step])
+            slope = float(gradient @ step) - mu * float((moves / slack).sum())
+            if slope <= 0:
+                break
+        change = moves
         dual_change = push - dual - ratio * change
         direction = step
         if index is not None:
             direction = np.zeros_like(x)
             direction[free] = step
         length = min(_largest(slack, change), 0.99 * problem.longest_step(point, direction))
-
-        # accept by the barrier function, which the Newton step decreases
-        merit = point.value - mu * float(np.log(slack).sum())
-        slope = float(gradient @ step) - mu * float((change / slack).sum())
         noise = 1e-14 * (abs(merit) + abs(point.value)) + 1e-16
         for _ in range(25):
             trial = x + length * direction
@@ -179,8 +193,9 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         # keep the products z s within a wide band around mu, so that no multiplier gets stuck
         dual = np.minimum(np.maximum(dual, mu / _SPREAD / slack), _SPREAD * mu / slack)
         gap = box_gap(bounds, x, point.gradient, y) + point.excess
+        target = aim * problem.tolerance(point)
         if gap < best.gap:
             best = Iterate(x, point, gap, y, iteration)
-        if not point.smooth or not math.isfinite(gap) or careful > 3 or gap <= aim * problem.tolerance(point):
+        if not point.smooth or not math.isfinite(gap) or careful > 3 or gap <= target:
             break
     return best

@@ -14,6 +14,7 @@ from opeslike.solvers.active_set import active_set
 from opeslike.solvers.certificate import Certificate, certify
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.kinked import kinked_interior_point
+from opeslike.solvers.limited import limited_point
 from opeslike.solvers.saddle import saddle_point
 from opeslike.solvers.tail import worst_case_point
 
@@ -74,6 +75,8 @@ def solve(
         raise PortfolioError("the interior-point solver takes no extra constraints; use solver='auto' or 'cvxpy'")
     if solver == "cvxpy" or constraints:
         return _through_cvxpy(problem, constraints)
+    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
+        return _limited(problem, solver, start)
     direct = _direct(problem)
     if direct is not None:
         return direct
@@ -112,6 +115,15 @@ def _through_cvxpy(problem: Problem, constraints: Sequence[object]) -> Solved:
     x, certificate, name, iterations = conic(problem, constraints)  # type: ignore[arg-type]
     q = getattr(getattr(certificate.point, "risk", None), "q", None)
     return Solved(x, certificate, f"cvxpy/{name}", iterations, _status(certificate, f"cvxpy/{name}"), q)
+
+
+def _limited(problem: ScenarioProblem, solver: str, start: FloatArray | None) -> Solved:
+    def minimise(part: ScenarioProblem, guess: FloatArray | None) -> tuple[FloatArray, int]:
+        solved = solve(part, solver, guess)
+        return solved.x, solved.iterations
+
+    x, certificate, steps = limited_point(problem, minimise, start)
+    return Solved(x, certificate, "interior-point", steps, _status(certificate, "interior-point"))
 
 
 def _direct(problem: Problem) -> Solved | None:
