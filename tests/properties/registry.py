@@ -10,8 +10,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from opeslike.objectives import BCRP, KLRobustKelly, MaxMean, MeanVariance, MinVariance
-from opeslike.objectives.base import Optimizer
+import numpy as np
+
+from opeslike.market import Market
+from opeslike.objectives import (
+    BCRP,
+    BayesianKelly,
+    BoxRobustKelly,
+    EllipsoidRobustKelly,
+    KLRobust,
+    KLRobustKelly,
+    KLRobustMaxMean,
+    MaxMean,
+    MeanVariance,
+    MinVariance,
+    RiskConstrainedKelly,
+    WassRobustKelly,
+    WassRobustMaxMean,
+    WassRobustMeanVariance,
+    WassRobustMinVariance,
+)
+from opeslike.objectives.base import Optimizer, ScenarioObjective
 from opeslike.objectives.risk_measures import CVaR, EntropicRisk, EVaR, MeanCVaR, MeanEVaR, WorstCaseLoss
 from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
 
@@ -28,9 +47,11 @@ class Entry:
     tags : any of
         "reg"      takes a regulariser
         "linear"   has many optima or one at a corner, so weights are not compared, only values
-        "small"    solved slowly: only the smallest instances
+        "small"    slow in cvxpy: only small instances are compared with it
         "no-shorts" takes no negative lower bounds
         "no-probabilities" takes no scenario probabilities
+        "cash"     holds cash, so weights need not sum to 1
+        "counts"   the same asset under two names is worth more than under one
     value : turns the value of the raw cvxpy problem into the unit of ``solution.value``
     """
 
@@ -49,6 +70,26 @@ def entry(make: Callable[..., Optimizer], *tags: str, name: str | None = None, *
         return make(**parameters, **keywords)
 
     return Entry(label, build, frozenset(tags))
+
+
+class MirrorPrior(BayesianKelly):
+    """A prior for whatever assets the data has: the first ten days, upside down."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(np.zeros((1, 1)), 15.0, **keywords)
+
+    def _mixed(self, market: Market) -> Market:
+        self.prior_scenarios = -0.8 * market.returns[:10]
+        return super()._mixed(market)
+
+
+def within_ball(inner: Callable[..., ScenarioObjective], radius: float, **parameters: Any) -> Callable[..., Optimizer]:
+    """A KL ball around another objective."""
+
+    def build(**keywords: Any) -> KLRobust:
+        return KLRobust(inner(**parameters, **keywords), radius)
+
+    return build
 
 
 ENTRIES: list[Entry] = [
@@ -75,8 +116,38 @@ ENTRIES: list[Entry] = [
     # online
     entry(BCRP, "reg", "no-probabilities"),
     # robust
-    entry(KLRobustKelly, radius=0.02),
+    entry(KLRobustKelly, "reg", radius=0.02),
     entry(KLRobustKelly, radius=1.0),
+    entry(KLRobustKelly, "cash", radius=0.05, leverage=1.5, risk_free=0.02, borrow_spread=0.01),
+    entry(KLRobustMaxMean, "reg"),
+    entry(KLRobustMaxMean, radius=0.5),
+    entry(within_ball(CRRA, 0.05, risk_aversion=3.0), "reg", name="KLRobust(CRRA)"),
+    entry(within_ball(QuadraticUtility, 0.2), name="KLRobust(QuadraticUtility)"),
+    entry(within_ball(CARA, 1.5, risk_aversion=4.0), name="KLRobust(CARA)"),
+    entry(within_ball(HARA, 0.01), name="KLRobust(HARA)"),
+    entry(within_ball(MirrorPrior, 0.1), name="KLRobust(BayesianKelly)"),
+    entry(BoxRobustKelly, "reg", radius=0.4),
+    entry(BoxRobustKelly, "cash", radius=2.0, fraction=0.5, leverage=1.0),
+    entry(EllipsoidRobustKelly, "reg", radius=0.01),
+    entry(EllipsoidRobustKelly, radius=0.3, metric="chi-square"),
+    entry(EllipsoidRobustKelly, radius=3.0, metric="chi-square"),
+    entry(MirrorPrior, "reg", name="BayesianKelly"),
+    entry(RiskConstrainedKelly, "reg", "cash"),
+    entry(RiskConstrainedKelly, "cash", lam=5.0, leverage=2.0, risk_free=0.02, borrow_spread=0.01),
+    # robust against moved returns
+    entry(WassRobustMaxMean, "counts", "reg"),
+    entry(WassRobustMaxMean, "counts", "linear", radius=0.0005, ground_norm=1),
+    entry(WassRobustMaxMean, "reg", "linear", radius=0.001, ground_norm="inf"),
+    entry(WassRobustMaxMean, "counts", radius=0.002, ground_norm=1.5),
+    entry(WassRobustMinVariance, "counts", "reg", radius=1e-5),
+    entry(WassRobustMinVariance, "counts", radius=1e-6, ground_norm=1),
+    entry(WassRobustMinVariance, radius=1e-5, ground_norm="inf"),
+    entry(WassRobustMeanVariance, "counts", "reg", risk_aversion=2.0, radius=1e-4),
+    entry(WassRobustMeanVariance, "counts", radius=1e-5, ground_norm=1),
+    entry(WassRobustMeanVariance, "counts", radius=1e-4, ground_norm=4),
+    entry(WassRobustKelly, "counts", "reg", "no-shorts", "small"),
+    entry(WassRobustKelly, "counts", "no-shorts", "small", radius=0.01, fraction=0.5),
+    entry(WassRobustKelly, "no-shorts", radius=0.002, ground_norm="inf"),
     # measures of loss
     entry(CVaR, "reg", "linear", confidence=0.9),
     entry(CVaR, "linear", confidence=0.5),

@@ -8,8 +8,9 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from opeslike.errors import InfeasibleError
+from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import Market
+from opeslike.modelling.limits import limited_value
 from opeslike.objectives.base import Optimizer
 from tests.properties.registry import ENTRIES, Entry
 
@@ -38,6 +39,8 @@ def objective(entry: Entry, data: np.ndarray, bounds: object = (0, 1), **keyword
 
     def value(w: np.ndarray) -> float:
         x = problem.lift(w)
+        if getattr(problem, "limit", None) is not None and limited_value(problem, x) > 1e-15:
+            return np.inf
         return float(problem.evaluate(x).value) + problem.offset if problem.in_domain(x) else np.inf
 
     return value
@@ -78,6 +81,8 @@ def test_optimal_and_better_than_other_weights(entry: Entry, shape: tuple[int, i
 @every
 @pytest.mark.parametrize("shape", [(250, 4), (120, 9), (10, 13)], ids=str)
 def test_agrees_with_cvxpy(entry: Entry, shape: tuple[int, int]) -> None:
+    if "small" in entry.tags:
+        shape = (min(shape[0], 25), min(shape[1], 5))
     _compare_with_cvxpy(entry, returns(*shape, seed=1), (0, 1))
 
 
@@ -88,26 +93,56 @@ def test_agrees_with_cvxpy_with_shorts(entry: Entry) -> None:
     _compare_with_cvxpy(entry, returns(150, 6, seed=2), (-0.3, 0.7))
 
 
+@every
+def test_agrees_with_cvxpy_within_bounds(entry: Entry) -> None:
+    low, high = np.array([0.1, 0.0, 0.05, 0.0]), np.array([0.6, 0.3, 0.25, 0.5])
+    _compare_with_cvxpy(entry, returns(25 if "small" in entry.tags else 90, 4, seed=11), (low, high))
+
+
 def _compare_with_cvxpy(entry: Entry, data: np.ndarray, bounds: object, **keywords: object) -> None:
     optimizer = solved(entry, data, bounds, **keywords)
     problem = optimizer.problem(data, bounds, kind="returns")
     assert problem.is_dcp()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": how accurate is what is tested here
-        try:
-            problem.solve(solver=cp.CLARABEL, **TIGHT)
-        except cp.SolverError:  # it breaks down on about one exponential-cone problem in a hundred
-            problem.solve(solver=cp.SCS, eps_abs=1e-11, eps_rel=1e-11, max_iters=200_000)
+    lowest, sure = _solve_with_peers(problem)
     solution = optimizer.solution
-    theirs = entry.value(problem.value)
-    # theirs is feasible and optimal to Clarabel's own tolerance only, a few 1e-10 of the size of its numbers
-    assert theirs == pytest.approx(solution.value, abs=2 * solution.tolerance + 1e-9 * abs(solution.value))
+    theirs = entry.value(lowest)
+    rounding = 2 * solution.tolerance + 1e-9 * max(abs(solution.value), float(np.std(data)))
+    if sure:
+        # theirs is feasible and optimal to its own tolerance only, a few 1e-10 of the size of its numbers
+        assert theirs == pytest.approx(solution.value, abs=rounding)
+    else:
+        # no peer calls its answer optimal: then it must at least not beat ours, and come near
+        assert solution.value - rounding <= theirs <= solution.value + 1e-7
+
+
+def _solve_with_peers(problem: cp.Problem) -> tuple[float, bool]:
+    """Solve by the peers in turn until one calls its answer optimal; the value, and whether one did."""
+    lowest = np.inf
+    attempts = ((cp.CLARABEL, TIGHT), (cp.CLARABEL, {}), (cp.SCS, {"eps_abs": 1e-11, "eps_rel": 1e-11}))
+    for solver, settings in attempts:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "may be inaccurate": how accurate is what is tested here
+            try:
+                problem.solve(solver=solver, **settings)
+            except cp.SolverError:  # Clarabel breaks down on about one exponential-cone problem in a hundred
+                continue
+        if problem.value is None or not np.isfinite(problem.value):  # an answer outside the domain of the objective
+            continue
+        if problem.status == cp.OPTIMAL:
+            return problem.value, True
+        if problem.status == cp.OPTIMAL_INACCURATE:
+            lowest = min(lowest, problem.value)
+    return lowest, False
 
 
 @regularised
 @pytest.mark.parametrize("reg", SMOOTH + KINKED)
 def test_regularised_is_optimal(entry: Entry, reg: str) -> None:
     data = returns(80, 7, seed=3)
+    if "cash" in entry.tags and reg in ("entropy", "jsd", "wass-1"):
+        with pytest.raises(PortfolioError, match=f"reg='{reg}' needs weights that sum to 1"):
+            entry.make(reg=reg).optimize(data, kind="returns")
+        return
     for strength in (1e-5, 1e-3, 1.0):
         optimizer = solved(entry, data, reg=reg, strength=strength)
         w, solution = portfolio(optimizer), optimizer.solution
@@ -183,6 +218,9 @@ def test_duplicated_and_constant_columns(entry: Entry) -> None:
     data = np.column_stack([data, data[:, 1], np.full(70, 1e-5)])
     twice = solved(entry, data).solution
     once = solved(entry, data[:, [0, 1, 2, 3, 5]]).solution
+    if "counts" in entry.tags:
+        assert twice.value < once.value + twice.tolerance + once.tolerance
+        return
     assert twice.value == pytest.approx(once.value, abs=twice.tolerance + once.tolerance)
 
 
