@@ -101,3 +101,25 @@ def test_look_ahead_earns_more_than_it_could(run: Callable[[str], Any]) -> None:
     facts = run("kelly-and-optimal-f").facts
     assert facts["first"] == "1998-01-27"  # five years of 252 days after the first return
     assert float(facts["least"]) > 0
+
+
+def test_dual_momentum_without_an_edge(run: Callable[[str], Any]) -> None:
+    facts = run("dual-momentum").facts
+    rows = {
+        cells[1]: [float(cell.replace(",", "")) for cell in cells[2:-1]]
+        for line in facts["table"].splitlines()[2:]
+        if (cells := [cell.strip() for cell in line.split("|")])
+    }
+    half, full, free = (rows[name] for name in list(rows)[:3])
+    held = rows["BTC, held"]
+    # The words on the page: neither made money nor did the benchmark, and the control sold after the fall.
+    assert max(half[0], full[0], held[0]) < 250_000
+    assert full[0] < free[0]
+    assert 0 < free[4] - full[4] < 1
+    assert full[0] == 231_977  # as tests/strategies/test_plain_account.py
+    assert float(facts["gross"]) < 1
+    priors = [line.split("|") for line in facts["priors"].splitlines()[2:]]
+    legs = [float(cells[4]) for cells in priors]
+    assert legs[0] == 37
+    assert 0 < legs[1] < legs[0] / 3
+    assert legs[2] == 0

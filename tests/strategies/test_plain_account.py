@@ -12,7 +12,7 @@ from opeslike.accounting.overlays import DrawdownScaling
 from opeslike.strategies import DualMomentum, DynamicKelly, Sized
 from tests.strategies.tools import market
 
-LOOKBACK, REGIME, WEEK, RATE, SOFT, HARD = 60, 100, 7, 15e-4, 0.05, 0.20
+LOOKBACK, REGIME, WEEK, RATE = 60, 100, 7, 15e-4
 CAPITAL = 250_000.0
 
 
@@ -51,7 +51,7 @@ def wanted(seen, bet):
     return weights
 
 
-def plain(closes, first):
+def plain(closes, first, soft, hard):
     """Wealth at the end and closed trades, by one position in money at a time."""
     count = closes.shape[1]
     money, held, peak, out = CAPITAL, np.zeros(count), 0.0, False
@@ -64,8 +64,8 @@ def plain(closes, first):
             aim = wanted(closes[:now], kelly([made for step, made in closed if step < t]))
         peak = max(peak, money)
         fall = 1 - money / peak
-        out = out or fall >= HARD
-        size = 0.0 if out else min(1.0, (HARD - fall) / (HARD - SOFT))
+        out = out or fall >= hard
+        size = 0.0 if out else min(1.0, (hard - fall) / (hard - soft))
         order = aim * size * money - held
         cost = RATE * np.abs(order)
         after = aim * size * (money - cost.sum())
@@ -101,15 +101,15 @@ def plain(closes, first):
     return money, [made for _, made in closed]
 
 
-@pytest.mark.parametrize("data", [drawn, coins])
-def test_wealth_and_trades_of_a_plain_account(data):
+@pytest.mark.parametrize(("data", "soft", "hard"), [(drawn, 0.05, 0.20), (coins, 0.05, 0.20), (coins, 0.20, 0.40)])
+def test_wealth_and_trades_of_a_plain_account(data, soft, hard):
     prices, first = data()
     strategy = Sized(DualMomentum(lookback=LOOKBACK, n_long=1, n_short=1, regime_window=REGIME), DynamicKelly())
     tester = Backtester(prices[:first], prices[first:], cost={"commission": 10, "slippage": 5}, initial_capital=CAPITAL)
     result = tester.backtest(
-        strategy, reopt_freq=WEEK, rebalance_freq=WEEK, overlays=[DrawdownScaling(soft=SOFT, hard=HARD)]
+        strategy, reopt_freq=WEEK, rebalance_freq=WEEK, overlays=[DrawdownScaling(soft=soft, hard=hard)]
     )
-    wealth, closed = plain(prices.to_numpy(), first)
+    wealth, closed = plain(prices.to_numpy(), first, soft, hard)
     assert result["wealth"][-1] == pytest.approx(wealth, rel=1e-10)
     trades = result.trades[~result.trades["open"]]
     assert len(trades) > 20
