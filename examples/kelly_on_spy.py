@@ -52,7 +52,7 @@ def run() -> study.Study:
     for lag, key, words in ((0, "same", "at the close that is traded"), (1, "next", "a day later")):
         shown = {"buy and hold": held}
         shown |= {f"cap {cap}" if cap else "no cap": results[cap, lag] for cap in (1, 2, 3, 4, 5, None)}
-        frame = study.statistics(shown, RATE)
+        frame = study.statistics(shown, RATE).astype(object)
         frame.loc["Ruined on"] = [str(r.ruin_date.date()) if r.ruin_date is not None else "-" for r in shown.values()]
         found.table(key, f"252 days, decided {words}", frame, study.STATISTICS)
     free = results[None, 0]

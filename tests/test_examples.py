@@ -55,6 +55,7 @@ def test_example(script: Path, run: Callable[[Path], tuple[Path, subprocess.Comp
     folder, done = run(script)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
     for name in declared(script):
         content = (folder / name).read_bytes()
         assert content, f"{name} is empty"
