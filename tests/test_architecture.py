@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "opeslike"
 ROOMS = [
     "_version",
     "errors",
-    "_moments",
+    "panel",
     "market",
     "data",
     "modelling",

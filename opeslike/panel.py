@@ -1,0 +1,298 @@
+"""Panel: a block of numbers with its labels, and every check before it is known to be a market."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from opeslike.errors import DataError, PortfolioError
+
+Kind = Literal["prices", "returns"]
+FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger("opeslike")
+
+_NEGATIVE_SHARE = 0.05
+_SMALL = 0.5
+_LOG_OF_TOO_MUCH = 690.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A rectangular block of numbers with its labels, before it is known to be prices or returns.
+
+    Attributes
+    ----------
+    values : ndarray of shape (rows, N)
+    assets : tuple of labels, one a column
+    index : pandas.Index of length ``rows``
+    two_level : bool
+        Whether the numbers were the ``Close`` columns of a two-level frame (then they are prices).
+    """
+
+    values: FloatArray
+    assets: tuple[Hashable, ...]
+    index: pd.Index
+    two_level: bool = False
+
+    def date(self, row: int) -> str:
+        """Label of a row for messages: an ISO date where the index has dates, else ``row 7``."""
+        return describe(self.index[row]) if _is_dated(self.index) else f"row {row}"
+
+
+def describe(label: Any) -> str:
+    """Write a date label the way messages show it (``2020-03-16``)."""
+    if isinstance(label, np.datetime64):
+        label = pd.Timestamp(label)
+    if isinstance(label, pd.Timestamp):
+        return str(label.date()) if label == label.normalize() else str(label)
+    return str(label)
+
+
+def _is_dated(index: pd.Index) -> bool:
+    return not isinstance(index, pd.RangeIndex)
+
+
+def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+    """Select the closes of a frame.
+
+    A frame with one column level is returned as it is. With two levels (either order) the ``Close`` columns are taken.
+
+    Returns
+    -------
+    (frame, two_level)
+
+    Raises
+    ------
+    DataError
+        If two-level columns have no ``Close`` field, or there are more than two levels.
+    """
+    if not isinstance(data.columns, pd.MultiIndex):
+        return data, False
+    if data.columns.nlevels != 2:
+        raise DataError(f"price columns have {data.columns.nlevels} levels; give one (closes) or two (ticker, field)")
+    for level in (1, 0):
+        if "Close" in data.columns.get_level_values(level):
+            frame = cast(pd.DataFrame, data.xs("Close", axis=1, level=level))
+            return frame, True
+    raise DataError(
+        "two-level price columns have no 'Close' field in either level; "
+        "rename the field to 'Close' or pass a one-level frame of closes"
+    )
+
+
+def read_panel(data: Any) -> Panel:
+    """Turn a frame, series or array into a :class:`Panel`; labels are checked, numbers are not yet.
+
+    Raises
+    ------
+    DataError
+        On no rows, no columns, duplicate tickers, duplicate or unsorted dates, and columns that are not numbers.
+    """
+    two_level = False
+    assets: tuple[Hashable, ...]
+    if isinstance(data, pd.Series):
+        data = data.to_frame(data.name if data.name is not None else 0)
+    if isinstance(data, pd.DataFrame):
+        frame, two_level = close_frame(data)
+        index = frame.index
+        assets = tuple(frame.columns)
+        _check_labels(index, assets)
+        values = _numeric(frame)
+    elif data is None:
+        raise DataError("no data given: pass a frame or array of prices or returns")
+    else:
+        values = read_array(data, "data")
+        if values.ndim == 1:
+            values = values[:, None]
+        if values.ndim != 2:
+            raise DataError(f"data must have two dimensions (rows, assets), got shape {values.shape}")
+        index = pd.RangeIndex(values.shape[0])
+        assets = tuple(range(values.shape[1]))
+    if values.shape[1] == 0:
+        raise DataError("the data has no asset columns")
+    if values.shape[0] == 0:
+        raise DataError("the data has no rows")
+    return Panel(values, assets, index, two_level)
+
+
+def read_array(data: Any, what: str) -> FloatArray:
+    """Turn anything that is not a frame into an array of floats.
+
+    Raises
+    ------
+    DataError
+        If it is not numeric, or complex; the message starts with ``what``.
+    """
+    try:
+        values = np.asarray(data)
+        if not np.iscomplexobj(values):
+            return values.astype(np.float64, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{what} of type {type(data).__name__} is not numeric: {error}") from error
+    raise DataError(f"{what} has complex numbers; take their real part")
+
+
+def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
+    if len(set(assets)) != len(assets):
+        twice = sorted({str(a) for a in assets if assets.count(a) > 1})
+        raise DataError(f"duplicate tickers: {', '.join(twice)}; keep one column each")
+    if not index.is_unique:
+        raise DataError(f"duplicate date {describe(index[index.duplicated()][0])}; keep one row a date")
+    if not index.is_monotonic_increasing:
+        if isinstance(index, pd.DatetimeIndex) and index.hasnans:
+            raise DataError("a row has no date (NaT); drop it")
+        steps = [i for i in range(1, len(index)) if index[i] < index[i - 1]]
+        where = describe(index[steps[0]]) if steps else "an unknown row"
+        if isinstance(index[0], str):
+            raise DataError(
+                f"the dates are text, and as text not in ascending order at {where}; "
+                "turn the index into dates with pandas.to_datetime, then sort the frame by it"
+            )
+        raise DataError(f"dates are not in ascending order at {where}; sort the frame by its index")
+
+
+def _numeric(frame: pd.DataFrame) -> FloatArray:
+    unfit = [place for place, dtype in enumerate(frame.dtypes) if not _is_number(dtype)]
+    if not unfit:
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    for place in unfit:  # a cell that is no number tells more than a type
+        column = frame.iloc[:, place]
+        bad = np.flatnonzero(pd.to_numeric(column, errors="coerce").isna().to_numpy() & column.notna().to_numpy())
+        if bad.size:
+            raise DataError(
+                f"{frame.columns[place]} on {describe(frame.index[bad[0]])}: {column.iloc[bad[0]]!r} is not a number; "
+                "correct it and convert the column with pandas.to_numeric"
+            )
+    name, dtype = frame.columns[unfit[0]], frame.dtypes.iloc[unfit[0]]
+    raise DataError(f"{name}: column of type {dtype} is not numeric; convert it with pandas.to_numeric")
+
+
+def _is_number(dtype: Any) -> bool:
+    types = pd.api.types
+    return types.is_numeric_dtype(dtype) and not (types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype))
+
+
+def infer_kind(panel: Panel, kind: Kind | None = None) -> Kind:
+    """Decide whether a panel holds prices or returns.
+
+    Two-level columns are prices; otherwise at least 5% negative values means returns, else prices. Fewer negative
+    values, all below 0.5 in size, are ambiguous.
+
+    Raises
+    ------
+    PortfolioError
+        If ``kind`` is not "prices", "returns" or None.
+    DataError
+        If the values are ambiguous.
+    """
+    if kind is not None:
+        if kind not in ("prices", "returns"):
+            raise PortfolioError(f"kind={kind!r} is unknown; use 'prices', 'returns' or None")
+        return kind
+    if panel.two_level:
+        return "prices"
+    finite = panel.values[np.isfinite(panel.values)]
+    if finite.size == 0:
+        raise DataError("the data has no finite number")
+    if np.count_nonzero(finite < 0) >= _NEGATIVE_SHARE * finite.size:
+        return "returns"
+    if np.abs(finite).max() < _SMALL:
+        raise DataError(
+            "cannot tell prices from returns: fewer than 5% of the values are negative and all are below 0.5 in size; "
+            "pass kind='prices' or kind='returns'"
+        )
+    return "prices"
+
+
+def drop_missing(panel: Panel, what: str = "data") -> Panel:
+    """Drop the rows with missing values, and say in the log which assets cost how many.
+
+    Raises
+    ------
+    DataError
+        If no row is left.
+    """
+    missing = np.isnan(panel.values)
+    if not missing.any():
+        return panel
+    rows = np.asarray(missing.any(axis=1))
+    each = missing.sum(axis=0)
+    costs = ", ".join(f"{panel.assets[i]} {each[i]}" for i in np.flatnonzero(each))
+    if rows.all():
+        raise DataError(f"{what}: no row has a value for every asset (missing by asset: {costs})")
+    logger.warning("%s: %d of %d rows dropped for missing values (%s)", what, rows.sum(), len(rows), costs)
+    keep = ~rows
+    return Panel(panel.values[keep], panel.assets, panel.index[keep], panel.two_level)
+
+
+def check_values(panel: Panel, kind: Kind) -> None:
+    """Check the numbers of a panel.
+
+    Raises
+    ------
+    DataError
+        Naming ticker and date of the first infinite value or non-positive price, or the ticker whose returns compound
+        beyond what a float holds: those are prices or percent.
+    """
+    values = panel.values
+    if kind == "prices":
+        bad = ~(values > 0) & ~np.isnan(values)
+        problem = "price {} is not positive"
+    else:
+        bad = np.zeros(values.shape, dtype=bool)
+        problem = ""
+    infinite = np.isinf(values)
+    if infinite.any():
+        bad, problem = infinite, "value {} is infinite"
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        text = problem.format(values[row, column])
+        raise DataError(f"{panel.assets[column]} on {panel.date(int(row))}: {text}; correct or drop it")
+    if kind == "returns":
+        totals = np.nansum(values, axis=0)
+        for column in np.flatnonzero(totals > _LOG_OF_TOO_MUCH):  # log(1 + r) <= r, so no other can be it
+            grown = np.nansum(np.log1p(np.maximum(values[:, column], -0.99)))
+            if grown > _LOG_OF_TOO_MUCH:
+                raise DataError(
+                    f"{panel.assets[column]}: its returns compound to more than 1e300; pass kind='prices' if they are "
+                    "prices, and divide by 100 if they are percent"
+                )
+
+
+def simple_returns(prices: FloatArray) -> FloatArray:
+    """Simple returns ``P_t / P_{t-1} - 1`` of shape (rows - 1, N), stored asset by asset."""
+    asset_major = np.ascontiguousarray(prices.T)
+    return (asset_major[:, 1:] / asset_major[:, :-1] - 1.0).T
+
+
+def align_columns(panel: Panel, assets: Sequence[Hashable], what: str) -> Panel:
+    """Reorder the columns of ``panel`` to ``assets``.
+
+    Raises
+    ------
+    DataError
+        Naming the tickers that only one side has.
+    """
+    if panel.assets == tuple(assets):
+        return panel
+    if panel.assets == tuple(range(len(panel.assets))) and tuple(assets) == tuple(range(len(assets))):
+        raise DataError(
+            f"{what} has {len(panel.assets)} columns, but the training data has {len(assets)}; "
+            "train and test must hold the same assets"
+        )
+    lacking = [str(a) for a in assets if a not in set(panel.assets)]
+    extra = [str(a) for a in panel.assets if a not in set(assets)]
+    if lacking or extra:
+        parts = ([f"without {', '.join(lacking)}"] if lacking else []) + (
+            [f"with {', '.join(extra)} which the training data lacks"] if extra else []
+        )
+        raise DataError(f"{what} comes {' and '.join(parts)}; train and test must hold the same tickers")
+    order = [panel.assets.index(a) for a in assets]
+    return Panel(panel.values[:, order], tuple(assets), panel.index, panel.two_level)
