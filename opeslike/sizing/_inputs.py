@@ -35,6 +35,8 @@ def check_number(
     open_high: bool = False,
 ) -> float:
     """Return ``value`` as a float if it is finite and in its range, else raise PortfolioError."""
+    if np.ndim(value):
+        raise PortfolioError(f"{name} must be one number, got {type(value).__name__} of shape {np.shape(value)}")
     try:
         number = float(value)
     except (TypeError, ValueError) as exc:

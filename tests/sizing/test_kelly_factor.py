@@ -313,6 +313,7 @@ def test_joint_singular_covariance_names_the_date():
         ({"max_leverage": math.inf}, "max_leverage"),
         ({"risk_free": -1.0}, "risk_free"),
         ({"risk_free": "2%"}, "risk_free"),
+        ({"risk_free": pd.Series([0.02])}, r"risk_free must be one number, got Series of shape \(1,\)"),
         ({"periods_per_year": 0}, "periods_per_year"),
         ({"use_log": "no"}, "use_log must be True or False"),
         ({"joint": 1}, "joint must be True or False"),
