@@ -14,7 +14,8 @@ def on_page_content(content: str, **kwargs: Any) -> str:
         return convert(html.unescape(match.group(1)).strip())
 
     def block(match: re.Match[str]) -> str:
-        return f'<div class="formula" style="overflow-x: auto">{convert(html.unescape(match.group(1)).strip(), display="block")}</div>'
+        formula = convert(html.unescape(match.group(1)).strip(), display="block")
+        return f'<div class="formula" style="overflow-x: auto">{formula}</div>'
 
     content = re.sub(r'<span class="arithmatex">\\\((.*?)\\\)</span>', inline, content, flags=re.S)
     return re.sub(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', block, content, flags=re.S)
