@@ -46,7 +46,7 @@ _PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("wealth", "drawdown", "sharpe", "volatility"),
     ),
     ("Holdings", ("contributions",), ("weights", "exposure", "contributions", "turnover")),
-    ("Trades", ("trades", "largest_trades", "last_trades"), ()),
+    ("Trades", ("trades", "largest_trades", "last_trades", "all_trades"), ()),
     ("Costs and financing", ("accounts",), ()),
     ("How it was made", ("settings", "certificates"), ()),
 )
@@ -61,7 +61,8 @@ class Report(Mapping[str, pd.DataFrame]):
     Made by :meth:`BacktestResult.report <opeslike.accounting.result.BacktestResult.report>`. ``print(report)`` gives
     text; ``report["contributions"]`` is a table of raw numbers; ``list(report)`` names the tables: ``headline``,
     ``drawdowns``, ``monthly``, ``trailing``, ``relative``, ``contributions``, ``trades``, ``largest_trades``,
-    ``last_trades``, ``accounts``, ``settings`` and ``certificates``, as far as there are dates, a benchmark and trades.
+    ``last_trades``, ``all_trades`` (not in the text), ``accounts``, ``settings`` and ``certificates``, as far as there
+    are dates, a benchmark and trades.
 
     Parameters
     ----------

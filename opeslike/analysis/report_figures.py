@@ -193,18 +193,29 @@ def _finish(fig: Figure, ax: Axes, drawn: Sequence[tuple[Any, str]], *, dates: b
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     else:
         ax.set_xlabel("Step", loc="right", labelpad=-10.0, fontsize=8)
-    lines = 0
-    if drawn:
-        handles, texts = zip(*drawn, strict=True)
-        longest = max(map(len, texts))
-        columns = 4 if longest <= 10 else 3 if longest <= 20 else 2
-        lines = -(-len(drawn) // columns)
+    lines = _legend(fig, drawn) if drawn else 0
+    _place(fig, lines=lines)
+    return fig
+
+
+def _legend(fig: Figure, drawn: Sequence[tuple[Any, str]]) -> int:
+    """Add a legend below the axes, in as many columns as fit; its lines."""
+    handles, texts = zip(*drawn, strict=True)
+    longest, size = max(map(len, texts)), 9.5
+    for columns in range(4 if longest <= 10 else 3 if longest <= 20 else 2, 0, -1):
         box = fig.legend(
             handles, ["-"] * len(handles), loc="lower left", bbox_to_anchor=(0.0, 0.0), ncols=columns, frameon=False,
-            fontsize=9.5, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, borderaxespad=0.0,
+            fontsize=size, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, borderaxespad=0.0,
         )  # fmt: skip
         # Set afterwards: a label that starts with an underscore would be left out.
         for text, name in zip(box.get_texts(), texts, strict=True):
             text.set_text(name)
-    _place(fig, lines=lines)
-    return fig
+        excess = box.get_window_extent().width / fig.bbox.width
+        if excess <= 1.0:
+            break
+        if columns > 1:
+            box.remove()
+        else:
+            for text in box.get_texts():
+                text.set_fontsize(0.97 * size / excess)
+    return -(-len(drawn) // columns)

@@ -79,6 +79,8 @@ class Table:
         Cells are text, set to the left.
     brief : DataFrame, optional
         Printed instead of ``frame`` where that is too long to read.
+    folded : bool
+        Left out of the text, and closed in HTML until it is opened.
     """
 
     title: str
@@ -92,6 +94,7 @@ class Table:
     fine: bool = False
     words: bool = False
     brief: pd.DataFrame | None = None
+    folded: bool = False
 
     @property
     def shown(self) -> pd.DataFrame:

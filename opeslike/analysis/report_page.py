@@ -11,6 +11,9 @@ from opeslike._version import __version__
 from opeslike.analysis.output import write_atomically
 from opeslike.analysis.report_format import Table
 
+#: Characters in a line of a note in the text.
+NOTE_WIDTH = 99
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -46,7 +49,7 @@ def page_text(page: Page) -> str:
 
     lines = [page.title, "=" * len(page.title), page.caption, *page.warnings]
     for part in page.parts:
-        for table in part.tables:
+        for table in (each for each in part.tables if not each.folded):
             rows = [
                 [_wrapped(text) for text in ([name, *values] if table.index else values)] for name, values in table.rows
             ]
@@ -54,6 +57,8 @@ def page_text(page: Page) -> str:
             align = ["left", *["left" if table.words else "right"] * (len(heads) - 1)]
             text = tabulate(rows, headers=heads, colalign=align if rows else None, disable_numparse=True)
             lines += ["", table.title, "-" * len(table.title), text]
+            if table.note:
+                lines += ["", *textwrap.wrap(table.note, NOTE_WIDTH)]
     return "\n".join(lines)
 
 

@@ -32,6 +32,8 @@ HEADLINE = (
 )
 #: More assets than this are summed in the printed table of contributions.
 MOST_ASSETS = 30
+#: Of more trades than this the last are shown in the list of all.
+MOST_TRADES = 500
 #: Names a Series gives itself that name no benchmark.
 _UNNAMED = frozenset({None, "", 0})
 
@@ -121,9 +123,24 @@ def headline(source: Source) -> Table:
     frame = pd.DataFrame(columns, index=list(HEADLINE), dtype=object)
     if not source.dated:
         frame = frame.drop(index=["max_drawdown_days", "longest_drawdown_days"])
-    short = len(result.returns) < source.periods_per_year
-    note = "Annual figures extrapolate a span shorter than a year." if short else ""
-    return Table("Headline figures", frame, note=note)
+    notes = []
+    if len(result.returns) < source.periods_per_year:
+        notes.append("Annual figures extrapolate a span shorter than a year.")
+    found = _steps_a_year(source)
+    if found is not None and not 0.8 < found / source.periods_per_year < 1.25:
+        notes.append(
+            f"Annual figures take {source.periods_per_year:g} steps for a year, but the dates have about {found:.0f}; "
+            "give the Backtester periods_per_year."
+        )
+    return Table("Headline figures", frame, note=" ".join(notes))
+
+
+def _steps_a_year(source: Source) -> float | None:
+    """Steps in a year by the dates; None without dates, or where they span less than two months."""
+    if not source.dated:
+        return None
+    days = (source.result.timeline[-1] - source.result.start) / pd.Timedelta(days=1)
+    return 365.25 * len(source.result.returns) / days if days >= 60 else None
 
 
 def _headline(source: Source, returns: pd.Series[Any], weights: pd.DataFrame | None) -> pd.Series[Any]:
@@ -214,6 +231,15 @@ def last_trades(source: Source, count: int = 10) -> Table:
     return Table("Last trades", source.result.trades.tail(count).drop(columns="steps"), "column", index=False)
 
 
+def every_trade(source: Source) -> Table:
+    """All round trips; of very many the last are shown."""
+    trades = source.result.trades
+    count, brief = f"{len(trades):,}", None
+    if len(trades) > MOST_TRADES:
+        count, brief = f"the last {MOST_TRADES} of {count}", trades.tail(MOST_TRADES)
+    return Table(f"All trades: {count}", trades, "column", index=False, brief=brief, folded=True)
+
+
 def accounts(source: Source) -> Table:
     """Where the change in wealth came from, and two checks of it."""
     result = source.result
@@ -294,6 +320,7 @@ def all_tables(source: Source) -> dict[str, Table]:
     tables["trades"] = trade_figures(source)
     if len(source.result.trades):
         tables |= {"largest_trades": largest_trades(source), "last_trades": last_trades(source)}
+        tables["all_trades"] = every_trade(source)
     tables |= {"accounts": accounts(source), "settings": settings_used(source), "certificates": certificates(source)}
     # Cents say nothing about an account of 1.
     small = source.result.initial_capital < 1e3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import importlib.util
 import pickle
@@ -208,10 +209,32 @@ class TestText:
         assert f"{100 * report.to_frame().iloc[0, 0]:,.2f}%" in text
         assert "<script>alert(1)</script>" in text
         assert max(map(len, text.splitlines())) < 140
+        assert "\nLinked by the path of wealth: a step's contribution counts" in text
+
+    def test_all_trades_are_raw_and_folded(self, report, result, page):
+        pd.testing.assert_frame_equal(report["all_trades"], result.trades)
+        assert len(result.trades) > 10
+        title = f"All trades: {len(result.trades)}"
+        assert title not in str(report)
+        assert f"<summary>{title}</summary>" in page
+
+    def test_of_many_trades_the_last_are_listed(self, result, monkeypatch):
+        monkeypatch.setattr("opeslike.analysis.report_tables.MOST_TRADES", 12)
+        many = result.report()
+        listed = many._tables["all_trades"]
+        assert len(listed.rows) == 12
+        assert listed.title == f"All trades: the last 12 of {len(result.trades)}"
+        pd.testing.assert_frame_equal(many["all_trades"], result.trades)
+
+    @pytest.mark.parametrize(("periods", "said"), [(252, False), (260, False), (365, True), (52, True)])
+    def test_a_year_that_is_not_that_of_the_dates_is_told(self, prices, periods, said):
+        run = Backtester(prices[:100], prices[100:], periods_per_year=periods).backtest(Uniform(), reopt_freq=50)
+        note = f"Annual figures take {periods} steps for a year, but the dates have about 261"
+        assert (note in " ".join(str(run.report()).split())) == said
 
     def test_names_of_tables(self, report):
         assert list(report)[:3] == ["headline", "drawdowns", "monthly"]
-        assert len(report) == 12
+        assert len(report) == 13
         with pytest.raises(PortfolioError, match="no table 'nothing'; it has headline"):
             report.to_frame("nothing")
 
@@ -232,10 +255,10 @@ class TestHtml:
         assert html.escape("A&B") in page
 
     def test_a_title_is_text(self, result):
-        title = '"><img src=x onerror=alert(1)> & {{ 7 * 7 }}'
+        title = '"><img src=x onerror=alert(1)> & {{ 7919 * 7919 }}'
         read = Reader(result.report(title=title).to_html())
         assert title in read.texts
-        assert "49" not in read.texts
+        assert "62710561" not in "".join(read.texts)
         assert ("img", "src", "x") not in read.attributes
 
     def test_nothing_is_fetched(self, page):
@@ -256,6 +279,17 @@ class TestHtml:
         # An escaped dollar sign is drawn as such; two backslashes would show.
         assert r"\$x\$" in names
         assert "A&B" in names
+
+    @pytest.mark.parametrize("name", ["W" * 44, "Half Kelly, capped at 2, drawdown 10/20%", "i", "Quarter Kelly"])
+    def test_legends_stay_within_their_chart(self, result, prices, name):
+        report = result.report(benchmark=prices["AAA"].rename(name[::-1]))
+        report.source = dataclasses.replace(report.source, name=name)
+        for key, figure in report.figures.items():
+            figure.canvas.draw()
+            for box in figure.legends:
+                inside = box.get_window_extent()
+                assert inside.x1 <= figure.bbox.x1, key
+                assert inside.y1 <= figure.axes[0].bbox.y0, key
 
     def test_charts_are_inside(self, page, report):
         images = [value for tag, name, value in Reader(page).attributes if (tag, name) == ("img", "src")]
