@@ -85,6 +85,9 @@ def add(commands: Any) -> None:
     rules.add_argument(
         "--drawdown", metavar="SOFT,HARD", type=numbers(2), help="scale down linearly between these two drawdowns"
     )
+    rules.add_argument(
+        "--recovery", metavar="N", type=count(1), help="with --drawdown: re-enter after N flat steps (default: never)"
+    )
     add_data_options(parser)
     split = parser.add_argument_group("training")
     split.add_argument("--train-end", metavar="DATE", type=day("end"), help="last day of the training set")
@@ -110,6 +113,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the report, and write it where asked to."""
+    if args.recovery is not None and args.drawdown is None:
+        raise PortfolioError("--recovery says when to re-enter after a drawdown; add --drawdown, such as 0.1,0.2")
     strategy = make_strategy(args.strategy, args.param, args.sizer, args.sizer_param, args.reopt)
     prices = load(args, TRAIN_START, TEST_END)
     train, test = split_at(args, prices)
@@ -117,6 +122,10 @@ def run(args: argparse.Namespace) -> None:
     from opeslike.accounting.overlays import DrawdownScaling
     from opeslike.backtester import Backtester
 
+    overlays = []
+    if args.drawdown is not None:
+        soft, hard = args.drawdown
+        overlays.append(DrawdownScaling(soft, hard, args.recovery))
     tester = Backtester(
         train,
         test,
@@ -135,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
         window=args.window,
         execution_lag=args.lag,
         progress=False if args.quiet else None,
-        overlays=[] if args.drawdown is None else [DrawdownScaling(*args.drawdown)],
+        overlays=overlays,
     )
     name = args.strategy if args.sizer is None else f"{args.strategy}, {args.sizer}"
     report = result.report(args.benchmark, name if args.title is None else args.title)

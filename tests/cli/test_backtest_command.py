@@ -60,6 +60,16 @@ def test_the_same_numbers_as_in_python(run, tmp_path):
     assert "Against the benchmark" in page
 
 
+def test_recovery_re_enters_after_a_drawdown(run):
+    common = ["backtest", "--strategy", "time-series-momentum", "--param", "lookback=20", "--sizer", "equal-weight"]
+    status, out, err = run(*common, "--drawdown", "0.001,0.01", "--recovery", "3", *SMALL)
+    assert (status, err) == (0, "")
+    assert "DrawdownScaling(soft=0.001, hard=0.01, recovery=3)" in " ".join(out.split())
+    status, out, err = run(*common, "--recovery", "3", *SMALL)
+    assert status == 2
+    assert "add --drawdown" in err
+
+
 def test_quiet_without_html_prints_nothing(run):
     assert run("backtest", "--strategy", "kelly", "--param", "fraction=0.5", "--quiet", *SMALL) == (0, "", "")
 
