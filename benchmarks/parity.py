@@ -66,7 +66,7 @@ VALUES: dict[str, Value] = {
     "MinVariance": lambda w, r, m, c: variance(w, c),
     "MeanVariance": lambda w, r, m, c: 0.25 * variance(w, c) - float(m @ w),
     "MaxSharpe": lambda w, r, m, c: -float(m @ w) / variance(w, c) ** 0.5,
-    "VaR": lambda w, r, m, c: float(np.quantile(-(r @ w), 0.95, method="higher")),
+    "VaR": lambda w, r, m, c: float(np.quantile(-(r @ w), 0.95, method="inverted_cdf")),
     "CVaR": lambda w, r, m, c: cvar(-(r @ w), 0.95),
     "MeanCVaR": lambda w, r, m, c: 0.5 * cvar(-(r @ w), 0.95) - float(m @ w),
     "EVaR": lambda w, r, m, c: kl_worst(-(r @ w), -np.log(0.15)),

@@ -26,7 +26,7 @@ from opeslike.objectives.heuristics import (
 )
 from opeslike.objectives.markowitz import MaxMean, MaxSharpe, MeanVariance, MinVariance
 from opeslike.objectives.online import BCRP, ExponentialGradient, UniversalPortfolios
-from opeslike.objectives.risk_measures import CVaR, EntropicRisk, EVaR, MeanCVaR, MeanEVaR, WorstCaseLoss
+from opeslike.objectives.risk_measures import CVaR, EntropicRisk, EVaR, MeanCVaR, MeanEVaR, VaR, WorstCaseLoss
 from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "SoftmaxMean",
     "Uniform",
     "UniversalPortfolios",
+    "VaR",
     "WassRobustKelly",
     "WassRobustMaxMean",
     "WassRobustMeanVariance",

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling import ambiguity, risks
 from opeslike.modelling.losses import Linear
@@ -18,23 +17,13 @@ from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.tilt import Tilted
 from opeslike.objectives.base import Constraint, ScenarioObjective
 from opeslike.objectives.moments import mean_of
-from opeslike.objectives.parameters import check_mean, positive
+from opeslike.objectives.parameters import check_mean, confidence_of, positive
+from opeslike.objectives.value_at_risk import VaR
 from opeslike.solvers.solve import Solved
 
 FloatArray = NDArray[np.float64]
 
-
-def confidence_of(value: Any) -> float:
-    """Check a confidence level, strictly between 0 and 1.
-
-    Raises
-    ------
-    PortfolioError
-    """
-    number = positive("confidence", value)
-    if number >= 1:
-        raise PortfolioError(f"confidence={value!r} must lie strictly between 0 and 1, for example 0.95")
-    return number
+__all__ = ["CVaR", "EVaR", "EntropicRisk", "MeanCVaR", "MeanEVaR", "VaR", "WorstCaseLoss"]
 
 
 class CVaR(ScenarioObjective):
