@@ -207,8 +207,10 @@ def conservative(
     percentile : float
         In [0, 100]: the resample with rank ceil(percentile / 100 * n_boot), at least 1, counted
         from the lowest mean.
-    seed, block
-        As in :func:`bootstrap_indices`.
+    seed : int or numpy.random.Generator, optional
+        The same int gives the same resamples; None takes fresh entropy.
+    block : float, optional
+        Mean block length of the stationary bootstrap, >= 1; None draws outcomes independently.
     expected_max_loss : float, optional
         Loss per unit held that a risk fraction is divided by; its sign is ignored. The largest loss
         among the outcomes (not the resample) where omitted. A rule in units of leverage is not
