@@ -62,7 +62,8 @@ def _is_dated(index: pd.Index) -> bool:
 def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """Select the closes of a frame.
 
-    A frame with one column level is returned as it is. With two levels (either order) the ``Close`` columns are taken.
+    A frame with one column level is returned as it is. With two levels (either order) the ``Close`` columns are taken;
+    the log says so where there is ``Adj Close`` beside it, because unadjusted closes leave dividends out.
 
     Returns
     -------
@@ -79,6 +80,11 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         raise DataError(f"price columns have {data.columns.nlevels} levels; give one (closes) or two (ticker, field)")
     for level in (1, 0):
         if "Close" in data.columns.get_level_values(level):
+            if "Adj Close" in data.columns.get_level_values(level):
+                logger.warning(
+                    "the columns have Close and Adj Close: Close is used, which leaves dividends out; "
+                    "download with auto_adjust=True, or pass the Adj Close columns alone"
+                )
             frame = cast(pd.DataFrame, data.xs("Close", axis=1, level=level))
             return frame, True
     raise DataError(

@@ -44,6 +44,17 @@ def test_two_level_columns_in_either_order(field_first: bool) -> None:
     np.testing.assert_allclose(market.returns, Market.from_data(frame).returns)
 
 
+@pytest.mark.parametrize("field_first", [False, True])
+def test_unadjusted_closes_are_told(field_first: bool, caplog: pytest.LogCaptureFixture) -> None:
+    frame = two_levels(prices(), field_first)
+    Market.from_data(frame)
+    assert not caplog.records
+    both = frame.rename(columns={"Open": "Adj Close"}, level=0 if field_first else 1)
+    market = Market.from_data(both)
+    assert "Close is used, which leaves dividends out" in caplog.text
+    np.testing.assert_array_equal(market.returns, Market.from_data(frame).returns)
+
+
 def test_two_levels_without_close() -> None:
     with pytest.raises(DataError, match="Close"):
         Market.from_data(two_levels(prices(), False).drop(columns="Close", level=1))
