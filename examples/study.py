@@ -24,7 +24,7 @@ from opeslike import load_csv, load_sp500
 from opeslike.analysis import render, summary
 from opeslike.analysis.output import write_atomically
 from opeslike.compare import make_folder
-from opeslike.errors import OpesLikeError, RuinWarning
+from opeslike.errors import DataError, OpesLikeError, RuinWarning
 
 WIDTH = 9.0  # of a chart, in inches
 EMBEDDED = "the S&P 500 index embedded in the package, which leaves dividends out"
@@ -58,6 +58,9 @@ def bill_rate(otherwise: float) -> tuple[pd.Series | float, str]:
     if path is None:
         return otherwise, f"a constant {otherwise:.1%}"
     rates = pd.read_csv(path, index_col="Date", parse_dates=True)
+    lacking = [name for name in ("DTB3", "RF_daily_pct") if name not in rates]
+    if lacking:
+        raise DataError(f"{path} has no column {lacking[0]}; it needs Date, DTB3 and RF_daily_pct, in percent")
     three_months = rates["DTB3"] / 100
     one_month = (1 + rates["RF_daily_pct"] / 100) ** 252 - 1
     known = three_months.ffill().fillna(one_month.ffill()).dropna()

@@ -194,7 +194,7 @@ def _as_frame(returns: Outcomes | Table) -> pd.DataFrame:
 def _refuse_prices(values: FloatArray, columns: pd.Index) -> None:
     """No asset returns more than half its price in every period: such numbers are prices."""
     lowest = np.fmin.reduce(values, axis=0)
-    if len(values) > 1 and (lowest > 0.5).any():
+    if len(values) >= 10 and (lowest > 0.5).any():
         name = columns[int(np.argmax(lowest > 0.5))]
         raise DataError(
             f"returns: no value of {name!r} is below 0.5, so these look like prices; pass their pct_change()"
