@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,8 @@ from opeslike.sizing._inputs import (
     read_outcomes,
 )
 from opeslike.sizing.empirical import kelly_empirical
-from opeslike.sizing.formulas import kelly_continuous
+from opeslike.sizing.formulas import kelly_binary, kelly_continuous, kelly_partial
 from opeslike.sizing.outcomes import (
-    OptimalFSize,
     kelly_binary_from_outcomes,
     kelly_from_outcomes,
     optimal_f,
@@ -57,7 +56,11 @@ class SizingRule:
 
     def __call__(self, outcomes: Outcomes) -> float:
         """Size for these outcomes, in the rule's unit."""
-        return float(self.function(read_outcomes(outcomes)[0]))
+        size: object = self.function(read_outcomes(outcomes)[0])
+        try:
+            return float(size)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as exc:
+            raise PortfolioError(f"rule {self.name!r} must return a number, got {size!r}") from exc
 
 
 def _mean_variance(outcomes: FloatArray) -> float:
@@ -77,12 +80,16 @@ PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", lambda x: kelly_from_out
 CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
 EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _exact)
 
-RuleFunction: TypeAlias = Callable[[Outcomes], "float | OptimalFSize"]
+RuleFunction: TypeAlias = Callable[..., Any]
 _FUNCTIONS: dict[object, SizingRule] = {
     kelly_binary_from_outcomes: BINARY_KELLY,
     optimal_f: OPTIMAL_F,
     kelly_from_outcomes: PARTIAL_KELLY,
     kelly_empirical: EMPIRICAL_KELLY,
+    # The formulas stand for themselves with the odds, or the moments, of the outcomes.
+    kelly_binary: BINARY_KELLY,
+    kelly_partial: PARTIAL_KELLY,
+    kelly_continuous: CONTINUOUS_KELLY,
 }
 
 
@@ -198,8 +205,9 @@ def conservative(
     rule : SizingRule or function
         One of ``BINARY_KELLY``, ``PARTIAL_KELLY``, ``CONTINUOUS_KELLY``, ``EMPIRICAL_KELLY``,
         ``OPTIMAL_F``, or the functions behind them (``optimal_f``, ``kelly_from_outcomes``,
-        ``kelly_binary_from_outcomes``, ``kelly_empirical``; long or out), or any rule of your own
-        as ``SizingRule(name, unit, function)``.
+        ``kelly_binary_from_outcomes``, ``kelly_empirical``, and the formulas ``kelly_binary``, ``kelly_partial``,
+        ``kelly_continuous``; long or out), or any rule of your own: ``SizingRule(name, unit, function)``, or a
+        function of the outcomes with an attribute ``unit``.
     outcomes : Series or array_like, shape (T,)
         Period returns or one outcome a trade. NaN rows are dropped with a log message.
     n_boot : int
@@ -270,13 +278,16 @@ def conservative(
 def _as_rule(rule: SizingRule | RuleFunction) -> SizingRule:
     if isinstance(rule, SizingRule):
         return rule
-    try:
-        return _FUNCTIONS[rule]
-    except (KeyError, TypeError) as exc:
-        raise PortfolioError(
-            f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function) "
-            "with unit 'risk_fraction' or 'leverage'"
-        ) from exc
+    known = _FUNCTIONS.get(rule) if isinstance(rule, Hashable) else None
+    if known is not None:
+        return known
+    unit = getattr(rule, "unit", None)
+    if callable(rule) and unit is not None:
+        return SizingRule(getattr(rule, "__name__", type(rule).__name__), unit, rule)
+    raise PortfolioError(
+        f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function) "
+        "with unit 'risk_fraction' or 'leverage'"
+    )
 
 
 def _expected_loss(expected: float | None, values: FloatArray) -> float:

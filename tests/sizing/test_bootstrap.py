@@ -20,10 +20,12 @@ from opeslike.sizing import (
     SizingRule,
     bootstrap_indices,
     conservative,
+    kelly_binary,
     kelly_binary_from_outcomes,
     kelly_continuous,
     kelly_empirical,
     kelly_from_outcomes,
+    kelly_partial,
     optimal_f,
 )
 
@@ -120,6 +122,9 @@ def test_functions_stand_for_their_rules():
         (kelly_from_outcomes, PARTIAL_KELLY),
         (kelly_empirical, EMPIRICAL_KELLY),
         (kelly_binary_from_outcomes, BINARY_KELLY),
+        (kelly_binary, BINARY_KELLY),
+        (kelly_partial, PARTIAL_KELLY),
+        (kelly_continuous, CONTINUOUS_KELLY),
     ):
         assert conservative(function, values).leverage == conservative(rule, values).leverage
     assert CONTINUOUS_KELLY(values) == kelly_continuous(values.mean(), values.var())
@@ -133,6 +138,21 @@ def test_own_rule():
         SizingRule("mine", "percent", lambda x: 1.0)
     with pytest.raises(PortfolioError, match="wrap it as SizingRule"):
         conservative(lambda x: 1.0, values)
+    with pytest.raises(PortfolioError, match="wrap it as SizingRule"):
+        conservative(["optimal f"], values)
+
+    def third(x):
+        return optimal_f(x).f / 3
+
+    third.unit = "risk_fraction"
+    found = conservative(third, values)
+    assert found.rule.name == "third"
+    assert found.leverage == pytest.approx(conservative(OPTIMAL_F, values).leverage / 3, rel=1e-12)
+    with pytest.raises(PortfolioError, match="rule 'whole' must return a number, got OptimalFSize"):
+        conservative(SizingRule("whole", "risk_fraction", optimal_f), values)
+    third.unit = "euros"
+    with pytest.raises(PortfolioError, match="unit of rule 'third' must be"):
+        conservative(third, values)
     with pytest.raises(DataError, match="broken gave nan"):
         conservative(SizingRule("broken", "leverage", lambda x: math.nan), values)
 
