@@ -96,6 +96,8 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
 def read_panel(data: Any) -> Panel:
     """Turn a frame, series or array into a :class:`Panel`; labels are checked, numbers are not yet.
 
+    Rows labelled by periods are dated on the last day of each.
+
     Raises
     ------
     DataError
@@ -110,6 +112,8 @@ def read_panel(data: Any) -> Panel:
         index = frame.index
         assets = tuple(frame.columns)
         _check_labels(index, assets)
+        if isinstance(index, pd.PeriodIndex):
+            index = index.to_timestamp(how="end").normalize()
         values = _numeric(frame)
     elif data is None:
         raise DataError("no data given: pass a frame or array of prices or returns")

@@ -80,6 +80,13 @@ def test_frames_of_closes_keep_names_and_index():
     pd.testing.assert_frame_equal(spy.seen[9], prices[:39], check_freq=False)
 
 
+def test_periods_are_dated_on_their_last_day():
+    prices = closes().set_axis(pd.date_range("2015-01-31", periods=60, freq="ME"))
+    dated, periods = ran(prices[:30], prices[30:]), ran(prices[:30].to_period("M"), prices[30:].to_period("M"))
+    assert periods.timeline.tolist() == dated.timeline.tolist()
+    np.testing.assert_array_equal(periods["returns"], dated["returns"])
+
+
 def test_arrays_and_series_stay_what_they_are():
     prices = closes()
     spy = Spy()
