@@ -65,7 +65,8 @@ class Bounds:
         return bool(self.rows.shape[0] == 1)
 
     @cached_property
-    def _plain_budget(self) -> bool:
+    def budgeted(self) -> bool:
+        """Whether the one equality is the plain sum."""
         return self.single and bool((self.rows == 1.0).all())
 
     @cached_property
@@ -75,7 +76,7 @@ class Bounds:
 
     def price(self, cost: FloatArray) -> FloatArray:
         """Multipliers of the equalities at the minimum of ``cost @ x``."""
-        if not self._plain_budget:
+        if not self.budgeted:
             return self.linear_minimum(cost)[1]
         order = cost.argsort()
         filled = (self.upper - self.lower)[order].cumsum()

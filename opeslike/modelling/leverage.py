@@ -7,6 +7,7 @@ can be negative is a column as well.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +57,8 @@ class FinancedProblem(ScenarioProblem):
     financing : Financing
     reg, strength
         Regulariser of the weights.
-    labels : sequence of length T, optional
-        Names of the scenarios.
+    labels : callable, optional
+        Returns the names of the T scenarios.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class FinancedProblem(ScenarioProblem):
         financing: Financing,
         reg: str | None = None,
         strength: float = 1.0,
-        labels: Any = None,
+        labels: Callable[[], Any] | None = None,
     ) -> None:
         count, n = returns.shape
         short = np.flatnonzero(lower < 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,7 @@ Index = NDArray[np.intp]
 #: "optimal" means a certified gap of at most this many standard deviations of the portfolio's return
 OPTIMAL = 1e-7
 _BLOCK = 1 << 17
+_FEW = 24
 
 
 @dataclass
@@ -132,8 +134,8 @@ class ScenarioProblem(Problem):
         Acts on the first ``n_assets`` coordinates.
     n_assets : int, optional
         How many of the coordinates are weights; all by default.
-    labels : sequence of length T, optional
-        Names of the scenarios (dates) for messages.
+    labels : callable, optional
+        Returns the names of the T scenarios (dates), for messages.
 
     Attributes
     ----------
@@ -153,12 +155,13 @@ class ScenarioProblem(Problem):
         bounds: Bounds,
         penalty: Regularizer | None = None,
         n_assets: int | None = None,
-        labels: Any = None,
+        labels: Callable[[], Any] | None = None,
     ) -> None:
         if probabilities is not None and not (probabilities > 0).all():
             keep = probabilities > 0
             returns, probabilities = returns[keep], probabilities[keep]
-            labels = None if labels is None else labels[keep]
+            every = labels
+            labels = None if every is None else lambda: every()[keep]
         count = returns.shape[0]
         self.returns = returns
         self.probabilities = np.full(count, 1.0 / count) if probabilities is None else probabilities
@@ -194,7 +197,7 @@ class ScenarioProblem(Problem):
         columns = self.returns if free is None else self.returns[:, free]
         for scale, vector in pairs:
             direction = (vector * point.slope) @ columns
-            h += scale * np.outer(direction, direction)
+            h += (scale * direction)[:, None] * direction
         if self.penalty is not None:
             full = self.penalty.hessian(point.x[: self.n_assets])
             if free is None:
@@ -207,9 +210,11 @@ class ScenarioProblem(Problem):
 
     def gram(self, weight: FloatArray, free: Index | None = None) -> FloatArray:
         """``R' diag(weight) R`` for non-negative weights, with working memory of one block of scenarios."""
-        root = np.sqrt(weight)
         asset_major = self.returns.T if free is None else self.returns.T[free]
         n, count = asset_major.shape
+        if n <= _FEW:  # for few assets one plain product is quicker than a symmetric one
+            return np.asarray((asset_major * weight) @ asset_major.T)
+        root = np.sqrt(weight)
         block = max(256, _BLOCK // max(n, 1))
         if count <= block:
             scaled = asset_major * root
@@ -274,9 +279,8 @@ class ScenarioProblem(Problem):
         )
 
     def _scenario(self, row: int) -> str:
-        if self.labels is None or isinstance(self.labels[row], (int, np.integer)):
-            return f"scenario {row}"
-        return f"the scenario of {describe(self.labels[row])}"
+        label = row if self.labels is None else self.labels()[row]
+        return f"scenario {row}" if isinstance(label, (int, np.integer)) else f"the scenario of {describe(label)}"
 
     def value_under(self, x: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient of the objective with the worst case fixed at ``q``."""

@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 _NOMINAL = 1e-12
 _SHARPEST = 1e13
 _INSIDE = 1e-10
+_ROUGHLY = 1e-5
+_FLAT = 1e-100
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class RiskPoint:
         A bound on how far the mean loss under ``q`` may lie below the risk; it is added to every gap.
     metric : ndarray of shape (T,), optional
         For balls of squared distance the metric on the scenarios with positive probability, 0 elsewhere.
+    deviation : float
+        For KL balls the standard deviation of the losses under the nominal probabilities.
     """
 
     value: float
@@ -48,6 +52,7 @@ class RiskPoint:
     sharpness: float = 0.0
     excess: float = 0.0
     metric: FloatArray | None = None
+    deviation: float = 0.0
 
 
 class Risk(ABC):
@@ -123,7 +128,7 @@ class KLBall(Risk):
             raise PortfolioError(f"radius={self.radius!r} must be a finite number >= 0 (in nats)")
 
     def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
-        """Find the ``1 / a`` at which KL equals the radius, by Newton steps on ``sqrt(2 KL)``, nearly linear in it."""
+        """Find the ``1 / a`` at which KL equals the radius, by steps on ``sqrt(2 KL)``, nearly linear in it."""
         mean = float(p @ losses)
         top = float(losses.max())
         spread = top - float(losses.min())
@@ -131,20 +136,27 @@ class KLBall(Risk):
         if target * spread <= _NOMINAL:
             return RiskPoint(mean, p, 0.0, 0.5 * target * spread)
         below = losses - top
-        worst = below >= -1e-15 * max(abs(top), spread)
-        share = float(p @ worst)
-        if self.radius >= -math.log(share):
-            return RiskPoint(top, np.where(worst, p / share, 0.0), math.inf)
         gap = top - mean
+        # if a share of the scenarios ties at the top, the mean is no further below than the others can pull it
+        if self.radius >= -math.log1p(-min(gap / spread, 1.0 - 1e-300)):
+            worst = below >= -1e-15 * max(abs(top), spread)
+            share = float(p @ worst)
+            if self.radius >= -math.log(share):
+                return RiskPoint(top, np.where(worst, p / share, 0.0), math.inf)
         squares = below * below
-        sharpness = near.sharpness if near is not None and 0 < near.sharpness < math.inf else 0.0
-        if sharpness == 0.0:
-            sharpness = target / math.sqrt(max(float(p @ squares) - gap * gap, 1e-300))
+        cubes = squares * below
+        deviation = math.sqrt(max(float(p @ squares) - gap * gap, 1e-300))
+        sharpness, inside = target / deviation, _INSIDE
+        if near is not None and 0 < near.sharpness < math.inf and near.deviation > 0:
+            sharpness = near.sharpness * near.deviation / deviation
+            if abs(near.deviation - deviation) > 1e-3 * deviation:
+                inside = _ROUGHLY  # far from the end: what it costs is quadratic in the value, and told by the excess
         low, high = 0.0, math.inf
         value, divergence, mass = math.inf, 0.0, 1.0
         q = p
         for _ in range(100):
-            q = p * np.exp(sharpness * below)
+            q = np.exp(sharpness * below)
+            q *= p
             mass = float(q.sum())
             log_mass = math.log(mass)
             shortfall = float(q @ below) / mass  # E_q loss - top
@@ -153,24 +165,32 @@ class KLBall(Risk):
             reached = math.sqrt(2.0 * divergence)
             error = reached - target
             rounding = 1e-15 * (1.0 + sharpness * gap) / target
-            if -_INSIDE * target - rounding <= error <= 1e-12 * target + rounding:
+            if -inside * target - rounding <= error <= 1e-12 * target + rounding:
                 break
             if error > 0:
                 high = sharpness
             else:
                 low = sharpness
-            variance = float(q @ squares) / mass - shortfall * shortfall
+            # Halley's method: slope and bend of sqrt(2 KL) from the second and third moments under q
+            second = float(q @ squares) / mass
+            variance = second - shortfall * shortfall
             slope = sharpness * variance / reached if reached > 0 else 0.0
             step = sharpness - error / slope if slope > 0 else math.inf
+            if slope > _FLAT:
+                third = float(q @ cubes) / mass - shortfall * (3.0 * second - 2.0 * shortfall * shortfall)
+                bend = (variance + sharpness * third - slope * slope) / reached
+                step = sharpness - (sharpness - step) / max(1.0 - 0.5 * (sharpness - step) * bend / slope, 0.5)
             if not low < step < high or step > 8 * sharpness:
                 step = 4 * sharpness if high == math.inf else math.sqrt(max(low, 1e-3 * high) * high)
             if abs(step - sharpness) <= 1e-15 * sharpness:
                 break
             sharpness = step
             if sharpness * spread > _SHARPEST:
-                return RiskPoint(top, np.where(worst, p / share, 0.0), math.inf)
+                worst = below >= -1e-15 * max(abs(top), spread)
+                return RiskPoint(top, np.where(worst, p / float(p @ worst), 0.0), math.inf)
+        q /= mass
         # q is inside the ball; by weak duality its mean loss lies below the dual value by just this much
-        return RiskPoint(value, q / mass, sharpness, max(self.radius - divergence, 0.0) / sharpness)
+        return RiskPoint(value, q, sharpness, max(self.radius - divergence, 0.0) / sharpness, deviation=deviation)
 
     def curvature(
         self, losses: FloatArray, point: RiskPoint

@@ -331,7 +331,7 @@ class ScenarioObjective(ConvexObjective):
                 self.financing,
                 self.reg,
                 self.strength,
-                labels=market.dates,
+                labels=lambda: market.dates,
             )
         bounds = self._bounds(market, weight_bounds)
         return ScenarioProblem(
@@ -341,7 +341,7 @@ class ScenarioObjective(ConvexObjective):
             self._risk(market),
             bounds,
             self._penalty(bounds),
-            labels=market.dates,
+            labels=lambda: market.dates,
         )
 
 

@@ -212,7 +212,7 @@ class VaR(ConvexObjective):
         bounds: Bounds = self._bounds(market, weight_bounds)
         penalty = self._penalty(bounds)
         return ScenarioProblem(
-            market.returns, market.probabilities, Linear(), Mean(), bounds, penalty, labels=market.dates
+            market.returns, market.probabilities, Linear(), Mean(), bounds, penalty, labels=lambda: market.dates
         )
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:

@@ -360,7 +360,7 @@ class WassRobustKelly(ConvexObjective):
                 Mean(),
                 bounds,
                 self._penalty(bounds),
-                labels=market.dates,
+                labels=lambda: market.dates,
             )
         p = market.probabilities
         kept = slice(None) if p is None else p > 0

@@ -134,6 +134,7 @@ def saddle_step(state: SaddleState, mu: float, floor: float, stay: float) -> boo
     scaled -= (along / soft_total)[:, None]
     scaled *= np.sqrt(soft)
     h = scaled @ scaled.T
+    del scaled  # as large as the scenario matrix, like what the next lines need
     bent = np.zeros_like(h)
     if problem.loss.curved:
         bent = problem.gram(q * state.bend, None if state.everything else free)

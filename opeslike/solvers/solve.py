@@ -12,6 +12,7 @@ from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.certificate import Certificate, certify
+from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.kinked import kinked_interior_point
 from opeslike.solvers.limited import limited_point
@@ -151,6 +152,10 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
     if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
+    if int(problem.bounds.free.sum()) > MANY and problem.penalty is None and problem.bounds.budgeted:
+        few = by_columns(problem, center, start, _AIM, _interior)
+        if few is not None:
+            return few
     if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
         return worst_case_point(problem, center, _AIM), "saddle-point"
     if not smooth:
