@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +141,7 @@ def _direct(problem: Problem) -> Solved | None:
     return Solved(x, certificate, "closed-form", 0, _status(certificate, "closed-form"))
 
 
-def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | None, str]:
+def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) -> tuple[Iterate | None, str]:
     """Warm start, then interior point, then the saddle-point form; the best certified iterate and who found it."""
     smooth = problem.penalty is None or problem.penalty.smooth
     best: Iterate | None = None
@@ -152,8 +153,8 @@ def _interior(problem: Problem, start: FloatArray | None) -> tuple[Iterate | Non
     if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
-    if int(problem.bounds.free.sum()) > MANY and problem.penalty is None and problem.bounds.budgeted:
-        few = by_columns(problem, center, start, _AIM, _interior)
+    if columns and int(problem.bounds.free.sum()) > MANY and problem.penalty is None and problem.bounds.budgeted:
+        few = by_columns(problem, center, start, _AIM, partial(_interior, columns=False))
         if few is not None:
             return few
     if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:

@@ -33,7 +33,7 @@ OBJECTIVES = [
     "bounds", [(0, 1), (0, 0.03), (-0.02, 0.2), (0.004, 0.5)], ids=["long", "capped", "short", "floors"]
 )
 def test_same_answer_as_with_all_assets(make, bounds, monkeypatch) -> None:
-    data = returns(260, 150, 1)
+    data = returns(150, 100, 1)
     few = make()
     w = few.optimize(data, bounds, kind="returns")
     monkeypatch.setattr(solve_module, "MANY", 10**6)
@@ -74,3 +74,12 @@ def test_fewer_assets_are_looked_at(monkeypatch) -> None:
     monkeypatch.setattr(interior_point, "_cholesky", watched)
     Kelly().optimize(data, kind="returns")
     assert max(sizes) <= 100
+
+
+def test_many_assets_that_all_matter() -> None:
+    """Independent assets of equal risk: most are held, so the growing set gives way to all of them."""
+    data = np.random.default_rng(4).normal(5e-4, 0.01, (1200, 120))
+    for optimizer in (MinVariance(), KLRobustKelly(radius=0.5), KLRobustKelly(radius=5.0)):
+        w = optimizer.optimize(data, kind="returns")
+        assert optimizer.solution.status == "optimal"
+        assert (w > 0).sum() > 60
