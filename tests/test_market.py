@@ -111,18 +111,6 @@ def test_probabilities_that_cannot_be(wrong: object) -> None:
         Market.from_data(prices(), probabilities=wrong)
 
 
-def test_prices_or_percent_given_as_returns() -> None:
-    frame = prices(400)
-    frame.iloc[3, 0] = np.nan
-    with pytest.raises(DataError, match="A: its returns compound to more than 1e300; pass kind='prices'"):
-        Market.from_data(frame, kind="returns")
-    percent = 100 * frame.pct_change(fill_method=None) + 20
-    with pytest.raises(DataError, match="divide by 100 if they are percent"):
-        Market.from_data(percent, kind="returns")
-    large = pd.DataFrame({"A": [900.0, -0.5], "B": [0.1, 0.2]})  # once is no proof
-    assert Market.from_data(large, kind="returns").n_scenarios == 2
-
-
 def test_leading_gaps_shorten_the_window_and_are_told(caplog: pytest.LogCaptureFixture) -> None:
     frame = prices()
     frame.iloc[:4, 1] = np.nan

@@ -236,6 +236,19 @@ def test_bad_data_names_the_culprit(make, words):
         assert word in str(error.value)
 
 
+def test_prices_or_percent_given_as_returns():
+    prices = closes(400)
+    prices.iloc[3, 0] = np.nan
+    with pytest.raises(DataError, match=r"train_data: .*compound to more than 1e300; pass kind='prices'"):
+        ran(prices[:300], prices[300:], kind="returns")
+    percent = 100 * prices.pct_change(fill_method=None) + 20
+    with pytest.raises(DataError, match="divide by 100 if they are percent"):
+        ran(percent[:300], percent[300:], kind="returns")
+    once = returns_of(closes(400))
+    once.iloc[3, 0] = 900.0  # no proof of anything
+    assert ran(once[:300], once[300:], kind="returns")["returns"].size == 99
+
+
 def test_an_unknown_kind_is_refused():
     prices = closes()
     with pytest.raises(PortfolioError, match="kind='levels'"):
