@@ -138,8 +138,9 @@ class Market:
         if isinstance(data, Market):
             return data if probabilities is None else data.with_probabilities(probabilities)
         panel = read_panel(data)
-        kind = infer_kind(panel, kind)
-        check_values(panel, kind)
+        read = infer_kind(panel, kind)
+        check_values(panel, read, given=kind is not None)
+        kind = read
         panel = drop_missing(panel)
         if kind == "prices":
             if len(panel.values) < 2:

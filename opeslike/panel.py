@@ -242,8 +242,16 @@ def drop_missing(panel: Panel, what: str = "data") -> Panel:
     return Panel(panel.values[keep], panel.assets, panel.index[keep], panel.two_level)
 
 
-def check_values(panel: Panel, kind: Kind) -> None:
+def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     """Check the numbers of a panel.
+
+    Parameters
+    ----------
+    panel : Panel
+    kind : {"prices", "returns"}
+    given : bool
+        Whether somebody said so. Rows without dates that somebody calls returns are scenarios, which need not follow one
+        another, and may be as wild as they like.
 
     Raises
     ------
@@ -265,7 +273,7 @@ def check_values(panel: Panel, kind: Kind) -> None:
         row, column = np.argwhere(bad)[0]
         text = problem.format(values[row, column])
         raise DataError(f"{panel.assets[column]} on {panel.date(int(row))}: {text}; correct or drop it")
-    if kind == "returns":
+    if kind == "returns" and not (given and not _is_dated(panel.index)):
         totals = np.nansum(values, axis=0)
         for column in np.flatnonzero(totals > _LOG_OF_TOO_MUCH):  # log(1 + r) <= r, so no other can be it
             grown = np.nansum(np.log1p(np.maximum(values[:, column], -0.99)))
