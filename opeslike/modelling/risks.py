@@ -24,6 +24,8 @@ _SHARPEST = 1e13
 _INSIDE = 1e-10
 _ROUGHLY = 1e-5
 _FLAT = 1e-100
+#: no vector of probabilities is this far from another, in nats
+_ALL = 1e4
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class KLBall(Risk):
         mean = float(p @ losses)
         top = float(losses.max())
         spread = top - float(losses.min())
-        target = math.sqrt(2.0 * self.radius)
+        target = math.sqrt(2.0 * min(self.radius, _ALL))
         if target * spread <= _NOMINAL:
             return RiskPoint(mean, p, 0.0, 0.5 * target * spread)
         below = losses - top
@@ -207,8 +209,12 @@ class KLBall(Risk):
         return sharpness * q, pairs
 
     def envelope(self, p: FloatArray) -> Envelope | None:
-        """The ball itself."""
-        return Envelope(p, divergence=KullbackLeibler(), radius=self.radius) if self.radius > 0 else None
+        """The ball itself; all probabilities where it holds them all."""
+        if self.radius == 0:
+            return None
+        if self.radius >= -math.log(float(p.min())):
+            return Envelope(p)
+        return Envelope(p, divergence=KullbackLeibler(), radius=self.radius)
 
     def expression(self, losses: Any, p: FloatArray) -> tuple[Any, list[Any]]:
         """``tau + a radius`` with ``sum p z <= a`` and ``z >= a exp((loss - tau) / a)``: a cone a scenario."""

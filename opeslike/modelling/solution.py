@@ -21,7 +21,7 @@ class Solution:
     assets : tuple of N labels
     value : float
         The objective at the optimiser's own scale (before a Kelly fraction is applied), in its unit; for Kelly the
-        expected growth per period with its sign turned (a loss).
+        expected growth per period with its sign turned (a loss). NaN for rules that optimise nothing.
     gap : float or None
         Certified bound on ``value`` minus the best value possible, from a dual bound computed independently of the
         solver, in the unit of ``value``. None for heuristics and for rules that optimise nothing.
@@ -63,4 +63,5 @@ class Solution:
         gap = "none" if self.gap is None else f"{self.gap:.1e}"
         top = np.argsort(-np.abs(self.weights))[:3]
         held = ", ".join(f"{self.assets[i]} {self.weights[i]:.1%}" for i in top if self.weights[i] != 0)
-        return f"Solution({held}; value={self.value:.6g}, gap={gap}, status={self.status!r}, solver={self.solver!r})"
+        value = "" if np.isnan(self.value) else f"value={self.value:.6g}, "
+        return f"Solution({held}; {value}gap={gap}, status={self.status!r}, solver={self.solver!r})"

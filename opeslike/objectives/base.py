@@ -184,7 +184,7 @@ class Optimizer(ABC):
         return {
             "tickers": list(self.tickers or []),
             "weights": np.round(weights, 5),
-            "portfolio_entropy": float(-(held @ np.log(held))),
+            "portfolio_entropy": max(-float(held @ np.log(held)), 0.0),
             "herfindahl_index": float(share @ share),
             "gini_coefficient": float(rank @ share) / count,
             "absolute_max_weight": float(share[-1]),
