@@ -189,9 +189,10 @@ class Bounds:
     def repair(self, x: FloatArray) -> FloatArray:
         """Nearest sensible point of the set to a slightly infeasible ``x``: into the box, then onto the equalities."""
         x = np.minimum(np.maximum(x, self.lower), self.upper)
+        small = 1e-15 * max(1.0, float(np.abs(self.totals).max()))
         for _ in range(20):
             missing = self.totals - self.rows @ x
-            if np.abs(missing).max() <= 1e-15 * max(1.0, np.abs(self.totals).max()):
+            if np.abs(missing).max() <= small:
                 break
             room = np.where(self.free, np.minimum(x - self.lower, self.upper - x), 0.0)
             room = np.where(room > 0, room, 0.0)

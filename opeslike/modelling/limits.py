@@ -15,7 +15,7 @@ from opeslike.modelling.risks import Risk, RiskPoint
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _PricedPoint(RiskPoint):
     """The two risks evaluated at the same losses."""
 

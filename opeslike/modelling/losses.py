@@ -49,7 +49,7 @@ class Loss(ABC):
 
     def margin(self, returns: FloatArray) -> FloatArray:
         """Distance to the edge of the domain, for losses that have one."""
-        return 1.0 + self.margin_slope * returns
+        return 1.0 + (returns if self.margin_slope == 1.0 else self.margin_slope * returns)
 
     @abstractmethod
     def expression(self, returns: Any) -> Any:
@@ -79,9 +79,10 @@ class Log(Loss):
 
     def evaluate(self, returns: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """``-log x``, ``-f / x`` and ``(f / x)^2`` at ``x = 1 + f r``."""
-        wealth = 1.0 + self.fraction * returns
-        slope = self.fraction / wealth
-        return -np.log(wealth), -slope, slope * slope
+        wealth = 1.0 + (returns if self.fraction == 1.0 else self.fraction * returns)
+        slope = -self.fraction / wealth
+        logs = np.log(wealth)
+        return np.negative(logs, out=logs), slope, slope * slope
 
     def expression(self, returns: Any) -> Any:
         """``-cp.log(1 + f r)``."""

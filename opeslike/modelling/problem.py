@@ -196,7 +196,10 @@ class ScenarioProblem(Problem):
         h = self.gram(weight, free)
         columns = self.returns if free is None else self.returns[:, free]
         for scale, vector in pairs:
-            direction = (vector * point.slope) @ columns
+            if vector is point.risk.q and self.penalty is None:  # that product is the gradient
+                direction = point.gradient if free is None else point.gradient[free]
+            else:
+                direction = (vector * point.slope) @ columns
             h += (scale * direction)[:, None] * direction
         if self.penalty is not None:
             full = self.penalty.hessian(point.x[: self.n_assets])
@@ -231,10 +234,9 @@ class ScenarioProblem(Problem):
         if slope == 0.0:
             return math.inf
         assert point.returns is not None
-        change = slope * (self.returns @ direction)
-        margin = self.loss.margin(point.returns)
-        with np.errstate(divide="ignore", over="ignore"):
-            fastest = float((change / margin).min())
+        change = self.returns @ direction
+        change /= self.loss.margin(point.returns)
+        fastest = slope * float(change.min() if slope > 0 else change.max())
         return -1.0 / fastest if fastest < 0 else math.inf
 
     def in_domain(self, x: FloatArray) -> bool:

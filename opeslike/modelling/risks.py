@@ -28,7 +28,7 @@ _FLAT = 1e-100
 _ALL = 1e4
 
 
-@dataclass(frozen=True)
+@dataclass
 class RiskPoint:
     """A risk evaluated at one vector of losses.
 
@@ -159,7 +159,7 @@ class KLBall(Risk):
         for _ in range(100):
             q = np.exp(sharpness * below)
             q *= p
-            mass = float(q.sum())
+            mass = float(np.add.reduce(q))
             log_mass = math.log(mass)
             shortfall = float(q @ below) / mass  # E_q loss - top
             divergence = max(sharpness * shortfall - log_mass, 0.0)

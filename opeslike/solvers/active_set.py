@@ -67,7 +67,9 @@ def active_set(
             return best
         free = np.flatnonzero(~pinned)
         if free.size:
-            solved = solve_positive(problem.hessian(point, free), np.column_stack([-point.gradient[free], row[free]]))
+            sides = np.empty((free.size, 2))
+            sides[:, 0], sides[:, 1] = -point.gradient[free], row[free]
+            solved = solve_positive(problem.hessian(point, free), sides)
             price = float(row[free] @ solved[:, 1])
             y = -float(row[free] @ solved[:, 0]) / price if price != 0 else 0.0
             step = solved[:, 0] + y * solved[:, 1]
@@ -98,8 +100,9 @@ def active_set(
             if free.size == 0 and not wrong.any():
                 return best
             pinned = pinned & ~wrong
-        x = bounds.repair(trial) if abs(total - float(row @ trial)) > 1e-15 else trial
-        if not problem.in_domain(x):
+        moved = abs(total - float(row @ trial)) > 1e-15
+        x = bounds.repair(trial) if moved else trial
+        if (moved or hit.any()) and not problem.in_domain(x):  # a plain step stops short of the edge of the domain
             return best
     return best
 

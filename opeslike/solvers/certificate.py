@@ -53,9 +53,13 @@ def linear_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers:
 
 def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: FloatArray) -> float:
     """The bound for given multipliers of the equalities: a sum of non-negative terms, so nothing cancels."""
-    reduced = gradient - multipliers @ bounds.rows
+    if bounds.budgeted:
+        reduced = gradient - multipliers[0]
+        off = abs(multipliers[0] * (x.sum() - bounds.totals[0]))
+    else:
+        reduced = gradient - multipliers @ bounds.rows
+        off = np.abs(multipliers) @ np.abs(bounds.rows @ x - bounds.totals)
     terms = np.maximum(reduced * (x - bounds.lower), reduced * (x - bounds.upper))
-    off = np.abs(multipliers) @ np.abs(bounds.rows @ x - bounds.totals)
     return float(terms.sum() + off)
 
 

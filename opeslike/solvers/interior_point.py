@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 _STAY_INSIDE = 0.995
 _SPREAD = 1e8
-_OFF = 1e-15
+_OFF = 1e-14
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class KKT:
         """Solve for one right-hand side; returns (d, y), refined where rounding left the equalities behind."""
         d, y = self._once(side, missing)
         off = missing - self._rows @ d
-        if max(off.max(), -off.min()) > _OFF:
+        if (abs(off[0]) if len(off) == 1 else np.abs(off).max()) > _OFF:
             more, more_y = self._once(side - self._matrix @ d + y @ self._rows, off)
             return d + more, y + more_y
         return d, y

@@ -27,7 +27,7 @@ SOLVERS = ("auto", "interior-point", "cvxpy")
 #: solvers aim this much lower than the gap that counts as optimal
 _AIM = 1e-3
 #: and the first interior answer, which Newton on the free weights takes on from, this much higher
-_ROUGH = 300.0
+_ROUGH = 3000.0
 #: an answer within this many tolerances is handed back, marked "optimal_inaccurate"
 _INACCURATE = 10.0
 
