@@ -67,9 +67,13 @@ def active_set(
             return best
         free = np.flatnonzero(~pinned)
         if free.size:
+            across = row[free]
             sides = np.empty((free.size, 2))
-            sides[:, 0], sides[:, 1] = -point.gradient[free], row[free]
-            solved = solve_positive(problem.hessian(point, free), sides)
+            sides[:, 0], sides[:, 1] = -point.gradient[free], across
+            matrix = problem.hessian(point, free)
+            # a risk of a linear loss is flat along the weights themselves; the equality decides there, so give it a part
+            matrix += float(matrix.diagonal().mean()) * across[:, None] * across
+            solved = solve_positive(matrix, sides)
             price = float(row[free] @ solved[:, 1])
             y = -float(row[free] @ solved[:, 0]) / price if price != 0 else 0.0
             step = solved[:, 0] + y * solved[:, 1]

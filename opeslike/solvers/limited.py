@@ -29,6 +29,7 @@ Minimise = Callable[[ScenarioProblem, FloatArray | None], tuple[FloatArray, int]
 
 _DEAREST = 1e9
 _EVALUATIONS = 60
+_AIM = 1e-3
 
 
 def limited_point(
@@ -65,11 +66,14 @@ def limited_point(
             steps += taken
             guess = x
             tried[price] = (x, limited_value(problem, x))
-        return tried[price][1]
+        value = tried[price][1]
+        return 0.0 if 0.0 < price * abs(value) <= target else value  # near enough to the root
 
+    target = 0.0
     if excess(0.0) <= 0:
         x = tried[0.0][0]
         return x, limited_certificate(problem, x, 0.0), steps
+    target = _AIM * problem.tolerance(priced(problem, 0.0).evaluate(tried[0.0][0]))
     high = 1.0
     while excess(high) > 0 and high < _DEAREST:
         high *= 10.0
