@@ -250,8 +250,8 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     panel : Panel
     kind : {"prices", "returns"}
     given : bool
-        Whether somebody said so. Rows without dates that somebody calls returns are scenarios, which need not follow one
-        another, and may be as wild as they like.
+        Whether somebody said so. Rows without dates that somebody calls returns are scenarios, which need not follow
+        one another, and may be as wild as they like.
 
     Raises
     ------

@@ -37,11 +37,15 @@ class BoxRisk(Risk):
     def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
         """Fill up the scenarios from the worst down; scenarios that tie on the edge share what is left."""
         floor, cap = self.limits(p)
-        order = np.argsort(-losses)
         room = cap - floor
-        filled = np.cumsum(room[order])
         missing = max(1.0 - float(floor.sum()), 0.0)
-        threshold = losses[order[min(int(np.searchsorted(filled, missing)), order.size - 1)]]
+        if (room == room[0]).all():  # then the edge of the tail is an order statistic
+            edge = min(max(math.ceil(missing / float(room[0]) * (1.0 - 1e-15)), 1), losses.size) - 1
+            threshold = np.partition(losses, losses.size - 1 - edge)[losses.size - 1 - edge]
+        else:
+            order = np.argsort(-losses)
+            filled = np.cumsum(room[order])
+            threshold = losses[order[min(int(np.searchsorted(filled, missing)), order.size - 1)]]
         q = np.where(losses > threshold, cap, floor)
         edge = np.where(losses == threshold, room, 0.0)
         reach = float(edge.sum())

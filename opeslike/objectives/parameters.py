@@ -53,7 +53,7 @@ def fraction_of(value: Any) -> float:
     """
     number = positive("fraction", value, zero=True)
     if number == 0:
-        raise PortfolioError("fraction=0 must lie in (0, 1]; to hold nothing but cash there is nothing to optimise")
+        raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold nothing but cash, nothing is optimised")
     if number > 1:
         raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold more than full Kelly use leverage")
     return number

@@ -50,7 +50,9 @@ class Guess(NamedTuple):
     inner: Mask
 
 
-def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target: float) -> Iterate | None:
+def crossover(
+    problem: ScenarioProblem, envelope: Envelope, guess: Guess, target: float, rounds: int = _ROUNDS
+) -> Iterate | None:
     """Solve the conditions of optimality on a guessed corner.
 
     Parameters
@@ -61,6 +63,8 @@ def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target
     guess : Guess
     target : float
         Certified gap at which to stop.
+    rounds : int
+        Newton steps at most, each of which may change sides.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target
     )
     best: Iterate | None = None
     worse = 0
-    for round_ in range(_ROUNDS):
+    for round_ in range(rounds):
         if not problem.in_domain(now.x):
             break
         step = _newton(problem, envelope, now)
@@ -121,7 +125,7 @@ def crossover(problem: ScenarioProblem, envelope: Envelope, guess: Guess, target
             q[fresh] = envelope.nominal[fresh] * np.exp(np.minimum(over[fresh] / alpha - 1.0, 0.0))
             inner &= q > 0
         same = bool((moving == now.moving).all() and (inner == now.inner).all())
-        if same or round_ == _ROUNDS - 1:
+        if same or round_ == rounds - 1:
             certificate = certify(problem, repaired, unclipped, None if bounds.single else y)
             if best is None or certificate.gap < best.gap:
                 worse = 0 if best is None or certificate.gap < 0.1 * best.gap else worse + 1

@@ -26,6 +26,7 @@ FloatArray = NDArray[np.float64]
 
 _STAY_INSIDE = 0.9
 _PATIENCE = 25
+_EARLY = 2
 
 
 class Corners:
@@ -46,7 +47,9 @@ class Corners:
         ready = settled if state.curved else square
         if (at_the_end or (ready and not again)) and state.pieces is None:
             self._tried = guess
-            return crossover(state.problem, state.envelope, guess, self._target)
+            # linear conditions are met in one step or two where the guess is right, so an early one has no longer
+            early = not state.curved and not at_the_end
+            return crossover(state.problem, state.envelope, guess, self._target, *((_EARLY,) if early else ()))
         return None
 
 
