@@ -40,12 +40,12 @@ class BoxRisk(Risk):
         room = cap - floor
         missing = max(1.0 - float(floor.sum()), 0.0)
         if (room == room[0]).all():  # then the edge of the tail is an order statistic
-            edge = min(max(math.ceil(missing / float(room[0]) * (1.0 - 1e-15)), 1), losses.size) - 1
-            threshold = np.partition(losses, losses.size - 1 - edge)[losses.size - 1 - edge]
+            tail = min(max(math.ceil(missing / float(room[0]) * (1.0 - 1e-15)), 1), losses.size)
+            threshold = float(np.partition(losses, losses.size - tail)[losses.size - tail])
         else:
             order = np.argsort(-losses)
             filled = np.cumsum(room[order])
-            threshold = losses[order[min(int(np.searchsorted(filled, missing)), order.size - 1)]]
+            threshold = float(losses[order[min(int(np.searchsorted(filled, missing)), order.size - 1)]])
         q = np.where(losses > threshold, cap, floor)
         edge = np.where(losses == threshold, room, 0.0)
         reach = float(edge.sum())

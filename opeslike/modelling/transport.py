@@ -19,6 +19,7 @@ Mask = NDArray[np.bool_]
 _ROUNDS = 60
 _LEVELS = 30
 _ROUNDING = 1e-15
+_EVEN = 1e-13
 _ROUGHEST = 1e-12
 
 
@@ -122,12 +123,12 @@ class TransportProblem(Problem):
         """
         held = int((x > 0).sum())
         count = len(wealth)
-        if held == 1:  # the one share cannot change, whatever the push
-            whole = np.ones(count, dtype=bool)
-            push = np.full(count, self.radius)
-            return 1.0, Shares(whole, (x > 0) * np.ones((count, 1)), np.log(wealth) - push, push), 0.0
-        lengths = np.sqrt(np.square(slope) @ np.square(x))
+        shares = slope * x
+        lengths = np.sqrt(np.square(shares).sum(axis=1))
         low, high = 1.0 / math.sqrt(held), float(lengths.max())
+        if high - low <= _EVEN:  # shares that are all the same stay so, whatever the push
+            push = np.full(count, self.radius / high)
+            return high, Shares(np.ones(count, dtype=bool), shares, np.log(wealth) - push * high * high, push), 0.0
         with np.errstate(divide="ignore"):
             logs = self._logs + np.log(x)
         level, push = np.log(wealth), np.full(count, 1e-2)
@@ -139,6 +140,8 @@ class TransportProblem(Problem):
             if not low < price < high:
                 price = 0.5 * (low + high)
             moved = lengths > price
+            if not moved.any():
+                break  # the bounds have met
             s = np.empty((int(moved.sum()), x.size))
             at, hard = level[moved], push[moved]
             if not _settle(logs[moved], price * price, at, hard, s):

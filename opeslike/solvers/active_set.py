@@ -71,7 +71,7 @@ def active_set(
             sides = np.empty((free.size, 2))
             sides[:, 0], sides[:, 1] = -point.gradient[free], across
             matrix = problem.hessian(point, free)
-            # a risk of a linear loss is flat along the weights themselves: there the equality decides, so it gets a part
+            # a risk of a linear loss is flat along the weights themselves, where the equality decides: it gets a part
             matrix += float(matrix.diagonal().mean()) * across[:, None] * across
             solved = solve_positive(matrix, sides)
             price = float(row[free] @ solved[:, 1])

@@ -199,3 +199,19 @@ def test_refusals() -> None:
     with pytest.raises(PortfolioError, match="2 or 'inf'"):
         WassRobustKelly(ground_norm=1)
     assert WassRobustKelly(0.5).optimize(daily(11), kind="returns").sum() == pytest.approx(0.5)
+
+
+def test_equal_shares_every_day() -> None:
+    """Twins held in equal parts: their shares never change, and the worst case still moves them."""
+    one = daily(12, 80, 1)
+    data = np.column_stack([one, one, daily(13, 80, 2) - 0.003])
+    optimizer = WassRobustKelly(radius=0.001)
+    w = optimizer.optimize(data, kind="returns")
+    assert optimizer.solution.status == "optimal"
+    from opeslike.market import Market
+
+    problem = optimizer._problem(Market.from_data(data, "returns"), None, None, None)
+    at = problem.evaluate(np.array([0.5, 0.5, 0.0, 0.0]))
+    assert at.value == pytest.approx(0.001 / np.sqrt(2) - np.log1p(one[:, 0]).mean(), abs=1e-14)
+    assert optimizer.solution.value <= at.value + optimizer.solution.tolerance
+    assert w.sum() == pytest.approx(1)
