@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import ast
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from opeslike.cli.objectives import OBJECTIVES, listed, made, parameter
 from opeslike.cli.options import (
     TEST_END,
     TRAIN_START,
@@ -47,19 +46,12 @@ RULES = {
     "optimal-f": "OptimalF",
     "rolling-kelly": "RollingKelly",
 }
-OBJECTIVES = {
-    "kelly": "Kelly",
-    "kl-robust": "KLRobustKelly",
-    "max-mean": "MaxMean",
-    "mean-variance": "MeanVariance",
-    "min-variance": "MinVariance",
-    "uniform": "Uniform",
-}
 
 HELP = f"""\
-strategies:
-  with a sizer: {", ".join(SELECTIONS)}
-  by themselves: {", ".join([*RULES, *OBJECTIVES])}
+strategies with a sizer:
+{listed(SELECTIONS)}
+by themselves:
+{listed([*RULES, *OBJECTIVES])}
 
 examples:
   opeslike backtest --strategy dual-momentum --sizer dynamic-kelly --reopt 5 --rebalance 5
@@ -156,17 +148,6 @@ def run(args: argparse.Namespace) -> None:
             print(f"\nReport in {args.html}")
 
 
-def parameter(text: str) -> tuple[str, Any]:
-    """Type of an option that takes ``key=value``; what is no Python literal is text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form key=value, such as lookback=60")
-    try:
-        return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return key, value
-
-
 def make_strategy(
     name: str,
     parameters: Sequence[tuple[str, Any]] = (),
@@ -187,23 +168,9 @@ def make_strategy(
         if sizer is not None or sizer_parameters:
             raise PortfolioError(f"--strategy {name} sizes its own positions; leave --sizer out")
         home, label = (strategies, RULES[name]) if name in RULES else (objectives, OBJECTIVES[name])
-        return _made(getattr(home, label), name, parameters, "--param")
+        return made(getattr(home, label), name, parameters, "--param")
     if sizer is None:
         raise PortfolioError(f"--strategy {name} says what to hold, not how much: add --sizer, such as equal-weight")
-    selection = _made(getattr(strategies, SELECTIONS[name]), name, parameters, "--param")
-    sized = _made(getattr(strategies, SIZERS[sizer]), sizer, sizer_parameters, "--sizer-param")
+    selection = made(getattr(strategies, SELECTIONS[name]), name, parameters, "--param")
+    sized = made(getattr(strategies, SIZERS[sizer]), sizer, sizer_parameters, "--sizer-param")
     return strategies.Sized(selection, sized, every)
-
-
-def _made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: str) -> Any:
-    known = list(inspect.signature(kind).parameters)
-    for key, _ in parameters:
-        if key not in known:
-            raise PortfolioError(f"{option} {key}: {name} has no such parameter; it has {', '.join(known) or 'none'}")
-    required = [
-        key for key, one in inspect.signature(kind).parameters.items()
-        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and key not in dict(parameters)
-    ]  # fmt: skip
-    if required:
-        raise PortfolioError(f"{name} needs {option} {required[0]}=...")
-    return kind(**dict(parameters))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import inspect
 import json
 import sys
 from typing import Any
 
+from opeslike.cli.objectives import OBJECTIVES, listed, made, parameter
 from opeslike.cli.options import (
     TRAIN_START,
     add_command,
@@ -20,21 +22,17 @@ from opeslike.cli.options import (
 )
 from opeslike.errors import PortfolioError
 
-#: Objectives by name: the class, and the options that are its parameters.
-OBJECTIVES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "kelly": ("Kelly", ("fraction", "formulation")),
-    "kl-robust": ("KLRobustKelly", ("fraction", "radius", "formulation")),
-    "mean-variance": ("MeanVariance", ("risk_aversion",)),
-    "min-variance": ("MinVariance", ()),
-    "max-mean": ("MaxMean", ()),
-    "uniform": ("Uniform", ()),
-}
+#: Parameters with an option of their own.
 PARAMETERS = ("fraction", "radius", "formulation", "risk_aversion")
 
-HELP = """\
+HELP = f"""\
+objectives:
+{listed(OBJECTIVES)}
+
 examples:
   opeslike optimize --objective kelly --fraction 0.5
   opeslike optimize --objective kl-robust --radius 0.02 --bounds 0,0.3 --yahoo AAPL,MSFT,GLD --start 2015
+  opeslike optimize --objective cvar --param confidence=0.9
   opeslike optimize --objective mean-variance --risk-aversion 4 --bounds -0.2,0.5 --csv prices.csv --format json
 
 Without --csv or --yahoo the prices are embedded ones from 2010 to the end of 2022."""
@@ -43,12 +41,17 @@ Without --csv or --yahoo the prices are embedded ones from 2010 to the end of 20
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
     parser = add_command(commands, "optimize", run, "print today's weights of one objective", HELP)
-    parser.add_argument("--objective", choices=list(OBJECTIVES), default="kelly", help="(default: kelly)")
+    parser.add_argument(
+        "--objective", metavar="NAME", choices=list(OBJECTIVES), default="kelly", help="see below (default: kelly)"
+    )
     add_data_options(parser)
     rules = parser.add_argument_group("parameters")
     rules.add_argument("--fraction", metavar="F", type=float, help="of Kelly (default: 1)")
     rules.add_argument("--radius", metavar="R", type=radius, help="of the KL ball in nats (default: auto, 1/sqrt(n))")
     add_objective_options(rules)
+    rules.add_argument(
+        "--param", metavar="KEY=VALUE", type=parameter, action="append", default=[], help="any other; repeatable"
+    )
     rules.add_argument("--window", metavar="N", type=count(1), help="use the last N returns (default: all)")
     add_format(parser.add_argument_group("output"))
 
@@ -58,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
     from opeslike import objectives
     from opeslike.market import Market, describe
 
-    name, allowed = OBJECTIVES[args.objective]
+    kind = getattr(objectives, OBJECTIVES[args.objective])
+    allowed = inspect.signature(kind).parameters
     given = {key: getattr(args, key) for key in PARAMETERS if getattr(args, key) is not None}
     for key in given:
         if key not in allowed:
@@ -66,7 +70,8 @@ def run(args: argparse.Namespace) -> None:
             raise PortfolioError(f"--{option} has no meaning for --objective {args.objective}; leave it out")
     if args.objective == "kl-robust":
         given.setdefault("radius", "auto")
-    optimizer = getattr(objectives, name)(**given)
+    given |= dict(args.param)
+    optimizer = made(kind, args.objective, list(given.items()), "--param")
     market = Market.from_data(load(args, TRAIN_START, None), args.kind)
     if args.window is not None:
         market = market.window(max(0, market.n_scenarios - args.window), market.n_scenarios)

@@ -123,12 +123,12 @@ class TransportProblem(Problem):
         """
         held = int((x > 0).sum())
         count = len(wealth)
-        shares = slope * x
-        lengths = np.sqrt(np.square(shares).sum(axis=1))
+        own = slope * x
+        lengths = np.sqrt(np.square(own).sum(axis=1))
         low, high = 1.0 / math.sqrt(held), float(lengths.max())
         if high - low <= _EVEN:  # shares that are all the same stay so, whatever the push
             push = np.full(count, self.radius / high)
-            return high, Shares(np.ones(count, dtype=bool), shares, np.log(wealth) - push * high * high, push), 0.0
+            return high, Shares(np.ones(count, dtype=bool), own, np.log(wealth) - push * high * high, push), 0.0
         with np.errstate(divide="ignore"):
             logs = self._logs + np.log(x)
         level, push = np.log(wealth), np.full(count, 1e-2)

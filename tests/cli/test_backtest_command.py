@@ -8,7 +8,8 @@ from opeslike import load_us20, objectives, strategies
 from opeslike.accounting.overlays import DrawdownScaling
 from opeslike.backtester import Backtester
 from opeslike.cli import main
-from opeslike.cli.backtest import OBJECTIVES, RULES, SELECTIONS, SIZERS, make_strategy
+from opeslike.cli.backtest import RULES, SELECTIONS, SIZERS, make_strategy
+from opeslike.cli.objectives import OBJECTIVES
 from opeslike.errors import PortfolioError
 from opeslike.strategies import DualMomentum, DynamicKelly, Sized
 from opeslike.strategies.selection import Selection

@@ -9,8 +9,9 @@ from io import StringIO
 import numpy as np
 import pytest
 
-from opeslike import Kelly, KLRobustKelly, MaxMean, MeanVariance, MinVariance, Uniform, load_us20
+from opeslike import CRRA, Kelly, KLRobustKelly, MaxMean, MeanVariance, MinVariance, Uniform, load_us20
 from opeslike.cli import main
+from opeslike.objectives import CVaR, RiskConstrainedKelly
 
 DATA = ["--tickers", "AAPL,JPM,XOM", "--start", "2016", "--end", "2018-03"]
 
@@ -42,6 +43,9 @@ def prices():
         (["--objective", "min-variance", "--bounds", "-.5,1.5"], MinVariance(), (-0.5, 1.5)),
         (["--objective", "max-mean", "--bounds=-0.2,0.7"], MaxMean(), (-0.2, 0.7)),
         (["--objective", "uniform"], Uniform(), (0, 1)),
+        (["--objective", "cvar", "--param", "confidence=0.9"], CVaR(0.9), (0, 1)),
+        (["--objective", "crra", "--risk-aversion", "4", "--param", "reg=l2"], CRRA(4.0, "l2"), (0, 1)),
+        (["--objective", "risk-constrained-kelly", "--param", "lam=8"], RiskConstrainedKelly(lam=8.0), (0, 1)),
     ],
 )
 def test_it_is_what_python_gives(run, prices, arguments, optimizer, bounds):
@@ -99,6 +103,8 @@ def test_embedded_prices_reach_to_their_end(run):
         (["--objective", "kelly", "--radius", "0.1"], "--radius has no meaning for --objective kelly"),
         (["--risk-aversion", "2"], "--risk-aversion has no meaning for --objective kelly"),
         (["--fraction", "7"], "--fraction 7.0 must lie in"),
+        (["--objective", "cvar", "--param", "beta=0.9"], "--param beta: cvar has no such parameter; it has confidence"),
+        (["--objective", "cvar", "--param", "confidence=2"], "confidence"),
         (["--objective", "uniform", "--bounds", "0,0.1"], "Uniform holds 0.3333 of AAPL"),
     ],
 )
