@@ -57,11 +57,17 @@ def spread_of_contributions(w: np.ndarray, cov: np.ndarray) -> float:
     return float(((share / share.sum() - 1 / len(w)) ** 2).sum())
 
 
+def histogram_entropy(returns: np.ndarray) -> float:
+    share = np.histogram(returns, bins=20)[0] / len(returns)
+    return float(-(share[share > 0] * np.log(share[share > 0])).sum())
+
+
 VALUES: dict[str, Value] = {
     "Kelly": lambda w, r, m, c: -float(np.log(1 + r @ w).mean()),
     "QuadraticUtility": lambda w, r, m, c: float((0.25 * (1 + r @ w) ** 2 - (1 + r @ w)).mean()),
     "CARA": lambda w, r, m, c: float(np.exp(-(r @ w)).mean()),
     "CRRA": lambda w, r, m, c: float(-((1 + r @ w) ** -1.0 / -1.0).mean()),
+    "HARA": lambda w, r, m, c: float(0.5 * ((3 - (1 + r @ w)) ** 2).mean()),
     "MaxMean": lambda w, r, m, c: -float(m @ w),
     "MinVariance": lambda w, r, m, c: variance(w, c),
     "MeanVariance": lambda w, r, m, c: 0.25 * variance(w, c) - float(m @ w),
@@ -75,6 +81,7 @@ VALUES: dict[str, Value] = {
     "WorstCaseLoss": lambda w, r, m, c: float((-(r @ w)).max()),
     "MaxDiversification": lambda w, r, m, c: -float(np.sqrt(np.diag(c)) @ w) / variance(w, c) ** 0.5,
     "RiskParity": lambda w, r, m, c: spread_of_contributions(w, c),
+    "REPO": lambda w, r, m, c: histogram_entropy(r @ w) - float(m @ w),
     "BCRP": lambda w, r, m, c: -float(np.log(1 + r @ w).mean()),
     "KLRobustMaxMean": lambda w, r, m, c: kl_worst(-(r @ w), 0.01),
     "KLRobustKelly": lambda w, r, m, c: kl_worst(-np.log(1 + r @ w), 0.01),

@@ -213,10 +213,14 @@ class ScenarioProblem(Problem):
 
     def gram(self, weight: FloatArray, free: Index | None = None) -> FloatArray:
         """``R' diag(weight) R`` for non-negative weights, with working memory of one block of scenarios."""
+        if self.returns.shape[1] <= _FEW:  # for few assets one plain product is quicker than a symmetric one
+            if free is None:
+                return np.asarray((self.returns.T * weight) @ self.returns)
+            scaled = self.returns.T[free]
+            scaled *= weight
+            return np.asarray((scaled @ self.returns)[:, free])
         asset_major = self.returns.T if free is None else self.returns.T[free]
         n, count = asset_major.shape
-        if n <= _FEW:  # for few assets one plain product is quicker than a symmetric one
-            return np.asarray((asset_major * weight) @ asset_major.T)
         root = np.sqrt(weight)
         block = max(256, _BLOCK // max(n, 1))
         if count <= block:

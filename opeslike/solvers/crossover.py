@@ -29,6 +29,7 @@ FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _LARGEST = 300
+_LEAST = 120
 _ROUNDS = 8
 #: a step longer than this, in weights and in spreads of losses, means a singular system
 _LONGEST = 1e3
@@ -75,7 +76,9 @@ def crossover(
     lower, upper = bounds.lower, bounds.upper
     floor = np.zeros_like(guess.q) if envelope.floor is None else envelope.floor
     cap = envelope.cap
-    if not guess.inner.any() or int(guess.moving.sum()) + int(guess.inner.sum()) > _LARGEST:
+    # the system is dense: it may not be larger than the scenario matrix
+    largest = min(max(_LEAST, int(0.7 * problem.returns.size**0.5)), _LARGEST)
+    if not guess.inner.any() or int(guess.moving.sum()) + int(guess.inner.sum()) > largest:
         return None
     at_cap = np.zeros_like(guess.inner) if cap is None else cap - guess.q < guess.q - floor
     outside = floor if cap is None else np.where(at_cap, cap, floor)
@@ -136,7 +139,7 @@ def crossover(
             linear = not problem.loss.curved and alpha == 0.0 and (penalty is None or not penalty.curved)
             if best.gap <= target or worse > 1 or linear:
                 break
-        if not inner.any() or int(moving.sum()) + int(inner.sum()) > _LARGEST:
+        if not inner.any() or int(moving.sum()) + int(inner.sum()) > largest:
             break
         now = Guess(inside, q, nu, alpha, y, moving, inner)
     return best
