@@ -59,6 +59,38 @@ def fraction_of(value: Any) -> float:
     return number
 
 
+def share_of(name: str, value: Any) -> float:
+    """Check a number strictly between 0 and 1.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    number = positive(name, value)
+    if number >= 1:
+        raise PortfolioError(f"{name}={value!r} must lie strictly between 0 and 1")
+    return number
+
+
+def radii_of(radius: Any) -> float | FloatArray:
+    """Check radii: one number >= 0 for all scenarios, or an array of one each.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    if np.ndim(radius) == 0:
+        return positive("radius", radius, zero=True)
+    try:
+        values = np.array(radius, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PortfolioError(f"radius must be a number >= 0 or one a scenario, got {radius!r}") from None
+    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
+        raise PortfolioError("radius must be a finite number >= 0, or one a scenario")
+    return values
+
+
 def confidence_of(value: Any) -> float:
     """Check a confidence level, strictly between 0 and 1.
 

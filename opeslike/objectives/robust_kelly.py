@@ -18,7 +18,7 @@ from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import Entropic, Mean, Risk
 from opeslike.objectives.base import Constraint, ScenarioObjective
 from opeslike.objectives.leverage import financing_of
-from opeslike.objectives.parameters import fraction_of, positive
+from opeslike.objectives.parameters import fraction_of, positive, radii_of, share_of
 from opeslike.objectives.utility_theory import Kelly, log_loss
 
 FloatArray = NDArray[np.float64]
@@ -107,8 +107,8 @@ class RiskConstrainedKelly(ScenarioObjective):
             reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
         )
         if lam is None:
-            self.max_drawdown = _open_unit("max_drawdown", 0.3 if max_drawdown is None else max_drawdown)
-            self.probability = _open_unit("probability", 0.1 if probability is None else probability)
+            self.max_drawdown = share_of("max_drawdown", 0.3 if max_drawdown is None else max_drawdown)
+            self.probability = share_of("probability", 0.1 if probability is None else probability)
             self.lam = math.log(self.probability) / math.log1p(-self.max_drawdown)
         else:
             if max_drawdown is not None or probability is not None:
@@ -280,7 +280,7 @@ class BoxRobustKelly(ScenarioObjective):
         super().__init__(
             reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
         )
-        self.radius = _radii(radius)
+        self.radius = radii_of(radius)
         self.fraction, self.formulation = fraction_of(fraction), formulation
         self.loss, self._multiple = log_loss(self.fraction, formulation)
         self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
@@ -375,26 +375,6 @@ class EllipsoidRobustKelly(ScenarioObjective):
         p = market.probabilities
         held = market.n_scenarios if p is None else int((p > 0).sum())
         return DistanceBall(self.radius, np.ones(held))
-
-
-def _open_unit(name: str, value: Any) -> float:
-    number = positive(name, value)
-    if number >= 1:
-        raise PortfolioError(f"{name}={value!r} must lie strictly between 0 and 1")
-    return number
-
-
-def _radii(radius: Any) -> float | FloatArray:
-    """One radius for all scenarios, or an array of one each."""
-    if np.ndim(radius) == 0:
-        return positive("radius", radius, zero=True)
-    try:
-        values = np.array(radius, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise PortfolioError(f"radius must be a number >= 0 or one a scenario, got {radius!r}") from None
-    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
-        raise PortfolioError("radius must be a finite number >= 0, or one a scenario")
-    return values
 
 
 def _prior(scenarios: Any) -> FloatArray | pd.DataFrame:
