@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.market import Market
+from opeslike.market import Kind, Market
 from opeslike.modelling import ambiguity, risks
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
@@ -216,6 +216,28 @@ class WorstCaseLoss(ScenarioObjective):
         super().__init__(
             reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
         )
+
+    def optimize(
+        self,
+        data: Any = None,
+        weight_bounds: Any = None,
+        w: ArrayLike | None = None,
+        *,
+        kind: Kind | None = None,
+        custom_mean: ArrayLike | None = None,
+        custom_cov: ArrayLike | None = None,
+        seed: int | None = None,
+    ) -> FloatArray:
+        """Find the weights; see :meth:`Optimizer.optimize` for the other parameters.
+
+        Parameters
+        ----------
+        data, weight_bounds, w, kind, custom_mean, custom_cov
+            As in :meth:`Optimizer.optimize`.
+        seed : int, optional
+            Taken because scripts for OPES pass it; nothing is random here.
+        """
+        return super().optimize(data, weight_bounds, w, kind=kind, custom_mean=custom_mean, custom_cov=custom_cov)
 
 
 class MeanRiskObjective(ScenarioObjective):

@@ -128,3 +128,9 @@ def test_refusals() -> None:
         VaR().problem(returns)
     with pytest.raises(InfeasibleError):
         VaR().optimize(returns, (0, 0.2), kind="returns")
+
+
+def test_a_seed_is_taken_where_nothing_is_random() -> None:
+    returns = daily(12, 40, 3)
+    one = WorstCaseLoss().optimize(returns, kind="returns", seed=1)
+    np.testing.assert_array_equal(one, WorstCaseLoss().optimize(returns, kind="returns", seed=2))
