@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.bounds import Bounds
-from opeslike.modelling.problem import Problem
+from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.solvers.certificate import certify
 from opeslike.solvers.interior_point import Iterate
 
@@ -72,7 +72,7 @@ def by_columns(
         if whole.gap <= max(aim * certificate.tolerance, 2.0 * found.gap):
             return whole, name
         gradient = certificate.point.gradient
-        if found.q is not None and hasattr(problem, "value_under"):
+        if found.q is not None and isinstance(problem, ScenarioProblem):
             _, gradient = problem.value_under(found.x, found.q)
         held = inside & (found.x > bounds.lower) & (found.x < bounds.upper)
         price = float(gradient[held].mean()) if held.any() else float(part.bounds.price(gradient)[0])

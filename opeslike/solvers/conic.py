@@ -133,7 +133,11 @@ def conic(problem: Problem, constraints: Sequence[Constraint] = ()) -> tuple[Flo
         if not problem.in_domain(x):
             failures.append(f"{name}: the answer leaves the domain of the objective")
             continue
-        certificate = _certified(problem, x, model)
+        try:
+            certificate = _certified(problem, x, model)
+        except OptimizationError as error:
+            failures.append(f"{name}: {error}")
+            continue
         if kinked and not certificate.optimal:
             tied = settled(problem, x)
             if problem.in_domain(tied) and _violation(model, tied) <= _VIOLATION:
