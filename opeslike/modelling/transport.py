@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 _ROUNDS = 60
 _LEVELS = 30
-_ROUNDING = 1e-15
+_ROUNDING = 4e-15
 _EVEN = 1e-13
 _ROUGHEST = 1e-12
 
@@ -134,6 +134,7 @@ class TransportProblem(Problem):
         level, push = np.log(wealth), np.full(count, 1e-2)
         price = float(self.probabilities @ lengths)
         if near is not None and near.shares is not None and int((near.x > 0).sum()) > 1:
+            price = near.price * float(np.linalg.norm(x) / np.linalg.norm(near.x))
             level[near.shares.moved], push[near.shares.moved] = near.shares.level, near.shares.push
         best: tuple[float, Shares | None, float] = (high, None, self.radius)
         for _ in range(_ROUNDS):
@@ -155,7 +156,7 @@ class TransportProblem(Problem):
             over = self.radius - price * float(p @ hard)
             if abs(over) < abs(best[2]):
                 best = (price, Shares(moved, s, at, hard), over)
-            if abs(over) <= 1e-13 * self.radius or high - low <= 1e-16:
+            if abs(over) <= 1e-10 * self.radius or high - low <= 1e-16:
                 break
             low, high = (price, high) if over < 0 else (low, price)
             _, _, _, _, second = _factors(s, hard)
@@ -262,7 +263,7 @@ def _settle(logs: FloatArray, bound: float, level: FloatArray, push: FloatArray,
         low[open_], high[open_] = np.where(wide > 0, hard, low[open_]), np.where(wide > 0, high[open_], hard)
         least, most = low[open_], high[open_]
         step = wide / (second * second)
-        on = (np.abs(step) > 1e-14 * hard) & (np.abs(wide) > 1e-16)
+        on = (np.abs(step) > 1e-12 * hard) & (np.abs(wide) > 4e-16)
         with np.errstate(invalid="ignore"):
             middle = np.where(np.isinf(most), 4.0 * hard, np.where(least > 0, np.sqrt(least * most), 0.1 * most))
         inside = (least < hard + step) & (hard + step < most)
