@@ -252,7 +252,8 @@ class BoxRobustKelly(ScenarioObjective):
     Notes
     -----
     The worst case puts :math:`(1 + \eta) p` on the bad half of the scenarios and :math:`(1 - \eta) p` on the good one:
-    the mean less :math:`\eta` times half the mean absolute deviation from the median, for :math:`\eta \le 1`.
+    the mean less :math:`\eta` times the mean absolute deviation of the log returns from their median, for
+    :math:`\eta \le 1` and uniform probabilities.
 
     References
     ----------
