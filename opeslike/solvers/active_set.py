@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.modelling.problem import Problem
+from opeslike.modelling.problem import Point, Problem
 from opeslike.solvers.certificate import linear_gap
 from opeslike.solvers.interior_point import Iterate, solve_positive
 
@@ -17,7 +17,12 @@ FloatArray = NDArray[np.float64]
 
 
 def active_set(
-    problem: Problem, guess: FloatArray, aim: float, max_iterations: int = 12, near_bound: float = 1e-9
+    problem: Problem,
+    guess: FloatArray,
+    aim: float,
+    max_iterations: int = 12,
+    near_bound: float = 1e-9,
+    near: Point | None = None,
 ) -> Iterate | None:
     """Improve a guess by Newton steps over the coordinates that are not at a bound.
 
@@ -30,6 +35,8 @@ def active_set(
     max_iterations : int
     near_bound : float
         Coordinates closer to a bound than this start there.
+    near : Point, optional
+        The problem evaluated close by.
 
     Returns
     -------
@@ -51,7 +58,7 @@ def active_set(
         return None
 
     best: Iterate | None = None
-    point = None
+    point = near
     worse = 0
     for iteration in range(max_iterations):
         point = problem.evaluate(x, point)
@@ -104,7 +111,7 @@ def active_set(
             if free.size == 0 and not wrong.any():
                 return best
             pinned = pinned & ~wrong
-        moved = abs(total - float(row @ trial)) > 1e-15
+        moved = abs(total - float(row @ trial)) > 1e-14
         x = bounds.repair(trial) if moved else trial
         if (moved or hit.any()) and not problem.in_domain(x):  # a plain step stops short of the edge of the domain
             return best

@@ -70,6 +70,7 @@ class KKT:
         self._factor, self._matrix = _cholesky(matrix)
         self._across = self._apply(rows.T)
         self._price = rows @ self._across
+        self._single = len(rows) == 1
 
     def _apply(self, sides: FloatArray) -> FloatArray:
         if self._factor is None:
@@ -80,14 +81,14 @@ class KKT:
         """Solve for one right-hand side; returns (d, y), refined where rounding left the equalities behind."""
         d, y = self._once(side, missing)
         off = missing - self._rows @ d
-        if (abs(off[0]) if len(off) == 1 else np.abs(off).max()) > _OFF:
+        if (abs(off[0]) if self._single else np.abs(off).max()) > _OFF:
             more, more_y = self._once(side - self._matrix @ d + y @ self._rows, off)
             return d + more, y + more_y
         return d, y
 
     def _once(self, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
         along = self._apply(side)
-        if len(missing) == 1:
+        if self._single:
             y = (missing - self._rows @ along) / self._price[0]
             return along + self._across[:, 0] * y, y
         y = np.asarray(np.linalg.lstsq(self._price, missing - self._rows @ along, rcond=None)[0], dtype=np.float64)

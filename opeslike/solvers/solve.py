@@ -208,7 +208,7 @@ def _snapped(problem: Problem, found: Iterate) -> Iterate:
 
 def _polished(problem: Problem, found: Iterate, near_bound: float = 1e-6) -> Iterate:
     """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
-    better = active_set(problem, found.x, 1e-6, max_iterations=6, near_bound=near_bound)
+    better = active_set(problem, found.x, 1e-6, max_iterations=6, near_bound=near_bound, near=found.point)
     if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
         return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
     return found
