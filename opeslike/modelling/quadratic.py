@@ -16,7 +16,7 @@ from opeslike.modelling.regularizers import Regularizer
 FloatArray = NDArray[np.float64]
 
 #: a portfolio with less variance than this share of an average asset's counts as having this much, in tolerances
-_LEAST_VARIANCE = 1e-6
+LEAST_VARIANCE = 1e-6
 
 
 @dataclass
@@ -57,7 +57,7 @@ class QuadraticProblem(Problem):
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
         self.bounds, self.penalty = bounds, penalty
         self.n_assets = bounds.lower.size
-        self._least = 0.0 if covariance is None else _LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets
+        self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets
 
     def evaluate(self, x: FloatArray, near: QuadraticPoint | None = None) -> QuadraticPoint:
         """Value and gradient by one matrix-vector product."""
@@ -146,7 +146,7 @@ class VolatilityProblem(Problem):
         self.gain, self.covariance, self.price = gain, covariance, price
         self.bounds, self.penalty = bounds, penalty
         self.n_assets = bounds.lower.size
-        self._least = math.sqrt(_LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets)
+        self._least = math.sqrt(LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets)
 
     def evaluate(self, x: FloatArray, near: VolatilityPoint | None = None) -> VolatilityPoint:
         """Value and gradient by one matrix-vector product; there is a kink where the volatility vanishes."""

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
-from opeslike.modelling.quadratic import square_root
+from opeslike.modelling.quadratic import LEAST_VARIANCE, square_root
 from opeslike.modelling.regularizers import Regularizer
 
 FloatArray = NDArray[np.float64]
 
-_LEAST_VARIANCE = 1e-6
 _LEAST_SHARE = 1e-9
 #: volatilities below this share of an average asset's are rounded off at the kink
 _KINK = 1e-9
@@ -117,7 +116,7 @@ class WassersteinProblem(Problem):
         if self.normed:
             self.bounds, self.functional = lifted_bounds(bounds, dual)
         trace = 0.0 if covariance is None else float(np.trace(covariance))
-        self._least = _LEAST_VARIANCE * trace / self.n_assets
+        self._least = LEAST_VARIANCE * trace / self.n_assets
         self._rounding = _KINK * math.sqrt(trace / self.n_assets)
 
     def evaluate(self, x: FloatArray, near: WassersteinPoint | None = None) -> WassersteinPoint:

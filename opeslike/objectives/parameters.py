@@ -91,19 +91,6 @@ def radii_of(radius: Any) -> float | FloatArray:
     return values
 
 
-def confidence_of(value: Any) -> float:
-    """Check a confidence level, strictly between 0 and 1.
-
-    Raises
-    ------
-    PortfolioError
-    """
-    number = positive("confidence", value)
-    if number >= 1:
-        raise PortfolioError(f"confidence={value!r} must lie strictly between 0 and 1, for example 0.95")
-    return number
-
-
 def _labelled(values: Any, assets: Sequence[Hashable], name: str) -> Any:
     """Bring a labelled mean or covariance into the order of the assets."""
     if not hasattr(values, "reindex"):

@@ -17,7 +17,7 @@ from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.tilt import Tilted
 from opeslike.objectives.base import Constraint, ScenarioObjective
 from opeslike.objectives.moments import mean_of
-from opeslike.objectives.parameters import check_mean, confidence_of, positive
+from opeslike.objectives.parameters import check_mean, positive, share_of
 from opeslike.objectives.value_at_risk import VaR
 from opeslike.solvers.solve import Solved
 
@@ -81,7 +81,7 @@ class CVaR(ScenarioObjective):
         super().__init__(
             reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
         )
-        self.confidence = confidence_of(confidence)
+        self.confidence = share_of("confidence", confidence)
         self.risk = ambiguity.CVaR(self.confidence)
 
 
@@ -128,7 +128,7 @@ class EVaR(ScenarioObjective):
         super().__init__(
             reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
         )
-        self.confidence = confidence_of(confidence)
+        self.confidence = share_of("confidence", confidence)
         self.risk = risks.KLBall(-math.log1p(-self.confidence))
 
 
@@ -326,7 +326,7 @@ class MeanCVaR(MeanRiskObjective):
             constraints=constraints,
             probabilities=probabilities,
         )
-        self.confidence = confidence_of(confidence)
+        self.confidence = share_of("confidence", confidence)
         self.risk = risks.Multiple(ambiguity.CVaR(self.confidence), self.risk_aversion)
 
 
@@ -379,5 +379,5 @@ class MeanEVaR(MeanRiskObjective):
             constraints=constraints,
             probabilities=probabilities,
         )
-        self.confidence = confidence_of(confidence)
+        self.confidence = share_of("confidence", confidence)
         self.risk = risks.Multiple(risks.KLBall(-math.log1p(-self.confidence)), self.risk_aversion)

@@ -202,7 +202,18 @@ class BayesianKelly(Kelly):
         self.prior_scenarios = _prior(prior_scenarios)
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        return super()._problem(self._mixed(market), weight_bounds, custom_mean, custom_cov)
+        problem = super()._problem(self._mixed(market), weight_bounds, custom_mean, custom_cov)
+        assert isinstance(problem, ScenarioProblem)
+        rows = problem.labels
+        assert rows is not None
+
+        def names() -> NDArray[Any]:  # for messages alone, so not made at every solve
+            priors = [f"prior scenario {row}" for row in range(len(self.prior_scenarios))]
+            every = np.array([*market.dates, *priors], dtype=object)
+            return np.asarray(every[np.asarray(rows())])
+
+        problem.labels = names
+        return problem
 
     def _mixed(self, market: Market) -> Market:
         """The sample and below it the prior scenarios, with their probabilities."""
@@ -217,11 +228,10 @@ class BayesianKelly(Kelly):
         count, extra = market.n_scenarios, len(prior)
         sample = np.full(count, 1.0 / count) if market.probabilities is None else market.probabilities
         share = self.pseudo_count / (count + self.pseudo_count)
-        labels = pd.Index([*market.dates, *(f"prior scenario {row}" for row in range(extra))], dtype=object)
         return Market(
             np.asfortranarray(np.vstack([market.returns, prior])),
             market.assets,
-            labels,
+            pd.RangeIndex(count + extra),
             np.concatenate([(1.0 - share) * sample, np.full(extra, share / extra)]),
         )
 

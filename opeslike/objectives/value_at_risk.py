@@ -18,7 +18,7 @@ from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import Mean
 from opeslike.objectives.base import Constraint, ConvexObjective
-from opeslike.objectives.parameters import confidence_of, positive
+from opeslike.objectives.parameters import positive, share_of
 from opeslike.solvers.certificate import Certificate
 from opeslike.solvers.local_search import scattered
 from opeslike.solvers.pattern_search import pattern_search
@@ -105,7 +105,7 @@ class VaR(ConvexObjective):
         super().__init__(
             reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
         )
-        self.confidence = confidence_of(confidence)
+        self.confidence = share_of("confidence", confidence)
         self.time_limit = positive("time_limit", time_limit)
         if self.exact and self.constraints:
             raise PortfolioError("exact=True takes no extra constraints; leave them out, or use exact=False")
