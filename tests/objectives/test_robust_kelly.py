@@ -188,7 +188,7 @@ def test_box_of_nothing_and_of_everything() -> None:
 
 
 def test_box_value_is_a_mean_absolute_deviation() -> None:
-    """Mean less eta times half the mean absolute deviation from the median, at eta <= 1."""
+    """Mean less eta times the mean absolute deviation from the median, at eta <= 1."""
     data = daily(8, 300)
     optimizer = BoxRobustKelly(radius=0.6)
     w = optimizer.optimize(data, kind="returns")

@@ -50,7 +50,7 @@ def test_kelly(bets) -> None:
 def test_risk_constrained(bets, optimizer, rate) -> None:
     built = optimizer(bets[1])
     w = built.optimize(bets[0], kind="returns")
-    assert growth(w, bets) == pytest.approx(rate, abs=2e-7)
+    assert growth(w, bets) == pytest.approx(rate, abs=1e-7)
     assert built.solution.status == "optimal"
     returns, p = bets
     assert p @ (1.0 + returns @ w) ** -built.lam <= 1.0 + 1e-7
