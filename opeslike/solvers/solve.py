@@ -105,9 +105,10 @@ def _status(certificate: Certificate, name: str) -> str:
         return "optimal"
     if certificate.gap <= _INACCURATE * certificate.tolerance:
         return "optimal_inaccurate"
+    other = "auto" if name.startswith("cvxpy") else "cvxpy"
     raise OptimizationError(
         f"no certified optimum: the best answer ({name}) has a gap of {certificate.gap:.1e}, more than the "
-        f"{certificate.tolerance:.1e} that counts as optimal; rescale the returns or try solver='cvxpy'"
+        f"{certificate.tolerance:.1e} that counts as optimal; rescale the returns or try solver={other!r}"
     )
 
 
