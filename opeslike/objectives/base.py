@@ -297,7 +297,7 @@ class Optimizer(Parameters, ABC):
         if self._settings.mandate.empty:
             return ()
         scale, terms = self._scale(), self._terms(market, weight_bounds)
-        given = [lambda w, make=make: make(scale * w) for make in self._settings.mandate.callables]
+        given = [lambda w, make=make: make(w if scale == 1 else scale * w) for make in self._settings.mandate.callables]
         closed = [
             lambda w, i=i, limit=limit, sign=sign: sign * (terms.rows[i] @ w - limit) <= 0
             for i in range(len(terms.rows))
