@@ -215,7 +215,7 @@ class RatioObjective(MomentObjective):
         def model(x: FloatArray) -> Problem:
             # the ratio linearised in gain and volatility, all times the volatility: convex where the ratio is positive
             ratio, deviation = parts(x)
-            scaled = make_penalty(self.reg, self.strength * deviation, bounds)
+            scaled = make_penalty(self.reg, self.strength * deviation, problem.lift)
             return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled)
 
         plain = maximize_ratio(gain, covariance, bounds, self.solver, None, self.constraints).x
