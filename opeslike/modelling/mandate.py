@@ -69,7 +69,8 @@ class Mandate(Parameters):
     --------
     >>> from opeslike import MaxMean
     >>> returns = pd.DataFrame({"A": [0.03, 0.01], "B": [0.02, 0.01], "C": [0.0, -0.01]})
-    >>> mandate = Mandate(bounds={"B": (0.1, 1), "*": (0, 0.5)}, groups={"ab": ["A", "B"]}, group_bounds={"ab": (0, 0.7)})
+    >>> bounds = {"B": (0.1, 1), "*": (0, 0.5)}
+    >>> mandate = Mandate(bounds=bounds, groups={"ab": ["A", "B"]}, group_bounds={"ab": (0, 0.7)})
     >>> MaxMean(mandate=mandate).optimize(returns, kind="returns").round(4).tolist()
     [0.5, 0.2, 0.3]
     >>> mandate.set_params(group_bounds={"ab": (0, 0.7), "*": (0, 0.2)}).group_bounds
@@ -191,8 +192,8 @@ class Mandate(Parameters):
         if apart.size:
             i = int(apart[0])
             raise InfeasibleError(
-                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the bounds of "
-                f"the mandate, [{low[i]:g}, {high[i]:g}]{'' if fraction == 1 else ' before the fraction'}; widen one"
+                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the mandate's "
+                f"bounds, [{low[i]:g}, {high[i]:g}]{'' if fraction == 1 else ' before the fraction'}; widen one"
             )
         return np.maximum(low, lower), np.minimum(high, upper)
 

@@ -17,7 +17,7 @@ from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
-from opeslike.modelling.leverage import FinancedProblem, Financing
+from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Loss
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
@@ -164,7 +164,7 @@ class Optimizer(Parameters, ABC):
         market = self._market(data, kind)
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         scale = problem.natural_scale()
-        return build(problem, self._constraints(market, weight_bounds), scale, unit=scale).problem
+        return build(problem, self._constraints(), scale, unit=scale).problem
 
     def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
         """Replace the regulariser; the next :meth:`optimize` uses it. What was found before is forgotten.
@@ -263,7 +263,7 @@ class Optimizer(Parameters, ABC):
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         start = None if w is None else problem.lift(w)
-        return problem, solve(problem, self._settings.solver, start, self._constraints(market, weight_bounds))
+        return problem, solve(problem, self._settings.solver, start, self._constraints())
 
     def _timed(
         self, market: Market, weight_bounds: Any, w: ArrayLike | None, *moments: Any, **options: Any
@@ -292,19 +292,22 @@ class Optimizer(Parameters, ABC):
         mandate: Mandate = self._settings.mandate
         return mandate.terms(market, weight_bounds, self._scale())
 
-    def _constraints(self, market: Market, weight_bounds: Any) -> tuple[Constraint, ...]:
+    def _constraints(self) -> tuple[Constraint, ...]:
         """What goes through cvxpy, as functions of the portfolio before the fraction."""
-        if self._settings.mandate.empty:
-            return ()
-        scale, terms = self._scale(), self._terms(market, weight_bounds)
-        given = [lambda w, make=make: make(w if scale == 1 else scale * w) for make in self._settings.mandate.callables]
+        scale = self._scale()
+        given = self._settings.mandate.callables
+        return tuple(lambda w, make=make: make(w if scale == 1 else scale * w) for make in given)
+
+    def _rows(self, market: Market, weight_bounds: Any) -> tuple[Constraint, ...]:
+        """Groups and exposures for objectives that take them through cvxpy, and the constraints."""
+        terms = self._terms(market, weight_bounds)
         closed = [
-            lambda w, i=i, limit=limit, sign=sign: sign * (terms.rows[i] @ w - limit) <= 0
-            for i in range(len(terms.rows))
-            for sign, limit in ((1.0, terms.most[i]), (-1.0, terms.least[i]))
+            lambda w, row=row, limit=limit, sign=sign: sign * (row @ w - limit) <= 0
+            for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True)
+            for sign, limit in ((1.0, most), (-1.0, least))
             if np.isfinite(limit)
         ]
-        return (*closed, *given)
+        return (*closed, *self._constraints())
 
     def _scale(self) -> float:
         """What the optimised portfolio is multiplied by to give the weights held."""
@@ -387,16 +390,25 @@ class ConvexObjective(Optimizer):
     reg: Regulariser = None
     strength: AtLeastZero = 1.0
 
-    def _bounds(self, market: Market, weight_bounds: Any) -> Bounds:
-        """The set of weights of a fully invested portfolio."""
+    def _strength(self, market: Market) -> float:
+        """What the regulariser is multiplied by."""
+        return self.strength
+
+    def _feasible(
+        self, market: Market, weight_bounds: Any, absolute: bool = False
+    ) -> tuple[Bounds, Regularizer | None, Lift]:
+        """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
+        bounds, lift = feasible(self._terms(market, weight_bounds), absolute)
+        reg = regularizer_name(self._settings.reg)
+        return bounds, make_penalty(reg, self._strength(market), lift), lift
+
+    def _box(self, market: Market, weight_bounds: Any) -> tuple[Bounds, Regularizer | None]:
+        """The same for objectives that take bounds of fully invested weights, and other limits through cvxpy alone."""
         terms = self._terms(market, weight_bounds)
         if terms.financed:
             raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, gross or short_fee")
-        return Bounds.budget(terms.lower, terms.upper)
-
-    def _penalty(self, bounds: Bounds) -> Regularizer | None:
-        """The regulariser for a set of weights; entropy, jsd and wass-1 need long-only weights with sum 1."""
-        return make_penalty(regularizer_name(self.reg), self.strength, bounds)
+        bounds = Bounds.budget(terms.lower, terms.upper)
+        return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -416,10 +428,6 @@ class ScenarioObjective(ConvexObjective):
         """A smooth risk of the same losses that must not be positive."""
         return None
 
-    def _strength(self, market: Market) -> float:
-        """What the regulariser is multiplied by."""
-        return self.strength
-
     def _problem(
         self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
     ) -> ScenarioProblem:
@@ -430,16 +438,8 @@ class ScenarioObjective(ConvexObjective):
 
     def _under(self, risk: Risk, market: Market, weight_bounds: Any) -> ScenarioProblem:
         """The problem with this risk of the losses."""
-        terms = self._terms(market, weight_bounds)
+        limits = self._feasible(market, weight_bounds)
         scenarios = market.returns, market.probabilities, self.loss, risk
-        reg, strength = regularizer_name(self._settings.reg), self._strength(market)
-        made: ScenarioProblem
-        if terms.financed:
-            money = Financing(terms.leverage, terms.cash_rate, terms.borrow_rate, terms.gross, terms.short_fee)
-            made = FinancedProblem(*scenarios, terms.lower, terms.upper, money, reg, strength, lambda: market.dates)
-        else:
-            bounds = Bounds.budget(terms.lower, terms.upper)
-            penalty = make_penalty(reg, strength, bounds)
-            made = ScenarioProblem(*scenarios, bounds, penalty, labels=lambda: market.dates)
+        made = ScenarioProblem(*scenarios, *limits, labels=lambda: market.dates)
         made.limit = self._limit(market)
         return made

@@ -134,8 +134,7 @@ class QuadraticObjective(MomentObjective):
         self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
     ) -> Problem:
         mean, covariance = self._moments(market, custom_mean, custom_cov)
-        bounds = self._bounds(market, weight_bounds)
-        return QuadraticProblem(mean, covariance, self.aversion, bounds, self._penalty(bounds))
+        return QuadraticProblem(mean, covariance, self.aversion, *self._feasible(market, weight_bounds))
 
 
 @objective
@@ -154,9 +153,9 @@ class RatioObjective(MomentObjective):
     ) -> VolatilityProblem:
         mean, covariance = self._moments(market, custom_mean, custom_cov)
         assert covariance is not None
-        bounds = self._bounds(market, weight_bounds)
-        gain = self._gain(market, mean, covariance)
-        return VolatilityProblem(gain, covariance, 0.0, bounds, self._penalty(bounds))
+        return VolatilityProblem(
+            self._gain(market, mean, covariance), covariance, 0.0, *self._box(market, weight_bounds)
+        )
 
     def _solve(
         self,
@@ -168,7 +167,7 @@ class RatioObjective(MomentObjective):
         seed: int | None,
     ) -> tuple[Problem, Solved]:
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        constraints = self._constraints(market, weight_bounds)
+        constraints = self._rows(market, weight_bounds)
         best, gain = largest_gain(problem.gain, problem.bounds, constraints)
         if gain <= 0:
             self._refuse(market, best, gain)
@@ -194,7 +193,7 @@ class RatioObjective(MomentObjective):
         def model(x: FloatArray) -> Problem:
             # the ratio linearised in gain and volatility, all times the volatility: convex where the ratio is positive
             ratio, deviation = parts(x)
-            scaled = make_penalty(regularizer_name(self.reg), self.strength * deviation, bounds)
+            scaled = make_penalty(regularizer_name(self.reg), self.strength * deviation, problem.lift)
             return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled)
 
         plain = maximize_ratio(gain, covariance, bounds, self.solver, None, constraints).x
@@ -228,7 +227,7 @@ class RatioObjective(MomentObjective):
         import cvxpy as cp
 
         market = self._market(data, kind)
-        if self.reg is not None or self._constraints(market, weight_bounds):
+        if self.reg is not None or self._rows(market, weight_bounds):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
         made = self._problem(market, weight_bounds, custom_mean, custom_cov)
         y = cp.Variable(made.n_assets, name="scaled")

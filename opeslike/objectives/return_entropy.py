@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.checks import whole
+from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
@@ -104,8 +105,9 @@ class REPO(MomentObjective):
     ) -> tuple[Problem, Solved]:
         mean, _ = self._moments(market, custom_mean, custom_cov)
         assert mean is not None
-        bounds = self._bounds(market, weight_bounds)
-        penalty = self._penalty(bounds)
+        bounds, penalty = self._box(market, weight_bounds)
+        if self._rows(market, weight_bounds):
+            raise PortfolioError("REPO is a search that takes bounds only: no groups, exposures or constraints")
 
         def value(points: FloatArray) -> FloatArray:
             heights = float(self.risk_aversion) * histogram_entropy(market, points, bins) - points @ mean

@@ -91,12 +91,15 @@ class RiskParity(MomentObjective):
         budgets = check_budgets(self.budgets, market.assets)
         x, value, gap, iterations = risk_budgets(covariance, budgets)
         exact = x / x.sum()
-        problem = QuadraticProblem(None, covariance, 1.0, self._bounds(market, weight_bounds))
-        penalty = self._penalty(problem.bounds)
+        bounds, penalty = self._box(market, weight_bounds)
+        problem = QuadraticProblem(None, covariance, 1.0, bounds)
         if penalty is None:
             check_within(exact, self._terms(market, weight_bounds), type(self).__name__)
             certificate = Certificate(value, gap, TOLERANCE, problem.evaluate(exact))
             return problem, Solved(exact, certificate, "newton", iterations, "optimal")
+
+        if self._rows(market, weight_bounds):
+            raise PortfolioError("RiskParity with a regulariser takes bounds only: no groups, exposures or constraints")
 
         def spread(w: FloatArray) -> tuple[FloatArray, FloatArray]:
             """How far the contributions are from their budgets, and the derivative of that."""
@@ -111,11 +114,11 @@ class RiskParity(MomentObjective):
 
         def model(w: FloatArray) -> Problem:
             off, slope = spread(w)
-            return QuadraticProblem(-2.0 * (off - slope @ w) @ slope, slope.T @ slope, 2.0, problem.bounds, penalty)
+            return QuadraticProblem(-2.0 * (off - slope @ w) @ slope, slope.T @ slope, 2.0, bounds, penalty)
 
-        starts = [problem.bounds.repair(exact), *scattered(problem.bounds, seed, 4)]
+        starts = [bounds.repair(exact), *scattered(bounds, seed, 4)]
         if w is not None:
-            starts.append(problem.bounds.repair(w))
+            starts.append(bounds.repair(w))
         return problem, heuristic(problem, *successive_convex(model, height, starts))
 
 

@@ -109,8 +109,8 @@ class VaR(ScenarioObjective):
         seed: int | None,
     ) -> tuple[Problem, Solved]:
         problem = super()._problem(market, weight_bounds, custom_mean, custom_cov)
-        bounds = self._bounds(market, weight_bounds)
-        constraints = self._constraints(market, weight_bounds)
+        bounds, _ = self._box(market, weight_bounds)
+        constraints = self._rows(market, weight_bounds)
         guess = None if w is None else bounds.repair(w)
         starts = []
         for risk in (ambiguity.CVaR(self.confidence), ambiguity.WorstCase()):

@@ -55,10 +55,10 @@ class WassersteinObjective(MomentObjective):
         self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
     ) -> Problem:
         mean, covariance = self._moments(market, custom_mean, custom_cov)
-        bounds = self._bounds(market, weight_bounds)
         aversion, root, price, norm = self._shape()
         dual = dual_exponent("ground_norm", norm)
-        return WassersteinProblem(mean, covariance, aversion, root, price, dual, bounds, self._penalty(bounds))
+        limits = self._feasible(market, weight_bounds, absolute=dual == 1.0)
+        return WassersteinProblem(mean, covariance, aversion, root, price, dual, *limits)
 
 
 @objective
@@ -309,4 +309,6 @@ class WassRobustKelly(ScenarioObjective):
         norm = dual_exponent("ground_norm", self.ground_norm)
         if self.radius == 0 or market.n_assets == 1 or norm == 1.0:
             return kelly
-        return TransportProblem(1.0 + kelly.returns, kelly.probabilities, self.radius, kelly.bounds, kelly.penalty)
+        return TransportProblem(
+            1.0 + kelly.returns, kelly.probabilities, self.radius, kelly.bounds, kelly.penalty, kelly.lift
+        )
