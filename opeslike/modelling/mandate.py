@@ -99,7 +99,8 @@ class Mandate(Parameters):
             positive(name, getattr(self, name), zero=True)
         if self.leverage is None and (self.risk_free != 0 or self.borrow_spread != 0):
             raise PortfolioError("risk_free and borrow_spread need leverage=; leverage=1 allows cash without borrowing")
-        for item in self.callables:
+        listed = callable(self.constraints) or isinstance(self.constraints, Sequence)
+        for item in self.callables if listed else (self.constraints,):
             if not callable(item):
                 raise PortfolioError(f"constraints must be callables of the weights, got {item!r}")
         for limits, limited in (("group_bounds", "groups"), ("exposure_bounds", "exposures")):

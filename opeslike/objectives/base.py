@@ -245,11 +245,11 @@ class Optimizer(Parameters, ABC):
         self.weights = kept
         return kept.copy()
 
+    @abstractmethod
     def _problem(
         self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
     ) -> Problem:
         """Build the problem for one market."""
-        raise PortfolioError(f"{type(self).__name__} has no cvxpy form")
 
     def _solve(
         self,
@@ -362,6 +362,16 @@ def _key(value: Any) -> Hashable:
     except TypeError:  # an array or a list stands for itself
         return id(value)
     return value  # type: ignore[no-any-return]
+
+
+def no_problem(self: Optimizer, *_: Any) -> Any:
+    """Refuse to build a problem, for what is not one of convex optimisation.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    raise PortfolioError(f"{type(self).__name__} is not a convex problem, so it has no cvxpy form")
 
 
 def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:

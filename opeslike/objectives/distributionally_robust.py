@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
 from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
@@ -173,7 +171,7 @@ class KLRobust(ScenarioObjective):
 def _given(optimizer: Optimizer) -> dict[str, Any]:
     """The shared parameters that differ from their defaults."""
     shared = {one.name: (getattr(optimizer, one.name), one.default) for one in fields(ConvexObjective)}
-    return {name: value for name, (value, usual) in shared.items() if np.ndim(value) or value != usual}
+    return {name: value for name, (value, usual) in shared.items() if repr(value) != repr(usual)}
 
 
 def kl_radius(n: int, confidence: float = 0.95, dof: int = 1) -> float:

@@ -13,7 +13,7 @@ from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import heuristic
+from opeslike.objectives.base import heuristic, no_problem
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import Positive, objective
 from opeslike.solvers.pattern_search import pattern_search
@@ -63,6 +63,7 @@ class REPO(MomentObjective):
     uses_covariance = False
 
     risk_aversion: Positive = 1.0
+    _problem = no_problem
 
     def optimize(
         self,
@@ -105,9 +106,9 @@ class REPO(MomentObjective):
     ) -> tuple[Problem, Solved]:
         mean, _ = self._moments(market, custom_mean, custom_cov)
         assert mean is not None
-        bounds, penalty = self._box(market, weight_bounds)
         if self._rows(market, weight_bounds):
             raise PortfolioError("REPO is a search that takes bounds only: no groups, exposures or constraints")
+        bounds, penalty = self._box(market, weight_bounds)
 
         def value(points: FloatArray) -> FloatArray:
             heights = float(self.risk_aversion) * histogram_entropy(market, points, bins) - points @ mean

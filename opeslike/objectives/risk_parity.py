@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
+from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import heuristic
+from opeslike.objectives.base import heuristic, no_problem
 from opeslike.objectives.moments import MomentObjective, volatilities
 from opeslike.objectives.parameters import objective
-from opeslike.objectives.rules import check_within
+from opeslike.objectives.rules import check_outside, check_within
 from opeslike.solvers.certificate import Certificate
 from opeslike.solvers.local_search import scattered, successive_convex
 from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
@@ -75,6 +76,11 @@ class RiskParity(MomentObjective):
     uses_mean = False
 
     budgets: Any = field(default=None, kw_only=True)
+    _problem = no_problem
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_outside(self)
 
     def _solve(
         self,
@@ -91,15 +97,17 @@ class RiskParity(MomentObjective):
         budgets = check_budgets(self.budgets, market.assets)
         x, value, gap, iterations = risk_budgets(covariance, budgets)
         exact = x / x.sum()
-        bounds, penalty = self._box(market, weight_bounds)
-        problem = QuadraticProblem(None, covariance, 1.0, bounds)
-        if penalty is None:
-            check_within(exact, self._terms(market, weight_bounds), type(self).__name__)
+        if self.reg is None or self.strength == 0:
+            terms = self._terms(market, weight_bounds)
+            problem = QuadraticProblem(None, covariance, 1.0, Bounds.budget(terms.lower, terms.upper))
+            check_within(exact, terms, type(self).__name__)
             certificate = Certificate(value, gap, TOLERANCE, problem.evaluate(exact))
             return problem, Solved(exact, certificate, "newton", iterations, "optimal")
 
         if self._rows(market, weight_bounds):
-            raise PortfolioError("RiskParity with a regulariser takes bounds only: no groups, exposures or constraints")
+            raise PortfolioError("RiskParity with a regulariser takes bounds only: no groups or exposures")
+        bounds, penalty = self._box(market, weight_bounds)
+        assert penalty is not None
 
         def spread(w: FloatArray) -> tuple[FloatArray, FloatArray]:
             """How far the contributions are from their budgets, and the derivative of that."""
@@ -119,6 +127,7 @@ class RiskParity(MomentObjective):
         starts = [bounds.repair(exact), *scattered(bounds, seed, 4)]
         if w is not None:
             starts.append(bounds.repair(w))
+        problem = QuadraticProblem(None, covariance, 1.0, bounds)
         return problem, heuristic(problem, *successive_convex(model, height, starts))
 
 

@@ -13,7 +13,7 @@ from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
-from opeslike.objectives.base import Optimizer
+from opeslike.objectives.base import Optimizer, no_problem
 from opeslike.objectives.parameters import objective
 
 FloatArray = NDArray[np.float64]
@@ -30,10 +30,9 @@ class Rule(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.mandate.callables or self.mandate.leverage is not None or self.mandate.short_fee > 0:
-            raise PortfolioError(
-                f"{type(self).__name__} is a rule, not an optimiser: it takes no leverage, short_fee or constraints"
-            )
+        check_outside(self)
+
+    _problem = no_problem
 
     def _timed(self, market: Market, weight_bounds: Any, w: Any, *moments: Any, **options: Any) -> FloatArray:
         started = time.perf_counter()
@@ -57,6 +56,19 @@ class Rule(Optimizer):
         self, market: Market, custom_mean: Any, custom_cov: Any, w: ArrayLike | None, seed: int | None
     ) -> FloatArray:
         """The weights, shape (N,)."""
+
+
+def check_outside(rule: Optimizer) -> None:
+    """Refuse what weights that follow from a rule cannot heed.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    if rule.mandate.callables or rule.mandate.leverage is not None or rule.mandate.short_fee > 0:
+        raise PortfolioError(
+            f"{type(rule).__name__} is a rule, not an optimiser: it takes no leverage, short_fee or constraints"
+        )
 
 
 def check_within(weights: FloatArray, terms: Terms, name: str) -> None:
