@@ -16,6 +16,7 @@ ROOMS = [
     "_version",
     "errors",
     "checks",
+    "deadline",
     "parameters",
     "kl",
     "panel",
