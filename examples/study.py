@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from opeslike import load_csv, load_sp500
 from opeslike.analysis import render, summary
 from opeslike.analysis.output import write_atomically
-from opeslike.compare import make_folder
+from opeslike.studies import make_folder
 from opeslike.errors import DataError, OpesLikeError, RuinWarning
 
 WIDTH = 9.0  # of a chart, in inches

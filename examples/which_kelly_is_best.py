@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from opeslike import Kelly, KLRobustKelly, compare, load_us20, load_yahoo
 from opeslike.analysis import render
 from opeslike.analysis.output import write_atomically
-from opeslike.compare import make_folder
+from opeslike.studies import make_folder
 from opeslike.errors import OpesLikeError
 
 EMBEDDED = "AAPL AMD BAC BBY CVX GE JPM MSFT RRC UNH"  # the most volatile ten of the twenty, by 2010-2017

@@ -17,7 +17,7 @@ class Certificates:
     Parameters
     ----------
     whole : bool
-        Keep the solutions too. A witness is as long as the data, so ten years of weeks are 16 MB; the numbers are 20 kB.
+        Keep the solutions too: a witness is as long as the data, so ten years of weeks are 16 MB, their numbers 20 kB.
     """
 
     def __init__(self, whole: bool = False) -> None:

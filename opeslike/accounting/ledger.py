@@ -199,7 +199,7 @@ class Blocks:
     def __init__(self, terms: Terms, trades: NDArray[np.intp]) -> None:
         self._terms, self._trades, self._ends = terms, trades, np.append(trades[1:], terms.horizon)
         self._daily = len(trades) == terms.horizon
-        self._weights = np.zeros(terms.returns.shape)
+        self._weights: FloatArray = np.zeros(terms.returns.shape)
         self.alive_until = terms.horizon
         """First step that is not reached (H while the account is alive)."""
         self._ruined = False
@@ -223,7 +223,7 @@ class Blocks:
         if step < lag or step == 0:
             return np.zeros(self._weights.shape[1])
         if lag:
-            return self._weights[step - lag].copy()
+            return np.array(self._weights[step - lag])
         last = self._weights[step - 1]
         return self._terms.drifted(last, self._terms.growth(last, step - 1), step - 1)
 

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the table and write the report."""
     import numpy as np
 
-    from opeslike.compare import compare, make_folder
+    from opeslike.studies import compare, make_folder
 
     if args.benchmark is not None and not args.html:
         raise PortfolioError("--benchmark belongs to --html; leave it out, or add --html")

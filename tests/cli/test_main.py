@@ -165,7 +165,7 @@ def test_errors_speak_of_options_not_of_parameters(rows, options, message, capsy
 
 def test_an_unwritable_folder_is_told_before_the_work(capsys, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(sys.modules["opeslike.compare"], "compare", lambda *_, **__: pytest.fail("worked in vain"))
+    monkeypatch.setattr("opeslike.studies.compare", lambda *_, **__: pytest.fail("worked in vain"))
     for folder in ("file", "file/below"):
         assert main(["compare", *SMALL, "--out", str(tmp_path / folder)]) == 2
         out, err = capsys.readouterr()
