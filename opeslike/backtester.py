@@ -314,8 +314,10 @@ def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.b
         due[:: integer(name, frequency, 1)] = True
         return due
     try:
-        offset = pd.tseries.frequencies.to_offset(frequency)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # names that pandas is about to drop
+            offset = pd.tseries.frequencies.to_offset(frequency)
+    except (ValueError, FutureWarning) as error:
         raise PortfolioError(
             f"{name}={frequency!r} is no calendar of pandas: give steps, or an offset such as 'ME', 'QE' or 'W-FRI'"
         ) from error

@@ -17,8 +17,8 @@ from opeslike import KLRobustKelly, load_us20
 from opeslike.cli import main
 from opeslike.cli.compare import kelly_variants
 from opeslike.cli.options import RISKY, TEST_END, TRAIN_END, TRAIN_START
-from opeslike.studies import compare
 from opeslike.errors import PortfolioError
+from opeslike.studies import compare
 
 pytestmark = pytest.mark.usefixtures("matplotlib")
 
