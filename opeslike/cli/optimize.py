@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import inspect
-import json
 import sys
 from typing import Any
 
@@ -19,6 +18,7 @@ from opeslike.cli.options import (
     count,
     load,
     radius,
+    show_json,
 )
 from opeslike.errors import PortfolioError
 
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([("ticker", "weight"), *weights.items()])
     elif args.format == "json":
         facts = {"objective": args.objective, "parameters": given, "date": last, "returns": market.n_scenarios}
-        print(json.dumps({**facts, "weights": weights, "cash": cash, "certified_gap": gap}, indent=2))
+        show_json({**facts, "weights": weights, "cash": cash, "certified_gap": gap})
     else:
         from tabulate import tabulate
 

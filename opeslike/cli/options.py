@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 RISKY = ("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "JPM", "MSFT", "RRC", "UNH")
 #: Share of the rows to train on where nothing else is said about data of the user's own.
 TRAIN_SHARE = 0.8
+STATUS = """\
+exit status: 0 if all went well, 2 after an error (one line on stderr), 130
+after an interrupt, 141 where the reader of the output went away."""
+#: Columns of what is printed where no terminal says how many there are.
+WIDTH = 80
 TRAIN_START, TRAIN_END, TEST_END = "2010-01-01", "2017-12-31", "2019-12-31"
 
 
@@ -23,13 +30,9 @@ def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, epilog: str
 ) -> argparse.ArgumentParser:
     """Add the parser of a subcommand; ``args.run`` becomes the function that does its work."""
+    about = {"help": summary, "description": f"{summary[0].upper()}{summary[1:]}.", "epilog": f"{epilog}\n\n{STATUS}"}
     parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        name, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **about
     )
     parser.set_defaults(run=run, parser=parser)
     return parser
@@ -115,6 +118,47 @@ def split_at(args: argparse.Namespace, prices: pd.DataFrame) -> tuple[pd.DataFra
     return train, test
 
 
+def add_walk_options(parser: argparse.ArgumentParser, reopt: int) -> None:
+    """What is seen, decided and traded when, and on which terms; see :func:`walk_terms`."""
+    split = parser.add_argument_group("training")
+    split.add_argument("--train-end", metavar="DATE", type=day("end"), help="last day of the training set")
+    split.add_argument("--window", metavar="N", type=count(1), help="see the last N returns (default: all so far)")
+    split.add_argument(
+        "--reopt", metavar="K", type=every, default=reopt, help="decide every K steps, or by the calendar: ME, QE, "
+        "W-FRI ... (default: %(default)s)",
+    )  # fmt: skip
+    trading = parser.add_argument_group("trading")
+    trading.add_argument("--cost-bps", metavar="BPS", type=float, default=20.0, help="of what is traded (default: 20)")
+    trading.add_argument("--rebalance", metavar="K", type=every, default=1, help="trade every K steps (default: 1)")
+    trading.add_argument(
+        "--band",
+        metavar="B",
+        type=float,
+        help="leave assets alone within B of their targets: 0.05 is 5 points",
+    )
+    trading.add_argument("--lag", metavar="L", type=count(0), default=1, help="steps from data to trade (default: 1)")
+    rates = (("risk-free", "on cash: 0.02 is 2%%"), ("borrow-spread", "over it on debt"), ("short-fee", "on shorts"))
+    for name, what in rates:
+        trading.add_argument(f"--{name}", metavar="RATE", type=float, default=0.0, help=f"annual, {what}")
+    trading.add_argument(
+        "--periods-per-year", metavar="P", type=float, default=252.0, help="252 (default), 365, 52 or 12"
+    )
+
+
+def walk_terms(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments of a Backtester, and of its ``backtest``."""
+    from opeslike.accounting.bands import Bands
+
+    rates = ("kind", "risk_free", "borrow_spread", "short_fee", "periods_per_year")
+    terms = {"cost": {"const": args.cost_bps}, **{name: getattr(args, name) for name in rates}}
+    walk = {
+        **{"rebalance_freq": args.rebalance, "reopt_freq": args.reopt, "window": args.window},
+        **{"execution_lag": args.lag, "progress": False if args.quiet else None},
+        **{"bands": None if args.band is None else Bands(absolute=args.band)},
+    }
+    return terms, walk
+
+
 def add_objective_options(group: Any) -> None:
     """Parameters of the objectives, apart from fraction and radius."""
     group.add_argument("--formulation", choices=["thorp", "opes"], help="of a Kelly fraction (default: thorp)")
@@ -158,6 +202,18 @@ def count(least: int) -> Callable[[str], int]:
     return read
 
 
+def every(text: str) -> int | str:
+    """Type of an option that takes a number of steps or a calendar of pandas."""
+    return text if re.match(r"\d*[A-Za-z]", text) else count(1)(text)
+
+
+def path(text: str) -> str:
+    """Type of an option that names a file."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a file")
+    return text
+
+
 def numbers(how_many: int | None = None) -> Callable[[str], tuple[float, ...]]:
     """Type of an option that takes numbers separated by commas."""
 
@@ -172,6 +228,19 @@ def numbers(how_many: int | None = None) -> Callable[[str], tuple[float, ...]]:
         return found
 
     return read
+
+
+def show_json(facts: Any) -> None:
+    """Print facts as JSON, which knows neither infinity nor NaN: they become null."""
+    print(json.dumps(_finite(facts), indent=2, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def radius(text: str) -> float | str:
