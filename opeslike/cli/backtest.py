@@ -5,21 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from opeslike.cli import options
 from opeslike.cli.objectives import OBJECTIVES, RULES, SELECTIONS, SIZERS, listed, make_strategy, parameter
-from opeslike.cli.options import (
-    TEST_END,
-    TRAIN_START,
-    add_command,
-    add_data_options,
-    add_walk_options,
-    count,
-    load,
-    numbers,
-    path,
-    show_json,
-    split_at,
-    walk_terms,
-)
+from opeslike.cli.options import count, numbers, opt, path
 from opeslike.errors import PortfolioError
 
 HELP = f"""\
@@ -42,31 +30,27 @@ the training set unless --train-end says otherwise."""
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    parser = add_command(commands, "backtest", run, "walk one strategy forward; report as text, HTML or JSON", HELP)
+    about = "walk one strategy forward; report as text, HTML or JSON"
+    parser = options.add_command(commands, "backtest", run, about, HELP)
     rules = parser.add_argument_group("strategy")
-    names = [*SELECTIONS, *RULES, *OBJECTIVES]
-    rules.add_argument("--strategy", metavar="NAME", choices=names, required=True, help="see below")
-    rules.add_argument("--param", metavar="KEY=VALUE", type=parameter, action="append", default=[], help="repeatable")
-    rules.add_argument("--sizer", metavar="NAME", choices=list(SIZERS), help=", ".join(SIZERS))
-    rules.add_argument("--sizer-param", metavar="KEY=VALUE", type=parameter, action="append", default=[])
-    rules.add_argument(
-        "--drawdown", metavar="SOFT,HARD", type=numbers(2), help="scale down linearly between these two drawdowns"
-    )
-    rules.add_argument(
-        "--recovery", metavar="N", type=count(1), help="with --drawdown: re-enter after N flat steps (default: never)"
-    )
-    add_data_options(parser)
-    add_walk_options(parser, 1)
+    opt(rules, "--strategy NAME", "see below", choices=[*SELECTIONS, *RULES, *OBJECTIVES], required=True)
+    opt(rules, "--param KEY=VALUE", "repeatable", parameter, action="append", default=[])
+    opt(rules, "--sizer NAME", ", ".join(SIZERS), choices=list(SIZERS))
+    opt(rules, "--sizer-param KEY=VALUE", "repeatable", parameter, action="append", default=[])
+    opt(rules, "--drawdown SOFT,HARD", "scale down linearly between these two drawdowns", numbers(2))
+    opt(rules, "--recovery N", "with --drawdown: re-enter after N flat steps (default: never)", count(1))
+    options.add_data_options(parser)
+    options.add_walk_options(parser, 1)
     output = parser.add_argument_group("output")
-    output.add_argument("--capital", metavar="MONEY", type=float, default=100_000.0, help="(default: 100000)")
-    output.add_argument("--benchmark", metavar="TICKER", help="of the data")
-    output.add_argument("--format", choices=["text", "csv", "json"], default="text", help="of what is printed: the "
-                        "report as text (the default), or its figures")  # fmt: skip
-    output.add_argument("--html", metavar="FILE", type=path, help="write the report as one HTML file")
-    output.add_argument("--weights", metavar="FILE", type=path, help="write what was held, a row a step, as CSV")
-    output.add_argument("--trades", metavar="FILE", type=path, help="write the round trips as CSV")
-    output.add_argument("--title", metavar="TEXT", help="of the report")
-    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    opt(output, "--capital MONEY", "(default: 100000)", float, default=100_000.0)
+    opt(output, "--benchmark TICKER", "of the data")
+    formats = "of what is printed: the report as text (the default), or its figures"
+    output.add_argument("--format", choices=["text", "csv", "json"], default="text", help=formats)
+    opt(output, "--html FILE", "write the report as one HTML file", path)
+    opt(output, "--weights FILE", "write what was held, a row a step, as CSV", path)
+    opt(output, "--trades FILE", "write the round trips as CSV", path)
+    opt(output, "--title TEXT", "of the report")
+    opt(output, "--quiet", "print nothing but errors")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -75,15 +59,15 @@ def run(args: argparse.Namespace) -> None:
         raise PortfolioError("--recovery says when to re-enter after a drawdown; add --drawdown, such as 0.1,0.2")
     every = args.reopt if isinstance(args.reopt, int) else 1
     strategy = make_strategy(args.strategy, args.param, args.sizer, args.sizer_param, every)
-    prices = load(args, TRAIN_START, TEST_END)
-    train, test = split_at(args, prices)
+    prices = options.load(args, options.TRAIN_START, options.TEST_END)
+    train, test = options.split_at(args, prices)
 
     from opeslike.accounting.overlays import DrawdownScaling
     from opeslike.analysis.output import write_atomically
     from opeslike.backtester import Backtester
     from opeslike.studies.comparison import Comparison, csv_text
 
-    terms, walk = walk_terms(args)
+    terms, walk = options.walk_terms(args)
     soft, hard = args.drawdown or (0.0, 1.0)
     overlays = [] if args.drawdown is None else [DrawdownScaling(soft, hard, args.recovery)]
     tester = Backtester(train, test, initial_capital=args.capital, **terms)
@@ -92,16 +76,6 @@ def run(args: argparse.Namespace) -> None:
     title = name if args.title is None else args.title
     report = result.report(args.benchmark, title)
     figures = Comparison({title: result}, periods_per_year=args.periods_per_year, risk_free=args.risk_free).metrics
-    if args.quiet:
-        pass
-    elif args.format == "csv":
-        print(figures.to_csv(lineterminator="\n"), end="")
-    elif args.format == "json":
-        facts = {"strategy": title, "test": [str(result.start), str(result.timeline[-1])], "settings": result.settings}
-        weights = dict(zip(map(str, result.assets), result["weights"][-1].tolist(), strict=True))
-        show_json({**facts, "figures": figures[title].to_dict(), "weights": weights, "certificate": result.certificate})
-    else:
-        print(report)
     written = {"Report": args.html, "Weights": args.weights, "Trades": args.trades}
     if args.html is not None:
         report.to_html(args.html)
@@ -109,7 +83,16 @@ def run(args: argparse.Namespace) -> None:
         write_atomically(args.weights, csv_text(result, result["weights"]))
     if args.trades is not None:
         write_atomically(args.trades, result.trades.to_csv(index=False, lineterminator="\n"))
-    if not args.quiet and args.format == "text":
-        for what, where in written.items():
-            if where is not None:
-                print(f"\n{what} in {where}")
+    if args.quiet:
+        return
+    if args.format == "csv":
+        print(figures.to_csv(lineterminator="\n"), end="")
+    elif args.format == "json":
+        facts = {"strategy": title, "test": [str(result.start), str(result.timeline[-1])], "settings": result.settings}
+        last = dict(zip(map(str, result.assets), result["weights"][-1].tolist(), strict=True))
+        facts |= {"figures": figures[title].to_dict(), "weights": last, "certificate": result.certificate}
+        options.show_json(facts)
+    else:
+        print(
+            "\n\n".join([str(report), *(f"{what} in {where}" for what, where in written.items() if where is not None)])
+        )

@@ -9,24 +9,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from opeslike.cli import options
 from opeslike.cli.objectives import OBJECTIVES, RULES, listed, make_strategy, named
-from opeslike.cli.options import (
-    TEST_END,
-    TRAIN_START,
-    WIDTH,
-    add_command,
-    add_data_options,
-    add_format,
-    add_objective_options,
-    add_walk_options,
-    count,
-    load,
-    numbers,
-    radius,
-    show_json,
-    split_at,
-    walk_terms,
-)
+from opeslike.cli.options import count, numbers, opt
 from opeslike.errors import PortfolioError
 
 if TYPE_CHECKING:
@@ -55,28 +40,27 @@ drawdown.png and weights/<strategy>.csv, and with --html report.html."""
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    parser = add_command(commands, "compare", run, "walk Kelly variants forward; table, charts and weights", HELP)
+    about = "walk Kelly variants forward; table, charts and weights"
+    parser = options.add_command(commands, "compare", run, about, HELP)
     rules = parser.add_argument_group("strategies")
-    rules.add_argument(
-        "--strategy", metavar="NAME[:KEY=VALUE,...]", type=named, action="append", default=[],
-        help="repeatable, see below; default: Kelly and KL-robust Kelly at some fractions, mean-variance and 1/N",
-    )  # fmt: skip
-    rules.add_argument("--fractions", metavar="F,F,...", type=numbers(), help="of Kelly (default: 1,0.5,0.25)")
-    rules.add_argument(
-        "--radius", metavar="R", type=radius, help="of the KL ball in nats, or auto: 1/sqrt(returns seen at the time); "
-        "default: 1/sqrt(returns in train and test)",
-    )  # fmt: skip
-    add_objective_options(rules)
-    add_data_options(parser)
-    add_walk_options(parser, 5)
+    preset = "repeatable, see below; default: Kelly and KL-robust Kelly at some fractions, mean-variance and 1/N"
+    opt(rules, "--strategy NAME[:KEY=VALUE,...]", preset, named, action="append", default=[])
+    opt(rules, "--fractions F,F,...", "of Kelly (default: 1,0.5,0.25)", numbers())
+    size = (
+        "of the KL ball in nats, or auto: 1/sqrt(returns seen at the time); default: 1/sqrt(returns in train and test)"
+    )
+    opt(rules, "--radius R", size, options.radius)
+    options.add_objective_options(rules)
+    options.add_data_options(parser)
+    options.add_walk_options(parser, 5)
     output = parser.add_argument_group("output")
-    output.add_argument("--out", metavar="FOLDER", default="opeslike-report", help="(default: %(default)s)")
-    add_format(output)
-    output.add_argument("--html", action="store_true", help="write report.html too: everything in one file")
-    output.add_argument("--benchmark", metavar="TICKER", help="of the data; for --html")
-    output.add_argument("--no-plots", action="store_true", help="leave the charts out")
-    output.add_argument("--quiet", action="store_true", help="write the report and print nothing but errors")
-    output.add_argument("--jobs", metavar="N", type=count(1), default=1, help="processes to use (default: 1)")
+    opt(output, "--out FOLDER", "(default: %(default)s)", default="opeslike-report")
+    options.add_format(output)
+    opt(output, "--html", "write report.html too: everything in one file")
+    opt(output, "--benchmark TICKER", "of the data; for --html")
+    opt(output, "--no-plots", "leave the charts out")
+    opt(output, "--quiet", "write the report and print nothing but errors")
+    opt(output, "--jobs N", "processes to use (default: 1)", count(1), default=1)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -85,12 +69,12 @@ def run(args: argparse.Namespace) -> None:
 
     if args.benchmark is not None and not args.html:
         raise PortfolioError("--benchmark belongs to --html; leave it out, or add --html")
-    prices = load(args, TRAIN_START, TEST_END)
-    train, test = split_at(args, prices)
+    prices = options.load(args, options.TRAIN_START, options.TEST_END)
+    train, test = options.split_at(args, prices)
     size = 1.0 / max(len(prices) - 1, 1) ** 0.5 if args.radius is None else args.radius
     strategies = _strategies(args, size)
     folder = make_folder(args.out)
-    terms, walk = walk_terms(args)
+    terms, walk = options.walk_terms(args)
     table = compare(
         strategies, train, test, clean_weights=True, weight_bounds=args.bounds, n_jobs=args.jobs, **terms, **walk
     )
@@ -103,9 +87,9 @@ def run(args: argparse.Namespace) -> None:
     if args.format == "csv":
         print(table.metrics.to_csv(lineterminator="\n"), end="")
     elif args.format == "json":
-        show_json(table.metrics.to_dict())
+        options.show_json(table.metrics.to_dict())
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else options.WIDTH
         files = [path.name for path in written if path.parent == folder]
         head = [*_headline(prices, train, None if args.strategy else size), table.caption]
         head = [textwrap.fill(line, width) for line in head]

@@ -38,22 +38,31 @@ def add_command(
     return parser
 
 
+def opt(group: Any, names: str, about: str, kind: Callable[[str], Any] | None = None, **more: Any) -> None:
+    """Add an option: ``opt(group, "--reopt K", "decide every K steps", count(1))``; without a value it is a switch."""
+    *flags, last = names.split()
+    if last.startswith("--"):
+        group.add_argument(*flags, last, action="store_true", help=about, **more)
+    else:
+        group.add_argument(*flags, metavar=last, help=about, type=kind, **more)
+
+
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Where prices come from; see :func:`load`."""
     data = parser.add_argument_group("data")
     source = data.add_mutually_exclusive_group()
-    source.add_argument("--csv", metavar="FILE", help="closes by date: wide, long, or as yfinance writes them")
-    source.add_argument("--yahoo", metavar="A,B,C", help="tickers to take from Yahoo Finance (kept in a cache)")
-    data.add_argument("--tickers", metavar="A,B,C", help="some tickers of the file or of the embedded prices")
-    data.add_argument("--start", "--train-start", metavar="DATE", type=day("start"), help="first day used")
-    data.add_argument("--end", "--test-end", metavar="DATE", type=day("end"), help="last day used (included)")
+    opt(source, "--csv FILE", "closes by date: wide, long, or as yfinance writes them")
+    opt(source, "--yahoo A,B,C", "tickers to take from Yahoo Finance (kept in a cache)")
+    opt(data, "--tickers A,B,C", "some tickers of the file or of the embedded prices")
+    opt(data, "--start --train-start DATE", "first day used", day("start"))
+    opt(data, "--end --test-end DATE", "last day used (included)", day("end"))
     file = parser.add_argument_group("the file of --csv")
     file.add_argument("--kind", choices=["prices", "returns"], help="what it holds, if it cannot be told")
-    file.add_argument("--field", metavar="NAME", dest="fields", help="which column of bars, such as 'Adj Close'")
-    file.add_argument("--sep", metavar="CHAR", help="between cells (default: a comma)")
-    file.add_argument("--decimal", metavar="CHAR", help="decimal mark (default: a point)")
-    file.add_argument("--date-format", metavar="FORMAT", help="such as %%d/%%m/%%Y (default: ISO)")
-    file.add_argument("--sort", action="store_true", default=None, help="sort rows by date instead of refusing them")
+    opt(file, "--field NAME", "which column of bars, such as 'Adj Close'", dest="fields")
+    opt(file, "--sep CHAR", "between cells (default: a comma)")
+    opt(file, "--decimal CHAR", "decimal mark (default: a point)")
+    opt(file, "--date-format FORMAT", "such as %%d/%%m/%%Y (default: ISO)")
+    opt(file, "--sort", "sort rows by date instead of refusing them", default=None)
 
 
 def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
@@ -120,29 +129,19 @@ def split_at(args: argparse.Namespace, prices: pd.DataFrame) -> tuple[pd.DataFra
 
 def add_walk_options(parser: argparse.ArgumentParser, reopt: int) -> None:
     """What is seen, decided and traded when, and on which terms; see :func:`walk_terms`."""
-    split = parser.add_argument_group("training")
-    split.add_argument("--train-end", metavar="DATE", type=day("end"), help="last day of the training set")
-    split.add_argument("--window", metavar="N", type=count(1), help="see the last N returns (default: all so far)")
-    split.add_argument(
-        "--reopt", metavar="K", type=every, default=reopt, help="decide every K steps, or by the calendar: ME, QE, "
-        "W-FRI ... (default: %(default)s)",
-    )  # fmt: skip
-    trading = parser.add_argument_group("trading")
-    trading.add_argument("--cost-bps", metavar="BPS", type=float, default=20.0, help="of what is traded (default: 20)")
-    trading.add_argument("--rebalance", metavar="K", type=every, default=1, help="trade every K steps (default: 1)")
-    trading.add_argument(
-        "--band",
-        metavar="B",
-        type=float,
-        help="leave assets alone within B of their targets: 0.05 is 5 points",
-    )
-    trading.add_argument("--lag", metavar="L", type=count(0), default=1, help="steps from data to trade (default: 1)")
-    rates = (("risk-free", "on cash: 0.02 is 2%%"), ("borrow-spread", "over it on debt"), ("short-fee", "on shorts"))
-    for name, what in rates:
-        trading.add_argument(f"--{name}", metavar="RATE", type=float, default=0.0, help=f"annual, {what}")
-    trading.add_argument(
-        "--periods-per-year", metavar="P", type=float, default=252.0, help="252 (default), 365, 52 or 12"
-    )
+    split, trading = parser.add_argument_group("training"), parser.add_argument_group("trading")
+    opt(split, "--train-end DATE", "last day of the training set", day("end"))
+    opt(split, "--window N", "see the last N returns (default: all so far)", count(1))
+    when = "decide every K steps, or by the calendar: ME, QE, W-FRI ... (default: %(default)s)"
+    opt(split, "--reopt K", when, every, default=reopt)
+    opt(trading, "--cost-bps BPS", "of what is traded (default: 20)", float, default=20.0)
+    opt(trading, "--rebalance K", "trade every K steps, or by the calendar (default: 1)", every, default=1)
+    opt(trading, "--band B", "leave assets alone within B of their targets: 0.05 is 5 points", float)
+    opt(trading, "--lag L", "steps from data to trade (default: 1)", count(0), default=1)
+    opt(trading, "--risk-free RATE", "annual, on cash: 0.02 is 2%%", float, default=0.0)
+    opt(trading, "--borrow-spread RATE", "annual, over it on debt", float, default=0.0)
+    opt(trading, "--short-fee RATE", "annual, on shorts", float, default=0.0)
+    opt(trading, "--periods-per-year P", "252 (default), 365, 52 or 12", float, default=252.0)
 
 
 def walk_terms(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -162,16 +161,14 @@ def walk_terms(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]
 def add_objective_options(group: Any) -> None:
     """Parameters of the objectives, apart from fraction and radius."""
     group.add_argument("--formulation", choices=["thorp", "opes"], help="of a Kelly fraction (default: thorp)")
-    group.add_argument("--risk-aversion", metavar="G", type=float, help="of mean-variance (default: 0.5)")
-    group.add_argument("--bounds", metavar="LO,HI", type=numbers(2), help="of each weight (default: 0,1)")
+    opt(group, "--risk-aversion G", "of mean-variance (default: 0.5)", float)
+    opt(group, "--bounds LO,HI", "of each weight (default: 0,1)", numbers(2))
 
 
 def add_format(group: Any) -> None:
     """``--format``."""
-    group.add_argument(
-        "--format", metavar="NAME", type=table_format, default="simple", help="csv, json, or any of tabulate: simple "
-        "(the default), github, grid, html, latex ..."
-    )  # fmt: skip
+    formats = "csv, json, or any of tabulate: simple (the default), github, grid, html, latex ..."
+    opt(group, "--format NAME", formats, table_format, default="simple")
 
 
 def day(side: str) -> Callable[[str], pd.Timestamp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import os
 import sys
@@ -103,28 +104,18 @@ def compare(
     >>> list(table), table["1/N"].weights.shape
     (['Kelly', '1/N'], (60, 3))
     """
-    own = _own_copies(strategies)
-    tester = Backtester(
-        train,
-        test,
-        cost,
-        kind=kind,
-        initial_capital=initial_capital,
-        risk_free=risk_free,
-        borrow_spread=borrow_spread,
-        short_fee=short_fee,
-        periods_per_year=periods_per_year,
+    given = locals()
+    terms, options = (
+        {name: given[name] for name in inspect.signature(what).parameters if name in given and name != "progress"}
+        for what in (Backtester, Backtester.backtest)
     )
+    own = _own_copies(strategies)
+    tester = Backtester(train, test, **terms)
     for name, strategy in own.items():
         try:
             StrategyAdapter(strategy, tester.feed)
         except PortfolioError as error:
             raise PortfolioError(f"{name!r}: {error}") from error
-    options = {
-        **{"rebalance_freq": rebalance_freq, "reopt_freq": reopt_freq, "seed": seed, "weight_bounds": weight_bounds},
-        **{"clean_weights": clean_weights, "window": window, "execution_lag": execution_lag},
-        **{"entry_cost": entry_cost, "overlays": overlays, "bands": bands, "keep_solutions": keep_solutions},
-    }
     workers = _n_jobs(n_jobs)
     results: dict[str, BacktestResult] = {}
     with _bar(len(own), progress) as bar:
@@ -175,15 +166,13 @@ def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters:
     made: dict[str, Any] = {}
     for values in itertools.product(*varied.values()):
         chosen = dict(zip(varied, values, strict=True))
-        if name is None:
-            label = getattr(strategy, "__name__", type(strategy).__name__)
-            label += "(" + ", ".join(f"{key}={value!r}" for key, value in chosen.items()) + ")"
-        else:
-            try:
-                label = name.format(**{**parameters, **chosen})
-            except (KeyError, IndexError, ValueError) as error:
-                hint = ", ".join(f"{{{key}}}" for key in varied)
-                raise PortfolioError(f"name={name!r} cannot be filled in ({error}); it may use {hint}") from error
+        plain = ", ".join(f"{key}={value!r}" for key, value in chosen.items())
+        label = f"{getattr(strategy, '__name__', type(strategy).__name__)}({plain})"
+        try:
+            label = label if name is None else name.format(**{**parameters, **chosen})
+        except (KeyError, IndexError, ValueError) as error:
+            hint = ", ".join(f"{{{key}}}" for key in varied)
+            raise PortfolioError(f"name={name!r} cannot be filled in ({error}); it may use {hint}") from error
         if label in made:
             raise PortfolioError(f"two strategies of the grid are called {label!r}; name every parameter that varies")
         made[label] = strategy(**{**parameters, **chosen})
