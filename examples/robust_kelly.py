@@ -16,9 +16,9 @@ import sys
 
 from opeslike import Kelly, KLRobustKelly, compare, load_us20
 from opeslike.analysis.output import write_atomically
-from opeslike.compare import make_folder
 from opeslike.errors import OpesLikeError
 from opeslike.objectives import BoxRobustKelly, EllipsoidRobustKelly, RiskConstrainedKelly, WassRobustKelly
+from opeslike.studies import make_folder
 
 VARIANTS = {
     "Kelly": Kelly(),

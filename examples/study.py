@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from opeslike import load_csv, load_sp500
 from opeslike.analysis import render, summary
 from opeslike.analysis.output import write_atomically
-from opeslike.compare import make_folder
 from opeslike.errors import DataError, OpesLikeError, RuinWarning
+from opeslike.studies import make_folder
 
 WIDTH = 9.0  # of a chart, in inches
 EMBEDDED = "the S&P 500 index embedded in the package, which leaves dividends out"

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from opeslike import Kelly, KLRobustKelly, compare, load_us20, load_yahoo
 from opeslike.analysis import render
 from opeslike.analysis.output import write_atomically
-from opeslike.compare import make_folder
 from opeslike.errors import OpesLikeError
+from opeslike.studies import make_folder
 
 EMBEDDED = "AAPL AMD BAC BBY CVX GE JPM MSFT RRC UNH"  # the most volatile ten of the twenty, by 2010-2017
 YAHOO = "AAPL MSFT XOM JNJ PFE WMT JPM GE TSLA GLD"

@@ -12,7 +12,6 @@ from opeslike._version import __version__
 
 if TYPE_CHECKING:
     from opeslike.backtester import Backtester
-    from opeslike.compare import Comparison, compare
     from opeslike.data import load_csv, load_sp500, load_us20, load_yahoo
     from opeslike.market import Market
     from opeslike.modelling.mandate import Mandate
@@ -36,13 +35,14 @@ if TYPE_CHECKING:
         UniversalPortfolios,
         kl_radius,
     )
+    from opeslike.studies import Comparison, compare
 
 _WHERE = {
     "BCRP": "opeslike.objectives",
     "Backtester": "opeslike.backtester",
     "CRRA": "opeslike.objectives",
     "CVaR": "opeslike.objectives",
-    "Comparison": "opeslike.compare",
+    "Comparison": "opeslike.studies",
     "ExponentialGradient": "opeslike.objectives",
     "HierarchicalRiskParity": "opeslike.objectives",
     "KLRobust": "opeslike.objectives",
@@ -59,7 +59,7 @@ _WHERE = {
     "RiskParity": "opeslike.objectives",
     "Uniform": "opeslike.objectives",
     "UniversalPortfolios": "opeslike.objectives",
-    "compare": "opeslike.compare",
+    "compare": "opeslike.studies",
     "kl_radius": "opeslike.objectives",
     "load_csv": "opeslike.data",
     "load_sp500": "opeslike.data",

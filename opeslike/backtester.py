@@ -8,26 +8,29 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, cast, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from opeslike.accounting.account import Account
+from opeslike.accounting.bands import Bands
+from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.costs import CostModel, CostRates
 from opeslike.accounting.financing import Financing, RateTerms
 from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
 from opeslike.accounting.result import BacktestResult
-from opeslike.analysis.report import Report
+from opeslike.checks import flag, number, whole
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.strategies.feed import Feed, check_lag, join
 
+#: A schedule: every so many steps, or a pandas offset.
+Frequency = int | str | pd.offsets.BaseOffset
 DEFAULT_COST: Mapping[str, Any] = MappingProxyType({"const": 10.0})
 
 
@@ -105,9 +108,7 @@ class Backtester:
         self.cost = dict(cost) if isinstance(cost, Mapping) else cost
         self._cost_model = CostModel.parse(cost)
         self._rates = RateTerms(risk_free, borrow_spread, short_fee, periods_per_year)
-        if not isinstance(initial_capital, Real) or not 0 < float(initial_capital) < np.inf:
-            raise PortfolioError(f"initial_capital must be a finite number above 0, got {initial_capital!r}")
-        self.initial_capital: float = float(initial_capital)
+        self.initial_capital = number("initial_capital", initial_capital, 0.0, open_low=True)
         self.periods_per_year: float = periods_per_year
         if train_data is not None and test_data is not None:
             self._cost_rates(None)
@@ -128,8 +129,8 @@ class Backtester:
     def backtest(
         self,
         optimizer: Any,
-        rebalance_freq: int = 1,
-        reopt_freq: int = 1,
+        rebalance_freq: Frequency = 1,
+        reopt_freq: Frequency = 1,
         seed: int | None = 100,
         weight_bounds: Any = None,
         clean_weights: bool = False,
@@ -138,18 +139,21 @@ class Backtester:
         entry_cost: bool = True,
         progress: bool | None = None,
         overlays: Sequence[Overlay] = (),
+        bands: Bands | None = None,
+        keep_solutions: bool = False,
     ) -> BacktestResult:
         """Walk one strategy forward.
 
-        At step t the strategy is asked for new weights where t is a multiple of ``reopt_freq``; then the account trades
-        to the latest weights where t is a multiple of ``rebalance_freq``. Between trades weights drift with prices.
+        At the steps of ``reopt_freq`` the strategy is asked for new weights; then, at those of ``rebalance_freq``, the
+        account trades to the latest weights. Between trades weights drift with prices.
 
         Parameters
         ----------
         optimizer : object
             An objective, rule or estimator, see :class:`~opeslike.strategies.protocol.Strategy`.
-        rebalance_freq, reopt_freq : int
-            Steps between trades and between re-optimisations.
+        rebalance_freq, reopt_freq : int, str or DateOffset
+            When to trade and when to re-optimise: every so many steps, or by the calendar, a pandas offset such as
+            "ME", "QE" or "W-FRI": on the last trading day at or before each of its dates. The first step always counts.
         seed : int or None
             For random costs, and for strategies whose signature names ``seed``.
         weight_bounds : tuple, optional
@@ -167,6 +171,12 @@ class Backtester:
             Show a progress bar; by default only on a terminal, and only once the run has taken a second.
         overlays : sequence of Overlay
             Scale what is held at every step, in the order given; see :mod:`opeslike.accounting.overlays`.
+        bands : Bands, optional
+            On trading dates, leave assets alone that are close to their targets; see
+            :class:`~opeslike.accounting.bands.Bands`.
+        keep_solutions : bool
+            Keep every solution whole in ``result.solutions``, with its witness, as long as the data; by default only
+            the numbers in ``result.certificates``.
 
         Returns
         -------
@@ -187,41 +197,59 @@ class Backtester:
         RuinWarning
             If wealth reaches zero.
         """
-        every, reopt = _integer("rebalance_freq", rebalance_freq, 1), _integer("reopt_freq", reopt_freq, 1)
-        lag = _integer("execution_lag", execution_lag, 0)
-        window = None if window is None else _integer("window", window, 1)
-        seed = None if seed is None else _integer("seed", seed, 0)
-        for name, value in (("clean_weights", clean_weights), ("entry_cost", entry_cost)):
-            _flag(name, value)
+        lag = whole("execution_lag", execution_lag, 0)
+        window = None if window is None else whole("window", window, 1)
+        seed = None if seed is None else whole("seed", seed, 0)
+        flag("clean_weights", clean_weights)
+        flag("entry_cost", entry_cost)
+        flag("keep_solutions", keep_solutions)
         if progress is not None:
-            _flag("progress", progress)
+            flag("progress", progress)
+        if bands is not None and not isinstance(bands, Bands):
+            raise PortfolioError(f"bands must be Bands(absolute=..., relative=...), got {bands!r}")
         overlays = tuple(copy.deepcopy(overlay) for overlay in checked_overlays(overlays))
         feed = self.feed
         check_lag(feed, lag)
+        reopt, trading = (
+            scheduled(name, given, feed.closes)
+            for name, given in (("reopt_freq", reopt_freq), ("rebalance_freq", rebalance_freq))
+        )
+        certificates = Certificates(keep_solutions)
         strategy = StrategyAdapter(
-            optimizer, feed, weight_bounds=weight_bounds, clean=clean_weights, seed=seed, window=window, lag=lag
+            optimizer,
+            feed,
+            weight_bounds=weight_bounds,
+            clean=clean_weights,
+            seed=seed,
+            window=window,
+            lag=lag,
+            costs=partial(self._cost_model.expected, feed.market.assets),
+            solved=certificates.add,
         )
         terms = Terms(feed.test_returns, self._cost_rates(seed), self._financing, self.initial_capital, entry_cost)
-        if overlays or strategy.needs_state:
-            account = Account(Ledger(terms), feed, lag, every, self.periods_per_year)
-            path = _walk_steps(strategy, account, overlays, every, reopt, progress)
+        if overlays or bands is not None or strategy.needs_state:
+            account = Account(Ledger(terms), feed, lag, trading, self.periods_per_year)
+            path = _walk_steps(strategy, account, overlays, bands, reopt, progress)
         else:
-            path = _walk_blocks(strategy, terms, every, reopt, progress)
+            path = _walk_blocks(strategy, Blocks(terms, np.flatnonzero(trading)), lag, reopt, progress)
         settings = {
             **{"strategy": strategy.label, "cost": self.cost, "kind": feed.kind},
             **{"initial_capital": self.initial_capital, **self._rates.describe()},
-            **{"rebalance_freq": every, "reopt_freq": reopt, "seed": seed, "weight_bounds": weight_bounds},
-            **{"clean_weights": clean_weights, "window": window, "execution_lag": lag, "entry_cost": entry_cost},
-            "overlays": [repr(overlay) for overlay in overlays],
+            **{"rebalance_freq": _written(rebalance_freq), "reopt_freq": _written(reopt_freq), "seed": seed},
+            **{"weight_bounds": weight_bounds, "clean_weights": clean_weights, "window": window},
+            **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
+            **({} if bands is None else {"bands": repr(bands)}),
         }
+        last = terms.horizon if path.ruin is None else path.ruin
         result = BacktestResult(
             path,
             closes=feed.closes,
             assets=feed.market.assets,
             strategy=strategy.name,
             settings=settings,
-            solutions=[(step, found) for step, found in strategy.solutions if path.ruin is None or step <= path.ruin],
-            reporter=partial(Report, risk_free=self._rates.risk_free, periods_per_year=self.periods_per_year),
+            certificates=certificates.frame(feed.closes, last),
+            solutions=certificates.solutions(feed.closes, last),
+            reporter=partial(_report, risk_free=self._rates.risk_free, periods_per_year=self.periods_per_year),
         )
         if path.ruin is not None:
             text = f"{strategy.name} lost all its wealth on {describe(result.ruin_date)}; the path stays at zero"
@@ -256,17 +284,74 @@ class Backtester:
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
 
 
-def _walk_blocks(strategy: StrategyAdapter, terms: Terms, every: int, reopt: int, progress: bool | None) -> Path:
+def _report(*arguments: Any, **rates: Any) -> Any:
+    """Make a report; the library for it is loaded when one is asked for."""
+    from opeslike.analysis.report import Report
+
+    return Report(*arguments, **rates)
+
+
+def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.bool_]:
+    """Whether something is due at each step, shape (H,).
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for messages.
+    frequency : int, str or DateOffset
+        Every so many steps, or the last trading day at or before each date of a pandas offset; the first step always.
+    closes : Index of length H + 1
+        Labels of P_0..P_H. Exchanges publish their trading days in advance, so that a day is the last one of its month
+        is known on the day.
+
+    Raises
+    ------
+    PortfolioError
+        If the frequency is neither, does not count in days or more, or the data have no dates.
+    """
+    due = np.zeros(len(closes) - 1, dtype=bool)
+    if not isinstance(frequency, (str, pd.offsets.BaseOffset)):
+        due[:: whole(name, frequency, 1)] = True
+        return due
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # names that pandas is about to drop
+            offset = pd.tseries.frequencies.to_offset(frequency)
+    except (ValueError, FutureWarning) as error:
+        raise PortfolioError(
+            f"{name}={frequency!r} is no calendar of pandas: give steps, or an offset such as 'ME', 'QE' or 'W-FRI'"
+        ) from error
+    if not isinstance(closes, pd.DatetimeIndex):
+        raise PortfolioError(f"{name}={frequency!r} needs dated prices; count in steps instead")
+    days = closes.normalize()
+    start, end = days[[0, -1]]
+    if start + offset < start + pd.Timedelta(days=1):
+        raise PortfolioError(f"{name}={frequency!r} must count forward in days or more")
+    dates = pd.date_range(start, end, freq=offset)
+    last = days.searchsorted(dates, side="right") - 1
+    due[last[last < len(due)]] = True
+    due[0] = True
+    return due
+
+
+def _written(frequency: Frequency) -> int | str:
+    """A schedule as the settings hold it."""
+    return frequency.freqstr if isinstance(frequency, pd.offsets.BaseOffset) else frequency
+
+
+def _walk_blocks(
+    strategy: StrategyAdapter, blocks: Blocks, lag: int, reopt: NDArray[np.bool_], progress: bool | None
+) -> Path:
     """Nothing depends on wealth: fill whole blocks, account at the end."""
-    blocks = Blocks(terms, every)
     target: FloatArray | None = None
-    with _tracked(range(0, terms.horizon, reopt), strategy.name, progress) as steps:
-        for step in steps:
+    due = [*np.flatnonzero(reopt).tolist(), len(reopt)]
+    with _tracked(due[:-1], strategy.name, progress) as steps:
+        for step, stop in zip(steps, due[1:], strict=True):
             if step >= blocks.alive_until:
                 break
             # Never None: only strategies that name state may leave their holdings alone, and they walk step by step.
-            target = cast(FloatArray, strategy(step, target))
-            blocks.fill(step, min(step + reopt, terms.horizon), target)
+            target = cast(FloatArray, strategy(step, target, partial(blocks.held, step, lag)))
+            blocks.fill(step, stop, target)
     return blocks.settle()
 
 
@@ -274,36 +359,37 @@ def _walk_steps(
     strategy: StrategyAdapter,
     account: Account,
     overlays: Sequence[Overlay],
-    every: int,
-    reopt: int,
+    bands: Bands | None,
+    reopt: NDArray[np.bool_],
     progress: bool | None,
 ) -> Path:
-    """The reference: one step at a time, for strategies and overlays that look at the account."""
+    """The reference: one step at a time, for bands, and strategies and overlays that look at the account."""
     ledger = account.ledger
     target: FloatArray | None = None
     last: FloatArray | None = None
-    full = ledger.drifted
+    full = ledger.drifted  # what would be held without overlays
     with _tracked(range(ledger.terms.horizon), strategy.name, progress) as steps:
         for step in steps:
-            if step % reopt == 0:
+            if reopt[step]:
                 # None leaves the holdings alone; the last weights aimed for stay the warm start.
-                target = strategy(step, last, partial(account.for_strategy, step))
+                target = strategy(step, last, partial(account.held, step), partial(account.for_strategy, step))
                 last = last if target is None else target
-            trading = step % every == 0
+            wanted = target if account.trading[step] else None
+            if wanted is not None and bands is not None:
+                wanted = bands.trade(wanted, full)
             if overlays:
-                if trading and target is not None:
-                    full = target
-                held = scaled(full, overlays, account.for_overlay(step))
-                alive = ledger.step(held)
+                full = full if wanted is None else wanted
+                alive = ledger.step(scaled(full, overlays, account.for_overlay(step)))
                 full = drifted_alone(ledger.terms, full, step)
             else:
-                alive = ledger.step(target if trading else None)
+                alive = ledger.step(wanted)
+                full = ledger.drifted
             if not alive:
                 break
     return ledger.path
 
 
-def _tracked(steps: range, name: str, progress: bool | None) -> AbstractContextManager[Iterable[int]]:
+def _tracked(steps: Sequence[int], name: str, progress: bool | None) -> AbstractContextManager[Iterable[int]]:
     """Steps with a progress bar around them where one is wanted."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
     if not (terminal if progress is None else progress):
@@ -312,14 +398,3 @@ def _tracked(steps: range, name: str, progress: bool | None) -> AbstractContextM
 
     bar = tqdm(steps, desc=name, unit="step", leave=False, delay=1.0 if progress is None else 0.0)
     return cast("AbstractContextManager[Iterable[int]]", bar)
-
-
-def _flag(name: str, value: Any) -> None:
-    if not isinstance(value, (bool, np.bool_)):
-        raise PortfolioError(f"{name} must be True or False, got {value!r}")
-
-
-def _integer(name: str, value: Any, low: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
-        raise PortfolioError(f"{name} must be an integer of at least {low}, got {value!r}")
-    return int(value)

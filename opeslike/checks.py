@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,21 @@ from opeslike.errors import DataError, PortfolioError
 
 FloatArray = NDArray[np.float64]
 
+#: Periods a year beyond which no calendar goes; rates per period would overflow long before.
+PERIODS = (1e-3, 1e9)
+
+
+def is_number(value: Any) -> bool:
+    """Whether something is one finite number (True and False are none)."""
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and math.isfinite(value)
+
 
 def number(
     name: str,
     value: Any,
-    *,
     low: float = -math.inf,
     high: float = math.inf,
+    *,
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
@@ -94,7 +102,7 @@ def fraction_of(value: Any) -> float:
     return found
 
 
-def whole(name: str, value: Any, *, low: int = 0) -> int:
+def whole(name: str, value: Any, low: int = 0) -> int:
     """Check that a parameter is a whole number of at least ``low``.
 
     Raises
@@ -160,16 +168,22 @@ def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
     return np.random.default_rng(None if seed is None else whole("seed", seed))
 
 
-def per_period(annual: float, periods_per_year: float, name: str = "risk_free") -> float:
-    """Rate per period, (1 + annual)^(1 / periods_per_year) - 1.
+@overload
+def per_period(annual: float, periods_per_year: float, name: str = ...) -> float: ...
+@overload
+def per_period(annual: FloatArray, periods_per_year: float, name: str = ...) -> FloatArray: ...
+def per_period(annual: float | FloatArray, periods_per_year: float, name: str = "risk_free") -> float | FloatArray:
+    """Rate per period, (1 + annual)^(1 / periods_per_year) - 1, of a number or an array of rates checked before.
 
     Raises
     ------
     PortfolioError
         If the annual rate is not above -1, or the periods are not above 0.
     """
-    rate = number(name, annual, low=-1.0, open_low=True)
-    return math.expm1(math.log1p(rate) / positive("periods_per_year", periods_per_year))
+    periods = positive("periods_per_year", periods_per_year)
+    if isinstance(annual, np.ndarray):
+        return np.asarray(np.expm1(np.log1p(annual) / periods))
+    return math.expm1(math.log1p(number(name, annual, low=-1.0, open_low=True)) / periods)
 
 
 def radii_of(radius: Any) -> float | FloatArray:

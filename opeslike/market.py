@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from opeslike.errors import DataError, PortfolioError
-from opeslike.panel import (
+from opeslike.panel import (  # what is known of markets is had from here
     FloatArray,
     Kind,
     Panel,
@@ -27,23 +27,12 @@ from opeslike.panel import (
     read_array,
     read_panel,
     simple_returns,
-)
+)  # fmt: skip
 
 __all__ = [
-    "FloatArray",
-    "Kind",
-    "Market",
-    "Panel",
-    "align_columns",
-    "check_values",
-    "close_frame",
-    "describe",
-    "drop_missing",
-    "infer_kind",
-    "read_array",
-    "read_panel",
-    "simple_returns",
-]
+    "FloatArray", "Kind", "Market", "Panel", "align_columns", "check_values", "close_frame", "describe", "drop_missing",
+    "infer_kind", "read_array", "read_panel", "simple_returns",
+]  # fmt: skip
 
 
 @final
@@ -57,27 +46,24 @@ class _Moments:
 
     def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return (shift, sum of x - shift, sum of (x - shift)(x - shift)') over rows start..stop."""
-        rows = stop - start
         moved = abs(start - self._start) + abs(stop - self._stop)
-        known = self._start >= 0 and self._start <= start <= self._stop <= stop
-        if not known or 2 * moved > rows or self._updates > 1000:
-            window = self._returns[start:stop]
-            self._shift = window.mean(axis=0)
-            centred = window - self._shift
-            self._first, self._second = centred.sum(axis=0), centred.T @ centred
+        known = 0 <= self._start <= start <= self._stop <= stop
+        if not known or 2 * moved > stop - start or self._updates > 1000:
+            self._shift = self._returns[start:stop].mean(axis=0)
+            self._first, self._second = self._sums(start, stop)
             self._updates = 0
         else:
-            for block, sign in (
-                (self._returns[self._stop : stop], 1.0),
-                (self._returns[self._start : start], -1.0),
-            ):
-                if len(block):
-                    centred = block - self._shift
-                    self._first = self._first + sign * centred.sum(axis=0)
-                    self._second = self._second + sign * (centred.T @ centred)
+            for first, last, sign in ((self._stop, stop, 1.0), (self._start, start, -1.0)):
+                if last > first:
+                    sums = self._sums(first, last)
+                    self._first, self._second = self._first + sign * sums[0], self._second + sign * sums[1]
             self._updates += 1
         self._start, self._stop = start, stop
         return self._shift, self._first, self._second
+
+    def _sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
+        centred = self._returns[start:stop] - self._shift
+        return centred.sum(axis=0), centred.T @ centred
 
 
 class Market:
@@ -144,15 +130,13 @@ class Market:
         panel = read_panel(data)
         read = infer_kind(panel, kind)
         check_values(panel, read, given=kind is not None)
-        kind = read
         panel = drop_missing(panel)
-        if kind == "prices":
-            if len(panel.values) < 2:
-                raise DataError(f"{len(panel.values)} row of prices gives no return; at least two rows are needed")
-            returns, dates = simple_returns(panel.values), panel.index[1:]
+        if read == "returns":
+            market = cls(np.asfortranarray(panel.values), panel.assets, panel.index)
+        elif len(panel.values) < 2:
+            raise DataError(f"{len(panel.values)} row of prices gives no return; at least two rows are needed")
         else:
-            returns, dates = np.asfortranarray(panel.values), panel.index
-        market = cls(returns, panel.assets, dates)
+            market = cls(simple_returns(panel.values), panel.assets, panel.index[1:])
         return market if probabilities is None else market.with_probabilities(probabilities)
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import FloatArray, Ledger
 from opeslike.accounting.trades import TradeBook
@@ -14,6 +16,7 @@ from opeslike.strategies.protocol import State
 
 
 @final
+@dataclass(eq=False)
 class Account:
     """Make the :class:`State` of a growing path.
 
@@ -23,58 +26,56 @@ class Account:
     feed : Feed
     lag : int
         Execution lag: market data end at P_{t-lag}.
-    rebalance_freq : int
+    trading : ndarray of shape (H,)
+        Whether each step is a trading date.
     periods_per_year : float
     """
 
-    def __init__(self, ledger: Ledger, feed: Feed, lag: int, rebalance_freq: int, periods_per_year: float) -> None:
-        self.ledger, self._feed, self._lag = ledger, feed, lag
-        self._every, self._periods = rebalance_freq, periods_per_year
-        self._book = TradeBook(ledger.path, feed.market.assets)
-        self._peaks = [ledger.terms.initial_capital]
-        self._nothing = np.zeros(feed.market.n_assets)
-        self._calendar = feed.market.dates
-        self._closes = list(feed.closes)  # picking one label at a time from an index is slow
+    ledger: Ledger
+    feed: Feed
+    lag: int
+    trading: NDArray[np.bool_]
+    periods_per_year: float
+
+    def __post_init__(self) -> None:
+        """Open the books."""
+        self._book = TradeBook(self.ledger.path, self.feed.market.assets)
+        self._closes = list(self.feed.closes)  # picking one label at a time from an index is slow
+
+    def held(self, step: int, lag: int | None = None) -> FloatArray:
+        """Holdings as of the last close in the strategy's data, shape (N,); not to be written to."""
+        lag = self.lag if lag is None else lag
+        weights = self.ledger.path.weights[step - lag] if 0 < lag <= step else self.ledger.drifted
+        return _frozen(np.zeros_like(weights) if step < lag else weights)
 
     def for_strategy(self, step: int) -> State:
         """As of the last close in the strategy's data."""
-        return self._state(step, self._lag)
+        return self._state(step, self.lag)
 
     def for_overlay(self, step: int) -> State:
         """As of P_t, before trading."""
         return self._state(step, 0)
 
     def _state(self, step: int, lag: int) -> State:
-        path, feed, known = self.ledger.path, self._feed, max(step - lag, 0)
-        if step < lag:
-            wealth, weights = path.terms.initial_capital, self._nothing
-        elif lag == 0:
-            wealth, weights = float(path.wealth[step]), self.ledger.drifted
-        else:
-            wealth, weights = float(path.wealth[known] * (1.0 - path.costs[known])), path.weights[known]
+        path, market, known = self.ledger.path, self.feed.market, max(step - lag, 0)
+        # With a lag the account is seen after the trading at P_{t-L}, for which it has paid.
+        paid = path.costs[known] if 0 < lag <= step else 0.0
         return State(
             step=step,
-            date=self._closes[step - lag] if step >= lag else feed.last_date(step, lag),
-            wealth=wealth,
+            date=self._closes[step - lag] if step >= lag else self.feed.last_date(step, lag),
+            wealth=float(path.wealth[known] * (1.0 - paid)),
             initial_capital=path.terms.initial_capital,
-            peak=self._peak(known),
-            weights=_frozen(weights),
+            peak=float(path.wealth[: known + 1].max()),
+            weights=self.held(step, lag),
             returns=_frozen(path.returns[:known]),
-            asset_returns=feed.market.returns[: feed.first + step - self._lag],
-            assets=feed.market.assets,
-            periods_per_year=self._periods,
-            trading=step % self._every == 0,
-            calendar=self._calendar,
-            row=feed.first + step,
+            asset_returns=market.returns[: self.feed.first + step - self.lag],
+            assets=market.assets,
+            periods_per_year=self.periods_per_year,
+            trading=bool(self.trading[step]),
+            calendar=market.dates,
+            row=self.feed.first + step,
             _trades=partial(self._book.closed_through, known - 1 if lag == 0 else step - lag),
         )
-
-    def _peak(self, close: int) -> float:
-        """Highest wealth over P_0..P_close."""
-        wealth = self.ledger.path.wealth
-        while len(self._peaks) <= close:
-            self._peaks.append(max(self._peaks[-1], float(wealth[len(self._peaks)])))
-        return self._peaks[close]
 
 
 def _frozen(values: FloatArray) -> FloatArray:

@@ -3,28 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.checks import number
 from opeslike.errors import PortfolioError
 
 FloatArray = NDArray[np.float64]
 
 BPS = 1e-4
 
-# Key -> names of its parameters and the smallest value of each; "+" means above it.
-_MODELS: dict[str, tuple[tuple[str, str], ...]] = {
-    "const": (("bps", "0"),),
-    "gamma": (("shape", "0+"), ("scale", "0+")),
-    "lognormal": (("mu", ""), ("sigma", "0")),
-    "inversegaussian": (("mean", "0+"), ("shape", "0+")),
-    "jump": (("rate", "0"), ("mu", ""), ("sigma", "0")),
+
+class _Model(NamedTuple):
+    """Parameters (name, least value, whether that is excluded), a draw of one cost a step, and its expected value."""
+
+    parameters: tuple[tuple[str, float, bool], ...]
+    draw: Callable[..., FloatArray]
+    mean: Callable[..., float]
+
+
+def _jumps(rng: np.random.Generator, size: int, rate: float, mu: float, sigma: float) -> FloatArray:
+    return np.array([rng.lognormal(mu, sigma, count).sum() for count in rng.poisson(rate, size)])
+
+
+def _lognormal_mean(mu: float, sigma: float) -> float:
+    return math.exp(min(mu + sigma**2 / 2, 700.0))  # a float holds no more
+
+
+_MODELS: dict[str, _Model] = {
+    "const": _Model((("bps", 0.0, False),), lambda _, size, bps: np.full(size, bps), lambda bps: bps),
+    "gamma": _Model(
+        (("shape", 0.0, True), ("scale", 0.0, True)),
+        lambda rng, size, shape, scale: rng.gamma(shape, scale, size),
+        lambda shape, scale: shape * scale,
+    ),
+    "lognormal": _Model(
+        (("mu", -math.inf, False), ("sigma", 0.0, False)),
+        lambda rng, size, mu, sigma: rng.lognormal(mu, sigma, size),
+        _lognormal_mean,
+    ),
+    "inversegaussian": _Model(
+        (("mean", 0.0, True), ("shape", 0.0, True)),
+        lambda rng, size, mean, shape: rng.wald(mean, shape, size),
+        lambda mean, shape: mean,
+    ),
+    "jump": _Model(
+        (("rate", 0.0, False), ("mu", -math.inf, False), ("sigma", 0.0, False)),
+        _jumps,
+        lambda rate, mu, sigma: rate * _lognormal_mean(mu, sigma),
+    ),
 }
 _PARTS = ("commission", "slippage")
 _KNOWN = (*_MODELS, "proportional", *_PARTS)
@@ -44,20 +76,13 @@ class CostRates:
     per_step: FloatArray
     per_asset: FloatArray | None = None
 
-    def charge(self, traded: FloatArray, steps: slice) -> FloatArray:
-        """Cost of some steps, from amounts traded of shape (steps, N), in the unit of ``traded``."""
-        amount = traded.sum(axis=1) if self.per_asset is None else traded @ self.per_asset
-        return np.asarray(amount * self.per_step[steps])
-
-    def charge_step(self, traded: FloatArray, step: int) -> float:
-        """Cost of one step, from amounts traded of shape (N,)."""
-        amount = traded.sum() if self.per_asset is None else traded @ self.per_asset
-        return float(amount * self.per_step[step])
+    def charge(self, traded: FloatArray, steps: Any) -> Any:
+        """Cost of one step or several, from amounts traded of shape (..., N), in the unit of ``traded``."""
+        return (traded.sum(axis=-1) if self.per_asset is None else traded @ self.per_asset) * self.per_step[steps]
 
     def each(self, traded: FloatArray, step: int) -> FloatArray:
         """Cost of one step by asset, shape (N,)."""
-        each = traded if self.per_asset is None else traded * self.per_asset
-        return np.asarray(each * self.per_step[step])
+        return np.asarray((traded if self.per_asset is None else traded * self.per_asset) * self.per_step[step])
 
 
 @dataclass(frozen=True)
@@ -102,22 +127,20 @@ class CostModel:
                 raise PortfolioError(f"cost names {name!r} twice")
             given[name] = value
         if set(given) <= set(_PARTS):
-            parts = [_number("cost", name, value, "0") for name, value in given.items()]
-            return cls("const", (math.fsum(parts),))
+            return cls("const", (math.fsum(number(f"cost: {name}", value, 0.0) for name, value in given.items()),))
         if len(given) > 1:
             raise PortfolioError(f"cost takes one model, got {', '.join(given)}; only commission and slippage combine")
         name, value = next(iter(given.items()))
         if name == "proportional":
             return cls(name, by_asset=_by_asset(value))
-        names = _MODELS[name]
-        if len(names) == 1:
-            values = [value]
-        elif isinstance(value, (tuple, list, np.ndarray)) and len(value) == len(names):
-            values = list(value)
-        else:
-            wanted = ", ".join(parameter for parameter, _ in names)
-            raise PortfolioError(f"cost {name!r} takes ({wanted}), got {value!r}")
-        checked = [_number(f"cost {name!r}", n, v, low) for (n, low), v in zip(names, values, strict=True)]
+        wanted = _MODELS[name].parameters
+        values = [value] if len(wanted) == 1 else value
+        if not isinstance(values, (tuple, list, np.ndarray)) or len(values) != len(wanted):
+            raise PortfolioError(f"cost {name!r} takes ({', '.join(one for one, *_ in wanted)}), got {value!r}")
+        checked = [
+            number(f"cost {name!r}: {one}", number_, low, open_low=above)
+            for (one, low, above), number_ in zip(wanted, values, strict=True)
+        ]
         return cls(name, tuple(checked))
 
     def rates(self, horizon: int, assets: Sequence[Hashable], seed: int | None) -> CostRates:
@@ -129,42 +152,28 @@ class CostModel:
             If proportional costs do not name exactly the assets.
         """
         if self.name == "proportional":
-            given = dict(self.by_asset)
-            lacking = [str(a) for a in assets if a not in given]
-            extra = [str(a) for a in given if a not in set(assets)]
-            if lacking or extra:
-                text = f"lack {', '.join(lacking)}" if lacking else f"name {', '.join(extra)}, not among the assets"
-                raise PortfolioError(f"proportional costs {text}")
-            return CostRates(np.full(horizon, BPS), np.array([given[a] for a in assets]))
-        return CostRates(self._draw(horizon, seed) * BPS)
-
-    def _draw(self, horizon: int, seed: int | None) -> FloatArray:
-        p = self.parameters
-        if self.name == "const":
-            return np.full(horizon, p[0])
+            return CostRates(np.full(horizon, BPS), self._per_asset(assets))
         rng = np.random.default_rng(seed)
-        if self.name == "gamma":
-            return rng.gamma(shape=p[0], scale=p[1], size=horizon)
-        if self.name == "lognormal":
-            return rng.lognormal(mean=p[0], sigma=p[1], size=horizon)
-        if self.name == "inversegaussian":
-            return rng.wald(mean=p[0], scale=p[1], size=horizon)
-        jumps = rng.poisson(p[0], size=horizon)
-        return np.array([rng.lognormal(mean=p[1], sigma=p[2], size=n).sum() for n in jumps])
+        return CostRates(_MODELS[self.name].draw(rng, horizon, *self.parameters) * BPS)
 
+    def expected(self, assets: Sequence[Hashable]) -> FloatArray:
+        """Expected cost of trading each asset, basis points, shape (N,): what may be known before a draw."""
+        if self.name == "proportional":
+            return self._per_asset(assets)
+        return np.full(len(assets), _MODELS[self.name].mean(*self.parameters))
 
-def _number(what: str, name: str, value: Any, low: str) -> float:
-    number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not number or not math.isfinite(value):
-        raise PortfolioError(f"{what}: {name} must be a finite number, got {value!r}")
-    if low and (value < 0 or (low == "0+" and value == 0)):
-        raise PortfolioError(f"{what}: {name} must be {'above' if low == '0+' else 'at least'} 0, got {value!r}")
-    return float(value)
+    def _per_asset(self, assets: Sequence[Hashable]) -> FloatArray:
+        given = dict(self.by_asset)
+        lacking = [str(a) for a in assets if a not in given]
+        extra = [str(a) for a in given if a not in set(assets)]
+        if lacking or extra:
+            text = f"lack {', '.join(lacking)}" if lacking else f"name {', '.join(extra)}, not among the assets"
+            raise PortfolioError(f"proportional costs {text}")
+        return np.array([given[a] for a in assets])
 
 
 def _by_asset(value: Any) -> tuple[tuple[Hashable, float], ...]:
-    if isinstance(value, pd.Series):
-        value = value.to_dict()
+    value = value.to_dict() if isinstance(value, pd.Series) else value
     if not isinstance(value, Mapping) or not value:
         raise PortfolioError(f"cost 'proportional' takes a dict of ticker -> basis points, got {value!r}")
-    return tuple((asset, _number("cost 'proportional'", str(asset), bps, "0")) for asset, bps in value.items())
+    return tuple((asset, number(f"cost 'proportional': {asset}", bps, 0.0)) for asset, bps in value.items())

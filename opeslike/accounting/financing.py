@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.checks import PERIODS, is_number, number, per_period
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import describe
 
@@ -47,32 +46,15 @@ class Financing:
         """Whether any rate differs from zero; steps without rates skip the arithmetic."""
         return self.has_fees or bool(self.lend.any() or self.borrow.any())
 
-    @cached_property
-    def steepest(self) -> tuple[float, float]:
-        """Two numbers a and b: with weights w no step earns or costs more than ``a + b * sum(|w|)``."""
-        rate = max(float(np.abs(self.lend).max()), float(np.abs(self.borrow).max()))
-        return rate, rate + float(np.abs(self.short).max())
-
-    def earned(self, weights: FloatArray, start: int) -> FloatArray:
-        """Fraction of wealth earned in steps ``start..`` with weights of shape (steps, N)."""
-        rows = slice(start, start + len(weights))
+    def earned(self, weights: FloatArray, steps: Any) -> Any:
+        """Fraction of wealth earned with weights of shape (..., N) in one step (an int) or several (a slice)."""
         if not self.active:
-            return np.zeros(len(weights))
-        cash = 1.0 - weights.sum(axis=1)
-        earned = cash * np.where(cash >= 0, self.lend[rows], self.borrow[rows])
+            return np.zeros(weights.shape[:-1])
+        cash = 1.0 - weights.sum(axis=-1)
+        earned = np.maximum(cash, 0.0) * self.lend[steps] + np.minimum(cash, 0.0) * self.borrow[steps]
         if self.has_fees:
-            earned -= self.short[rows] * np.maximum(-weights, 0.0).sum(axis=1)
-        return np.asarray(earned)
-
-    def earned_step(self, weights: FloatArray, step: int) -> float:
-        """Fraction of wealth earned in one step."""
-        if not self.active:
-            return 0.0
-        cash = 1.0 - float(weights.sum())
-        earned = cash * (self.lend[step] if cash >= 0 else self.borrow[step])
-        if self.has_fees:
-            earned -= self.short[step] * np.maximum(-weights, 0.0).sum()
-        return float(earned)
+            earned = earned + self.short[steps] * np.minimum(weights, 0.0).sum(axis=-1)
+        return earned
 
     def cash_path(self, cash: float, amounts: FloatArray, start: int) -> FloatArray:
         """Cash at each close while positions are left alone from P_start on.
@@ -88,18 +70,15 @@ class Financing:
         -------
         ndarray of shape (steps + 1,)
         """
-        steps = len(amounts)
-        path = np.full(steps + 1, cash)
+        path = np.full(len(amounts) + 1, cash)
         if not self.active:
             return path
-        rows = slice(start, start + steps)
-        fees = np.zeros(steps)
-        if self.has_fees:
-            fees = self.short[rows] * np.maximum(-amounts, 0.0).sum(axis=1)
+        rows = slice(start, start + len(amounts))
+        fees = self.short[rows] * np.maximum(-amounts, 0.0).sum(axis=1)
         each = zip(self.lend[rows].tolist(), self.borrow[rows].tolist(), fees.tolist(), strict=True)
-        for i, (lend, borrow, fee) in enumerate(each):
+        for i, (lend, borrow, fee) in enumerate(each, 1):
             cash += cash * (lend if cash >= 0 else borrow) - fee
-            path[i + 1] = cash
+            path[i] = cash
         return path
 
 
@@ -113,7 +92,8 @@ class RateTerms:
     Raises
     ------
     PortfolioError
-        On a rate that is not finite or not above -100%, a negative spread or fee, or ``periods_per_year`` not above 0.
+        On a rate that is not finite or not above -100%, a negative spread or fee, or ``periods_per_year`` outside
+        0.001 to 1e9.
     """
 
     risk_free: float | pd.Series
@@ -123,12 +103,9 @@ class RateTerms:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        _check_rate("risk_free", self.risk_free, -1.0)
-        _check_rate("borrow_spread", self.borrow_spread, 0.0)
-        _check_rate("short_fee", self.short_fee, 0.0)
-        periods = self.periods_per_year
-        if not _is_number(periods) or not periods > 0:
-            raise PortfolioError(f"periods_per_year must be a number above 0, got {periods!r}")
+        for name, low in (("risk_free", -1.0), ("borrow_spread", 0.0), ("short_fee", 0.0)):
+            _check_rate(name, getattr(self, name), low)
+        number("periods_per_year", self.periods_per_year, *PERIODS)
 
     def describe(self) -> dict[str, float | str]:
         """Settings as numbers, or the span of a Series."""
@@ -139,20 +116,15 @@ class RateTerms:
 
     def rates(self, closes: pd.Index) -> Financing:
         """Rates per step; step t pays the rates known at P_t, the first ``H`` of the ``closes``."""
-        dates = closes[:-1]
-        risk_free = _aligned("risk_free", self.risk_free, dates)
-        spread = _aligned("borrow_spread", self.borrow_spread, dates)
-        fee = _aligned("short_fee", self.short_fee, dates)
-        power = 1.0 / self.periods_per_year
-        return Financing(*(np.expm1(power * np.log1p(annual)) for annual in (risk_free, risk_free + spread, fee)))
+        names = ("risk_free", "borrow_spread", "short_fee")
+        risk_free, spread, fee = (_aligned(name, getattr(self, name), closes[:-1]) for name in names)
+        return Financing(
+            *(per_period(annual, self.periods_per_year) for annual in (risk_free, risk_free + spread, fee))
+        )
 
 
 def _span(rate: pd.Series) -> str:
     return f"{rate.min():g} to {rate.max():g}, dated"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and math.isfinite(value)
 
 
 def _check_rate(name: str, rate: Any, low: float) -> None:
@@ -165,7 +137,7 @@ def _check_rate(name: str, rate: Any, low: float) -> None:
         worst = known[~(np.isfinite(known) & (known > -1.0) & (known >= low))]
         if len(worst):
             raise PortfolioError(f"{name} is {worst.iloc[0]} on {describe(worst.index[0])}; {_wanted(low)}")
-    elif not _is_number(rate) or rate <= -1.0 or rate < low:
+    elif not is_number(rate) or rate <= -1.0 or rate < low:
         given = type(rate).__name__ if hasattr(rate, "__len__") and not isinstance(rate, str) else repr(rate)
         raise PortfolioError(f"{name} must be a number or a dated Series, got {given}; {_wanted(low)}")
     highest = rate.max() if isinstance(rate, pd.Series) else rate

@@ -16,7 +16,6 @@ does the accounting once at the end; tests hold the two to the same numbers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import final
 
@@ -57,7 +56,7 @@ class Terms:
 
     def growth(self, weights: FloatArray, step: int) -> float:
         """``1 + g_t`` of weights held through one step, before costs."""
-        return 1.0 + float(weights @ self.returns[step]) + self.financing.earned_step(weights, step)
+        return 1.0 + float(weights @ self.returns[step]) + float(self.financing.earned(weights, step))
 
     def drifted(self, weights: FloatArray, growth: float, step: int) -> FloatArray:
         """Weights at the end of a step."""
@@ -91,33 +90,17 @@ class Path:
     """
 
     terms: Terms
-    weights: FloatArray
-    growth: FloatArray
-    financing: FloatArray
-    turnover: FloatArray
-    costs: FloatArray
-    returns: FloatArray
-    wealth: FloatArray
     ruin: int | None = None
     unpaid: FloatArray | None = None
     lender_loss: float = 0.0
 
-    @classmethod
-    def empty(cls, terms: Terms) -> Path:
+    def __post_init__(self) -> None:
         """All zero, wealth at the initial capital."""
-        steps, assets = terms.returns.shape
-        wealth = np.zeros(steps + 1)
-        wealth[0] = terms.initial_capital
-        return cls(
-            terms,
-            weights=np.zeros((steps, assets)),
-            growth=np.ones(steps),
-            financing=np.zeros(steps),
-            turnover=np.zeros(steps),
-            costs=np.zeros(steps),
-            returns=np.zeros(steps),
-            wealth=wealth,
-        )
+        steps, assets = self.terms.returns.shape
+        self.weights, self.growth = np.zeros((steps, assets)), np.ones(steps)
+        self.financing, self.turnover, self.costs, self.returns = (np.zeros(steps) for _ in range(4))
+        self.wealth = np.zeros(steps + 1)
+        self.wealth[0] = self.terms.initial_capital
 
     def drifted(self, step: int) -> FloatArray:
         """Weights at P_t before trading: zero before the first step and after ruin."""
@@ -127,14 +110,18 @@ class Path:
 
     def traded(self) -> FloatArray:
         """Amounts bought (above zero) and sold at P_0..P_{H-1}, fractions of wealth there, shape (H, N)."""
-        growth = np.where(self.growth > 0.0, self.growth, 1.0)  # nothing is traded after ruin
-        before = np.zeros_like(self.weights)
-        before[1:] = self.weights[:-1] * (1.0 + self.terms.returns[:-1]) / growth[:-1, None]
         aimed = self.weights
         if self.unpaid is not None:
             aimed = aimed.copy()
             aimed[self.ruin] = self.unpaid
-        return np.where(self.turnover[:, None] > 0.0, aimed - before, 0.0)
+        return np.where(self.turnover[:, None] > 0.0, aimed - self.before(), 0.0)
+
+    def before(self) -> FloatArray:
+        """Weights at P_0..P_{H-1} before trading, shape (H, N); of no meaning after ruin, where nothing is traded."""
+        growth = np.where(self.growth > 0.0, self.growth, 1.0)
+        before = np.zeros_like(self.weights)
+        before[1:] = self.weights[:-1] * (1.0 + self.terms.returns[:-1]) / growth[:-1, None]
+        return before
 
 
 @final
@@ -160,13 +147,8 @@ class Ledger:
 
     def __post_init__(self) -> None:
         """Start with the initial capital in cash."""
-        self.path = Path.empty(self.terms)
+        self.path = Path(self.terms)
         self.drifted = np.zeros(self.path.weights.shape[1])
-
-    @property
-    def wealth(self) -> float:
-        """Money at P_t before trading."""
-        return float(self.path.wealth[self.time])
 
     def step(self, target: FloatArray | None) -> bool:
         """Trade to ``target`` (None: do not trade), hold through the step, and say whether the account is alive."""
@@ -175,13 +157,13 @@ class Ledger:
         if target is not None and (t > 0 or terms.entry_cost):
             traded = np.abs(held - self.drifted)
             path.turnover[t] = traded.sum()
-            path.costs[t] = terms.costs.charge_step(traded, t)
+            path.costs[t] = terms.costs.charge(traded, t)
         kept = 1.0 - path.costs[t]
         if kept <= 0.0:
             path.unpaid = held.copy()
             return self._ruined(kept)
         path.weights[t] = held
-        path.financing[t] = financed = terms.financing.earned_step(held, t)
+        path.financing[t] = financed = float(terms.financing.earned(held, t))
         path.growth[t] = growth = 1.0 + float(held @ terms.returns[t]) + financed
         if growth <= 0.0:
             return self._ruined(kept * growth)
@@ -210,45 +192,40 @@ class Blocks:
     Parameters
     ----------
     terms : Terms
-    rebalance_freq : int
-        Steps between trades.
+    trades : ndarray of ints
+        Steps at which the account trades, ascending, from 0 on.
     """
 
-    def __init__(self, terms: Terms, rebalance_freq: int) -> None:
-        self._terms = terms
-        self._every = rebalance_freq
-        self._weights = np.zeros(terms.returns.shape)
+    def __init__(self, terms: Terms, trades: NDArray[np.intp]) -> None:
+        self._terms, self._trades, self._ends = terms, trades, np.append(trades[1:], terms.horizon)
+        self._daily = len(trades) == terms.horizon
+        self._weights: FloatArray = np.zeros(terms.returns.shape)
         self.alive_until = terms.horizon
         """First step that is not reached (H while the account is alive)."""
         self._ruined = False
-        # By Cauchy-Schwarz no step loses more than |w| times the longest return vector, and financing takes
-        # a + b sum(|w_i|) at most: weights too short for that to reach 1 need no second look.
-        longest = math.sqrt(float(np.einsum("ij,ij->i", terms.returns, terms.returns).max()))
-        fixed, each = terms.financing.steepest
-        reach = longest + each * math.sqrt(terms.returns.shape[1])
-        self._harmless = (max(0.0, 0.99 - fixed) / reach) ** 2 if reach > 0.0 else 0.0
 
     def fill(self, start: int, stop: int, target: FloatArray) -> None:
         """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""
-        if self._every == 1:
-            self._rebalanced(start, min(stop, self.alive_until), target)
+        if self._daily:
+            held = self._weights[start:stop]
+            held[:] = target
+            growth = self._terms.returns[start:stop] @ target + self._terms.financing.earned(held, slice(start, stop))
+            if growth.min() <= -1.0:
+                self._broke(start + int(np.argmax(growth <= -1.0)) + 1)
             return
-        for trade in range(-(-start // self._every) * self._every, stop, self._every):
-            if trade >= self.alive_until:
-                return
-            self._drifting(trade, min(trade + self._every, self._terms.horizon), target)
+        due = slice(*np.searchsorted(self._trades, (start, stop)))
+        for trade, end in zip(self._trades[due].tolist(), self._ends[due].tolist(), strict=True):
+            if trade < self.alive_until:
+                self._drifting(trade, end, target)
 
-    def _rebalanced(self, start: int, stop: int, target: FloatArray) -> None:
-        terms = self._terms
-        held = self._weights[start:stop]
-        held[:] = target
-        if target.dot(target) < self._harmless:
-            return
-        growth = terms.returns[start:stop] @ target
-        if terms.financing.active:
-            growth += terms.financing.earned(held, start)
-        if growth.min() <= -1.0:
-            self._broke(start + int(np.argmax(growth <= -1.0)) + 1)
+    def held(self, step: int, lag: int) -> FloatArray:
+        """Holdings as of P_{step - lag}: after the trading there, or for lag 0 drifted there and not traded yet."""
+        if step < lag or step == 0:
+            return np.zeros(self._weights.shape[1])
+        if lag:
+            return np.array(self._weights[step - lag])
+        last = self._weights[step - 1]
+        return self._terms.drifted(last, self._terms.growth(last, step - 1), step - 1)
 
     def _broke(self, stop: int) -> None:
         self.alive_until, self._ruined = stop, True
@@ -272,14 +249,16 @@ class Blocks:
     def settle(self) -> Path:
         """Do the accounting."""
         terms, stop = self._terms, self.alive_until
-        path = Path.empty(terms)
+        path = Path(terms)
         path.weights = self._weights
         path.weights[stop:] = 0.0
         held = path.weights[:stop]
-        path.financing[:stop] = terms.financing.earned(held, 0)
+        path.financing[:stop] = terms.financing.earned(held, slice(0, stop))
         path.growth[:stop] = 1.0 + np.einsum("ij,ij->i", held, terms.returns[:stop]) + path.financing[:stop]
-        trades = slice(0, stop, self._every)
-        traded = self._traded(path, stop)
+        trades = slice(0, stop) if self._daily else self._trades[self._trades < stop]
+        traded = np.abs(path.weights[trades] - path.before()[trades])
+        if not terms.entry_cost:
+            traded[0] = 0.0
         path.turnover[trades] = traded.sum(axis=1)
         path.costs[trades] = terms.costs.charge(traded, trades)
         kept = 1.0 - path.costs[:stop]
@@ -287,25 +266,14 @@ class Blocks:
         if self._ruined:
             # The block saw it first; rounding must not bring the account back to life.
             factors[-1] = min(factors[-1], 0.0)
-        alive = factors
         broke = np.flatnonzero(factors <= 0.0)
-        if broke.size:
-            alive = factors[: broke[0]]
-        steps = len(alive)
+        steps = int(broke[0]) if broke.size else len(factors)
+        alive = factors[:steps]
         np.multiply.accumulate(np.concatenate((path.wealth[:1], alive)), out=path.wealth[: steps + 1])
         path.returns[:steps] = alive - 1.0
         if broke.size:
             self._close(path, steps, float(factors[steps]), paid=bool(kept[steps] > 0.0))
         return path
-
-    def _traded(self, path: Path, stop: int) -> FloatArray:
-        """Amounts traded at the trading dates before ``stop``, as fractions of wealth."""
-        dates = np.arange(self._every, stop, self._every)
-        targets = path.weights[: stop : self._every]
-        traded = np.zeros_like(targets) if not self._terms.entry_cost else np.abs(targets)
-        before = path.weights[dates - 1] * (1.0 + self._terms.returns[dates - 1])
-        np.abs(targets[1:] - before / path.growth[dates - 1, None], out=traded[1:])
-        return traded
 
     def _close(self, path: Path, step: int, factor: float, *, paid: bool) -> None:
         path.ruin, path.lender_loss = step, float(-path.wealth[step] * factor)

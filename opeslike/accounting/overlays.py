@@ -17,13 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Terms
+from opeslike.checks import is_number, number, whole
 from opeslike.errors import DataError, OptimizationError, PortfolioError
 from opeslike.market import describe
 from opeslike.strategies.protocol import State
@@ -70,13 +70,13 @@ class DrawdownScaling:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if not _in_range(self.soft, 0.0) or not _in_range(self.hard, 0.0) or not self.soft < self.hard <= 1.0:
+        if not (is_number(self.soft) and is_number(self.hard) and 0.0 <= self.soft < self.hard <= 1.0):
             raise PortfolioError(
                 f"DrawdownScaling takes 0 <= soft < hard <= 1 (0.2 is a drawdown of 20%), got soft={self.soft!r}, "
                 f"hard={self.hard!r}"
             )
         if self.recovery is not None:
-            _steps("DrawdownScaling recovery", self.recovery)
+            whole("DrawdownScaling recovery", self.recovery, 1)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the drawdown at P_t."""
@@ -127,12 +127,9 @@ class VolatilityScaling:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        _steps("VolatilityScaling lookback", self.lookback, 2)
+        whole("VolatilityScaling lookback", self.lookback, 2)
         for name in ("target", "cap"):
-            if not _in_range(getattr(self, name), 0.0) or getattr(self, name) == 0:
-                raise PortfolioError(
-                    f"VolatilityScaling {name} must be a finite number above 0, got {getattr(self, name)!r}"
-                )
+            number(f"VolatilityScaling {name}", getattr(self, name), 0.0, open_low=True)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the recent volatility of the desired weights.
@@ -177,19 +174,13 @@ class LeverageCap:
         if self.gross is None and self.net is None:
             raise PortfolioError("LeverageCap needs gross= or net=")
         for name in ("gross", "net"):
-            value = getattr(self, name)
-            if value is not None and (not _in_range(value, 0.0) or value == 0):
-                raise PortfolioError(f"LeverageCap {name} must be a finite number above 0, got {value!r}")
+            if getattr(self, name) is not None:
+                number(f"LeverageCap {name}", getattr(self, name), 0.0, open_low=True)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale down to the caps; never up."""
-        factor = 1.0
-        gross, net = float(np.abs(weights).sum()), abs(float(weights.sum()))
-        if self.gross is not None and gross > self.gross:
-            factor = self.gross / gross
-        if self.net is not None and net * factor > self.net:
-            factor = self.net / net
-        return weights * factor
+        sizes = ((self.gross, float(np.abs(weights).sum())), (self.net, abs(float(weights.sum()))))
+        return weights * min(1.0, *(cap / size for cap, size in sizes if cap is not None and size > cap), 1.0)
 
 
 @final
@@ -215,7 +206,7 @@ class StopAfterRuin:
 
     def __post_init__(self) -> None:
         """Check the parameter."""
-        if not _in_range(self.floor, 0.0) or self.floor >= 1.0:
+        if not is_number(self.floor) or not 0.0 <= self.floor < 1.0:
             raise PortfolioError(f"StopAfterRuin floor must lie in [0, 1), got {self.floor!r}")
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
@@ -259,12 +250,3 @@ def drifted_alone(terms: Terms, weights: FloatArray, step: int) -> FloatArray:
     """Desired weights after one step without overlays; nothing if that would have been ruin."""
     growth = terms.growth(weights, step)
     return terms.drifted(weights, growth, step) if growth > 0 else np.zeros_like(weights)
-
-
-def _in_range(value: Any, low: float) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and float(value) >= low
-
-
-def _steps(name: str, value: Any, low: int = 1) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
-        raise PortfolioError(f"{name} must be an integer of at least {low}, got {value!r}")

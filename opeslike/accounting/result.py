@@ -48,8 +48,9 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     settings : dict
         What the run was asked to do.
     initial_capital : float
-    solutions : list of (date, solution)
-        Each re-optimisation's answer, dated by P_t; empty for strategies that keep no ``solution``.
+    certificates : DataFrame
+        One row a re-optimisation, dated by P_t: ``gap`` (NaN where there is none), ``tolerance``, ``status``,
+        ``solver``, ``seconds``; empty for strategies that keep no ``solution``.
     lender_loss : float
         Money lost beyond zero wealth; 0 without ruin.
     """
@@ -62,7 +63,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         assets: Sequence[Hashable],
         strategy: str,
         settings: dict[str, Any],
-        solutions: Sequence[tuple[int, Any]] = (),
+        certificates: pd.DataFrame,
+        solutions: Sequence[tuple[Any, Any]] = (),
         reporter: Callable[..., Report] | None = None,
     ) -> None:
         self._path = path
@@ -72,7 +74,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.settings = settings
         # Handed in by who knows the rates: accounting does not know of reports.
         self._reporter = reporter
-        self.solutions = [(closes[step], solution) for step, solution in solutions]
+        self.certificates = certificates
+        self._solutions = list(solutions)
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -254,14 +257,22 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         "certified" where every solution has a gap, "heuristic" where one has status "heuristic", else "none" (rules
         that optimise nothing).
         """
-        found = [solution for _, solution in self.solutions]
-        if any(getattr(solution, "status", None) == "heuristic" for solution in found):
+        if (self.certificates["status"] == "heuristic").any():
             return "heuristic"
-        return "certified" if found and all(solution.gap is not None for solution in found) else "none"
+        return "certified" if len(self.certificates) and self.certificates["gap"].notna().all() else "none"
 
     @property
     def max_gap(self) -> float | None:
         """Worst certified gap of all re-optimisations, in the objective's unit; None where one has no certificate."""
-        if self.certificate != "certified":
-            return None
-        return float(max(solution.gap for _, solution in self.solutions))
+        return float(self.certificates["gap"].max()) if self.certificate == "certified" else None
+
+    @property
+    def solutions(self) -> list[tuple[Any, Any]]:
+        """Each re-optimisation's answer with its date.
+
+        With ``keep_solutions=True`` the :class:`~opeslike.modelling.solution.Solution`, its witness and all; else the
+        row of :attr:`certificates`, whose fields have the same names.
+        """
+        if self._solutions:
+            return self._solutions
+        return [(row.Index, row) for row in self.certificates.itertuples(name="Certificate")]

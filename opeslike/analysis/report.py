@@ -203,7 +203,7 @@ class Report(Mapping[str, pd.DataFrame]):
 class ComparisonReport:
     """Several strategies on the same data: an overview, then a part for each.
 
-    Made by :meth:`Comparison.report <opeslike.compare.Comparison.report>`. ``report.reports["Kelly"]`` is the
+    Made by :meth:`Comparison.report <opeslike.studies.Comparison.report>`. ``report.reports["Kelly"]`` is the
     :class:`Report` of one strategy.
 
     Parameters

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from opeslike._version import __version__
 from opeslike.cli import backtest, compare, optimize
+from opeslike.cli.options import STATUS
 from opeslike.errors import OpesLikeError, OpesLikeWarning
 
 __all__ = ["build_parser", "main"]
@@ -33,6 +34,19 @@ OTHER_NAMES = {
 COMMANDS = (compare, backtest, optimize)
 
 
+class _Completion(argparse.Action):
+    """Print a script that makes a shell complete the command; the library for it is imported when that is asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *values: Any) -> None:
+        """Print it and exit."""
+        try:
+            import shtab
+        except ImportError:
+            parser.error("shell completion needs shtab: pip install 'opeslike[completion]'")
+        print(shtab.complete(parser, values[1]))
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
@@ -46,11 +60,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="opeslike",
         description="Kelly and robust-Kelly portfolios with a certified optimality gap, walked forward honestly.",
-        epilog="examples:\n  opeslike compare\n  opeslike compare --help\n  opeslike optimize --objective kl-robust",
+        epilog="examples:\n  opeslike compare\n  opeslike compare --help\n  opeslike optimize --objective kl-robust\n"
+        f"\nWhat is printed is also had as JSON: --format json.\n\n{STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"opeslike {__version__}")
+    parser.add_argument(
+        "--print-completion", action=_Completion, choices=["bash", "zsh", "tcsh"], help="script for a shell to source"
+    )
     parser.set_defaults(run=None, parser=parser, quiet=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     for command in COMMANDS:
@@ -162,4 +180,6 @@ def _messages(prog: str, *, quiet: bool) -> Iterator[None]:
 
 
 def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
+    """A message as one line of bounded length, whatever was typed into it."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= 2000 else f"{text[:1500]} ... {text[-400:]}"

@@ -1,70 +1,76 @@
-"""Objectives by name, and parameters of Python classes as options."""
+"""Objectives and rules by name, and parameters of Python classes as options."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opeslike.errors import PortfolioError
 
+#: Where the name of a class runs on to another word.
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def _by_name(classes: str, *endings: str, **others: str) -> dict[str, str]:
+    """Classes by their names on the command line: ``box-robust-kelly`` for ``BoxRobustKelly``, without the endings."""
+    names = {}
+    for name in classes.split():
+        short = next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
+        names[others.get(name) or _WORDS.sub("-", short.replace("VaR", "VAR")).lower()] = name
+    return dict(sorted(names.items()))
+
+
 #: The classes of ``opeslike.objectives`` that can be made from the command line.
-OBJECTIVES = {
-    "bcrp": "BCRP",
-    "box-robust-kelly": "BoxRobustKelly",
-    "cara": "CARA",
-    "crra": "CRRA",
-    "cvar": "CVaR",
-    "ellipsoid-robust-kelly": "EllipsoidRobustKelly",
-    "entropic-risk": "EntropicRisk",
-    "evar": "EVaR",
-    "exponential-gradient": "ExponentialGradient",
-    "hara": "HARA",
-    "hierarchical-risk-parity": "HierarchicalRiskParity",
-    "inverse-volatility": "InverseVolatility",
-    "kelly": "Kelly",
-    "kl-robust": "KLRobustKelly",
-    "kl-robust-max-mean": "KLRobustMaxMean",
-    "max-diversification": "MaxDiversification",
-    "max-mean": "MaxMean",
-    "max-sharpe": "MaxSharpe",
-    "mean-cvar": "MeanCVaR",
-    "mean-evar": "MeanEVaR",
-    "mean-variance": "MeanVariance",
-    "min-variance": "MinVariance",
-    "quadratic-utility": "QuadraticUtility",
-    "repo": "REPO",
-    "risk-constrained-kelly": "RiskConstrainedKelly",
-    "risk-parity": "RiskParity",
-    "softmax-mean": "SoftmaxMean",
-    "uniform": "Uniform",
-    "universal-portfolios": "UniversalPortfolios",
-    "var": "VaR",
-    "wass-robust-kelly": "WassRobustKelly",
-    "wass-robust-max-mean": "WassRobustMaxMean",
-    "wass-robust-mean-variance": "WassRobustMeanVariance",
-    "wass-robust-min-variance": "WassRobustMinVariance",
-    "worst-case": "WorstCaseLoss",
-}
+OBJECTIVES = _by_name(
+    "BCRP BoxRobustKelly CARA CRRA CVaR EllipsoidRobustKelly EntropicRisk EVaR ExponentialGradient HARA "
+    "HierarchicalRiskParity InverseVolatility Kelly KLRobustKelly KLRobustMaxMean MaxDiversification MaxMean "
+    "MaxSharpe MeanCVaR MeanEVaR MeanVariance MinVariance QuadraticUtility REPO RiskConstrainedKelly "
+    "RiskParity SoftmaxMean Uniform UniversalPortfolios VaR WassRobustKelly WassRobustMaxMean "
+    "WassRobustMeanVariance WassRobustMinVariance WorstCaseLoss",
+    KLRobustKelly="kl-robust",
+    WorstCaseLoss="worst-case",
+)
+#: Rules of ``opeslike.strategies`` that say what to hold; they need a sizer.
+SELECTIONS = _by_name(
+    "BuyAndHold DualMomentum MonthlySeasonal MovingAverageCross TimeSeriesMomentum TurnOfMonth"
+)  # fmt: skip
+SIZERS = _by_name(
+    "ConservativeSizer DynamicKelly EqualWeight KellySizer MaxPositions OptimalFSizer RiskParityVolTarget "
+    "VolatilityTarget",
+    "Sizer",
+)
+#: Strategies by themselves.
+RULES = _by_name("Conservative ExpandingKelly OptimalF RollingKelly")
 
 
 def listed(names: Iterable[str]) -> str:
     """Names as lines of a help text."""
-    return textwrap.fill(", ".join(names), 98, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.fill(", ".join(names), 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def parameter(text: str) -> tuple[str, Any]:
     """Type of an option that takes ``key=value``; what is no Python literal is text."""
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form key=value, such as lookback=60")
+        raise argparse.ArgumentTypeError(f"{text!r:.80} is not of the form key=value, such as lookback=60")
     try:
         return key, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return key, value
+
+
+def named(text: str) -> tuple[str, str, list[tuple[str, Any]]]:
+    """Type of an option that takes ``name`` or ``name:key=value,key=value``; also the text as it was given."""
+    name, _, rest = text.partition(":")
+    if name not in OBJECTIVES and name not in RULES:
+        raise argparse.ArgumentTypeError(f"{name!r:.80} is unknown; use one of {', '.join([*OBJECTIVES, *RULES])}")
+    parts = re.split(r",(?=\s*[^\W\d]\w*\s*=)", rest) if rest.strip() else []  # values may hold commas of their own
+    return text, name, [parameter(part.strip()) for part in parts]
 
 
 def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: str) -> Any:
@@ -75,14 +81,44 @@ def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: st
     PortfolioError
         If a parameter is unknown, missing or out of its range.
     """
-    known = list(inspect.signature(kind).parameters)
-    for key, _ in parameters:
+    given, known = dict(parameters), inspect.signature(kind).parameters
+    for key in given:
         if key not in known:
             raise PortfolioError(f"{option} {key}: {name} has no such parameter; it has {', '.join(known) or 'none'}")
-    required = [
-        key for key, one in inspect.signature(kind).parameters.items()
-        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and key not in dict(parameters)
-    ]  # fmt: skip
-    if required:
-        raise PortfolioError(f"{name} needs {option} {required[0]}=...")
-    return kind(**dict(parameters))
+    for key, one in known.items():
+        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and key not in given:
+            raise PortfolioError(f"{name} needs {option} {key}=...")
+    try:
+        return kind(**given)
+    except (TypeError, AttributeError, ArithmeticError, IndexError, KeyError) as error:
+        text = ", ".join(f"{key}={value!r:.60}" for key, value in given.items())
+        raise PortfolioError(f"{name} cannot be made with {option} {text}: {error}") from error
+
+
+def make_strategy(
+    name: str,
+    parameters: Sequence[tuple[str, Any]] = (),
+    sizer: str | None = None,
+    sizer_parameters: Sequence[tuple[str, Any]] = (),
+    every: int = 1,
+    option: str = "--param",
+) -> Any:
+    """Make a strategy by its name on the command line.
+
+    Raises
+    ------
+    PortfolioError
+        If a rule lacks its sizer or a strategy has one too many, or a parameter is unknown or out of its range.
+    """
+    from opeslike import objectives, strategies
+
+    if name not in SELECTIONS:
+        if sizer is not None or sizer_parameters:
+            raise PortfolioError(f"--strategy {name} sizes its own positions; leave --sizer out")
+        home, label = (strategies, RULES[name]) if name in RULES else (objectives, OBJECTIVES[name])
+        return made(getattr(home, label), name, parameters, option)
+    if sizer is None:
+        raise PortfolioError(f"--strategy {name} says what to hold, not how much: add --sizer, such as equal-weight")
+    selection = made(getattr(strategies, SELECTIONS[name]), name, parameters, option)
+    sized = made(getattr(strategies, SIZERS[sizer]), sizer, sizer_parameters, "--sizer-param")
+    return strategies.Sized(selection, sized, every)

@@ -5,21 +5,12 @@ from __future__ import annotations
 import argparse
 import csv
 import inspect
-import json
 import sys
 from typing import Any
 
+from opeslike.cli import options
 from opeslike.cli.objectives import OBJECTIVES, listed, made, parameter
-from opeslike.cli.options import (
-    TRAIN_START,
-    add_command,
-    add_data_options,
-    add_format,
-    add_objective_options,
-    count,
-    load,
-    radius,
-)
+from opeslike.cli.options import count, opt
 from opeslike.errors import PortfolioError
 
 #: Parameters with an option of their own.
@@ -40,20 +31,16 @@ Without --csv or --yahoo the prices are embedded ones from 2010 to the end of 20
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    parser = add_command(commands, "optimize", run, "print today's weights of one objective", HELP)
-    parser.add_argument(
-        "--objective", metavar="NAME", choices=list(OBJECTIVES), default="kelly", help="see below (default: kelly)"
-    )
-    add_data_options(parser)
+    parser = options.add_command(commands, "optimize", run, "print today's weights of one objective", HELP)
+    opt(parser, "--objective NAME", "see below (default: kelly)", choices=list(OBJECTIVES), default="kelly")
+    options.add_data_options(parser)
     rules = parser.add_argument_group("parameters")
-    rules.add_argument("--fraction", metavar="F", type=float, help="of Kelly (default: 1)")
-    rules.add_argument("--radius", metavar="R", type=radius, help="of the KL ball in nats (default: auto, 1/sqrt(n))")
-    add_objective_options(rules)
-    rules.add_argument(
-        "--param", metavar="KEY=VALUE", type=parameter, action="append", default=[], help="any other; repeatable"
-    )
-    rules.add_argument("--window", metavar="N", type=count(1), help="use the last N returns (default: all)")
-    add_format(parser.add_argument_group("output"))
+    opt(rules, "--fraction F", "of Kelly (default: 1)", float)
+    opt(rules, "--radius R", "of the KL ball in nats (default: auto, 1/sqrt(n))", options.radius)
+    options.add_objective_options(rules)
+    opt(rules, "--param KEY=VALUE", "any other; repeatable", parameter, action="append", default=[])
+    opt(rules, "--window N", "use the last N returns (default: all)", count(1))
+    options.add_format(parser.add_argument_group("output"))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -72,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         given.setdefault("radius", "auto")
     given |= dict(args.param)
     optimizer = made(kind, args.objective, list(given.items()), "--param")
-    market = Market.from_data(load(args, TRAIN_START, None), args.kind)
+    market = Market.from_data(options.load(args, options.TRAIN_START, None), args.kind)
     if args.window is not None:
         market = market.window(max(0, market.n_scenarios - args.window), market.n_scenarios)
     optimizer.optimize(market, **({} if args.bounds is None else {"weight_bounds": args.bounds}))
@@ -84,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([("ticker", "weight"), *weights.items()])
     elif args.format == "json":
         facts = {"objective": args.objective, "parameters": given, "date": last, "returns": market.n_scenarios}
-        print(json.dumps({**facts, "weights": weights, "cash": cash, "certified_gap": gap}, indent=2))
+        options.show_json({**facts, "weights": weights, "cash": cash, "certified_gap": gap})
     else:
         from tabulate import tabulate
 

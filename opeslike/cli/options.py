@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 RISKY = ("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "JPM", "MSFT", "RRC", "UNH")
 #: Share of the rows to train on where nothing else is said about data of the user's own.
 TRAIN_SHARE = 0.8
+STATUS = """\
+exit status: 0 if all went well, 2 after an error (one line on stderr), 130
+after an interrupt, 141 where the reader of the output went away."""
+#: Columns of what is printed where no terminal says how many there are.
+WIDTH = 80
 TRAIN_START, TRAIN_END, TEST_END = "2010-01-01", "2017-12-31", "2019-12-31"
 
 
@@ -23,34 +30,39 @@ def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, epilog: str
 ) -> argparse.ArgumentParser:
     """Add the parser of a subcommand; ``args.run`` becomes the function that does its work."""
+    about = {"help": summary, "description": f"{summary[0].upper()}{summary[1:]}.", "epilog": f"{epilog}\n\n{STATUS}"}
     parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        name, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **about
     )
     parser.set_defaults(run=run, parser=parser)
     return parser
+
+
+def opt(group: Any, names: str, about: str, kind: Callable[[str], Any] | None = None, **more: Any) -> None:
+    """Add an option: ``opt(group, "--reopt K", "decide every K steps", count(1))``; without a value it is a switch."""
+    *flags, last = names.split()
+    if last.startswith("--"):
+        group.add_argument(*flags, last, action="store_true", help=about, **more)
+    else:
+        group.add_argument(*flags, metavar=last, help=about, type=kind, **more)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Where prices come from; see :func:`load`."""
     data = parser.add_argument_group("data")
     source = data.add_mutually_exclusive_group()
-    source.add_argument("--csv", metavar="FILE", help="closes by date: wide, long, or as yfinance writes them")
-    source.add_argument("--yahoo", metavar="A,B,C", help="tickers to take from Yahoo Finance (kept in a cache)")
-    data.add_argument("--tickers", metavar="A,B,C", help="some tickers of the file or of the embedded prices")
-    data.add_argument("--start", "--train-start", metavar="DATE", type=day("start"), help="first day used")
-    data.add_argument("--end", "--test-end", metavar="DATE", type=day("end"), help="last day used (included)")
+    opt(source, "--csv FILE", "closes by date: wide, long, or as yfinance writes them")
+    opt(source, "--yahoo A,B,C", "tickers to take from Yahoo Finance (kept in a cache)")
+    opt(data, "--tickers A,B,C", "some tickers of the file or of the embedded prices")
+    opt(data, "--start --train-start DATE", "first day used", day("start"))
+    opt(data, "--end --test-end DATE", "last day used (included)", day("end"))
     file = parser.add_argument_group("the file of --csv")
     file.add_argument("--kind", choices=["prices", "returns"], help="what it holds, if it cannot be told")
-    file.add_argument("--field", metavar="NAME", dest="fields", help="which column of bars, such as 'Adj Close'")
-    file.add_argument("--sep", metavar="CHAR", help="between cells (default: a comma)")
-    file.add_argument("--decimal", metavar="CHAR", help="decimal mark (default: a point)")
-    file.add_argument("--date-format", metavar="FORMAT", help="such as %%d/%%m/%%Y (default: ISO)")
-    file.add_argument("--sort", action="store_true", default=None, help="sort rows by date instead of refusing them")
+    opt(file, "--field NAME", "which column of bars, such as 'Adj Close'", dest="fields")
+    opt(file, "--sep CHAR", "between cells (default: a comma)")
+    opt(file, "--decimal CHAR", "decimal mark (default: a point)")
+    opt(file, "--date-format FORMAT", "such as %%d/%%m/%%Y (default: ISO)")
+    opt(file, "--sort", "sort rows by date instead of refusing them", default=None)
 
 
 def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
@@ -115,19 +127,48 @@ def split_at(args: argparse.Namespace, prices: pd.DataFrame) -> tuple[pd.DataFra
     return train, test
 
 
+def add_walk_options(parser: argparse.ArgumentParser, reopt: int) -> None:
+    """What is seen, decided and traded when, and on which terms; see :func:`walk_terms`."""
+    split, trading = parser.add_argument_group("training"), parser.add_argument_group("trading")
+    opt(split, "--train-end DATE", "last day of the training set", day("end"))
+    opt(split, "--window N", "see the last N returns (default: all so far)", count(1))
+    when = "decide every K steps, or by the calendar: ME, QE, W-FRI ... (default: %(default)s)"
+    opt(split, "--reopt K", when, every, default=reopt)
+    opt(trading, "--cost-bps BPS", "of what is traded (default: 20)", float, default=20.0)
+    opt(trading, "--rebalance K", "trade every K steps, or by the calendar (default: 1)", every, default=1)
+    opt(trading, "--band B", "leave assets alone within B of their targets: 0.05 is 5 points", float)
+    opt(trading, "--lag L", "steps from data to trade (default: 1)", count(0), default=1)
+    opt(trading, "--risk-free RATE", "annual, on cash: 0.02 is 2%%", float, default=0.0)
+    opt(trading, "--borrow-spread RATE", "annual, over it on debt", float, default=0.0)
+    opt(trading, "--short-fee RATE", "annual, on shorts", float, default=0.0)
+    opt(trading, "--periods-per-year P", "252 (default), 365, 52 or 12", float, default=252.0)
+
+
+def walk_terms(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments of a Backtester, and of its ``backtest``."""
+    from opeslike.accounting.bands import Bands
+
+    rates = ("kind", "risk_free", "borrow_spread", "short_fee", "periods_per_year")
+    terms = {"cost": {"const": args.cost_bps}, **{name: getattr(args, name) for name in rates}}
+    walk = {
+        **{"rebalance_freq": args.rebalance, "reopt_freq": args.reopt, "window": args.window},
+        **{"execution_lag": args.lag, "progress": False if args.quiet else None},
+        **{"bands": None if args.band is None else Bands(absolute=args.band)},
+    }
+    return terms, walk
+
+
 def add_objective_options(group: Any) -> None:
     """Parameters of the objectives, apart from fraction and radius."""
     group.add_argument("--formulation", choices=["thorp", "opes"], help="of a Kelly fraction (default: thorp)")
-    group.add_argument("--risk-aversion", metavar="G", type=float, help="of mean-variance (default: 0.5)")
-    group.add_argument("--bounds", metavar="LO,HI", type=numbers(2), help="of each weight (default: 0,1)")
+    opt(group, "--risk-aversion G", "of mean-variance (default: 0.5)", float)
+    opt(group, "--bounds LO,HI", "of each weight (default: 0,1)", numbers(2))
 
 
 def add_format(group: Any) -> None:
     """``--format``."""
-    group.add_argument(
-        "--format", metavar="NAME", type=table_format, default="simple", help="csv, json, or any of tabulate: simple "
-        "(the default), github, grid, html, latex ..."
-    )  # fmt: skip
+    formats = "csv, json, or any of tabulate: simple (the default), github, grid, html, latex ..."
+    opt(group, "--format NAME", formats, table_format, default="simple")
 
 
 def day(side: str) -> Callable[[str], pd.Timestamp]:
@@ -158,6 +199,18 @@ def count(least: int) -> Callable[[str], int]:
     return read
 
 
+def every(text: str) -> int | str:
+    """Type of an option that takes a number of steps or a calendar of pandas."""
+    return text if re.match(r"\d*[A-Za-z]", text) else count(1)(text)
+
+
+def path(text: str) -> str:
+    """Type of an option that names a file."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a file")
+    return text
+
+
 def numbers(how_many: int | None = None) -> Callable[[str], tuple[float, ...]]:
     """Type of an option that takes numbers separated by commas."""
 
@@ -172,6 +225,19 @@ def numbers(how_many: int | None = None) -> Callable[[str], tuple[float, ...]]:
         return found
 
     return read
+
+
+def show_json(facts: Any) -> None:
+    """Print facts as JSON, which knows neither infinity nor NaN: they become null."""
+    print(json.dumps(_finite(facts), indent=2, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def radius(text: str) -> float | str:

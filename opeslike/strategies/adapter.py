@@ -42,6 +42,11 @@ class StrategyAdapter:
         Returns in the data; None for all.
     lag : int
         Execution lag in steps.
+    costs : callable, optional
+        Gives the account's expected costs of trading, shape (N,), basis points; passed on where the signature names
+        ``costs``.
+    solved : callable, optional
+        Called with the step and each ``solution`` that the strategy keeps.
 
     Raises
     ------
@@ -59,6 +64,8 @@ class StrategyAdapter:
         seed: int | None = None,
         window: int | None = None,
         lag: int = 1,
+        costs: Callable[[], FloatArray] | None = None,
+        solved: Callable[[int, Any], None] | None = None,
     ) -> None:
         if inspect.isclass(strategy):
             name = strategy.__name__
@@ -83,23 +90,29 @@ class StrategyAdapter:
         self._clean = clean
         self._window, self._lag = window, lag
         self._market = not self._estimator and getattr(strategy, "accepts_market", False) is True
-        self.needs_state = "state" in named
+        self.needs_state, self._takes_held = "state" in named, "held" in named
         self._takes_w = "w" in named
         self._w_required = self._takes_w and named["w"] is inspect.Parameter.empty
         self._keywords: dict[str, Any] = {"seed": seed} if "seed" in named else {}
+        if costs is not None and "costs" in named:
+            self._keywords["costs"] = costs()
         if weight_bounds is not None:
             if "weight_bounds" in named:
                 self._keywords["weight_bounds"] = weight_bounds
             else:
                 logger.warning("%s does not take weight_bounds: they are ignored", self.name)
-        self.solutions: list[tuple[int, Any]] = []
+        self._solved = solved
         self._blame = _Blame(self.name, feed)
         self._shape = (feed.market.n_assets,)
         # Running moments belong to one run: runs may share a feed across threads.
         self._source = Market(feed.market.returns, feed.market.assets, feed.market.dates)
 
     def __call__(
-        self, step: int, last: FloatArray | None, state: Callable[[], State] | None = None
+        self,
+        step: int,
+        last: FloatArray | None,
+        held: Callable[[], FloatArray] | None = None,
+        state: Callable[[], State] | None = None,
     ) -> FloatArray | None:
         """Weights to aim for from step ``step`` on, shape (N,); None to leave the holdings alone.
 
@@ -112,6 +125,8 @@ class StrategyAdapter:
         last : ndarray or None
             The last target, passed as ``w`` where the signature names it (not at the first call, unless ``w`` has no
             default: then it is None).
+        held : callable
+            Gives the holdings as of the last close in the data; called only where the signature names ``held``.
         state : callable
             Makes the :class:`State`; called only where the signature names it.
 
@@ -134,6 +149,8 @@ class StrategyAdapter:
                 keywords = dict(self._keywords)
                 if self._takes_w and (last is not None or self._w_required):
                     keywords["w"] = last
+                if held is not None and self._takes_held:
+                    keywords["held"] = held()
                 if state is not None and self.needs_state:
                     keywords["state"] = state()
                 data = self._source.window(start, stop) if self._market else feed.cut(start, stop)
@@ -147,8 +164,8 @@ class StrategyAdapter:
                 own = getattr(strategy, "clean_weights", None)
                 weights = self._checked(own()) if callable(own) else clean(weights)
             solution = getattr(strategy, "solution", None)
-        if solution is not None and hasattr(solution, "gap"):
-            self.solutions.append((step, solution))
+        if self._solved is not None and solution is not None and hasattr(solution, "gap"):
+            self._solved(step, solution)
         return weights
 
     def _checked(self, answer: Any) -> FloatArray:

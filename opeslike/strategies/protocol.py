@@ -137,8 +137,10 @@ class State:
 class Strategy(Protocol):
     """Anything with ``optimize(data, **keywords)``.
 
-    Of the keywords ``w`` (last target weights, a warm start), ``weight_bounds``, ``state`` (:class:`State`) and
-    ``seed`` the backtester passes those that the signature *names*; ``**kwargs`` alone receives none of them.
+    Of the keywords ``w`` (last target weights, a warm start), ``held`` (drifted holdings as of the last close the
+    strategy may see, shape (N,), zero before the first trade), ``costs`` (what the account expects to pay for trading,
+    basis points by asset, shape (N,)), ``weight_bounds``, ``state`` (:class:`State`) and ``seed`` the backtester
+    passes those that the signature *names*; ``**kwargs`` alone receives none of them.
 
     ``data`` is what was given to the backtester, in the same format, up to the last close the strategy may see; it is
     shared, so copy before writing. A text ``name`` is what results, reports and messages call the strategy, else the

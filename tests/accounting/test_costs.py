@@ -47,7 +47,7 @@ def test_proportional_charges_each_asset_its_own(as_series):
     table = {"B": 50.0, "A": 10.0}
     found = rates({"proportional": pd.Series(table) if as_series else table})
     traded = np.array([0.5, 0.2])
-    assert found.charge_step(traded, 2) == pytest.approx(0.5 * 0.001 + 0.2 * 0.005)
+    assert found.charge(traded, 2) == pytest.approx(0.5 * 0.001 + 0.2 * 0.005)
     assert found.each(traded, 2) == pytest.approx([0.0005, 0.001])
     assert found.charge(np.array([traded, 2 * traded]), slice(0, 2)) == pytest.approx([0.0015, 0.003])
 

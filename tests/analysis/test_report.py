@@ -18,10 +18,10 @@ from opeslike.accounting.overlays import DrawdownScaling
 from opeslike.analysis.metrics import relative_metrics, summary
 from opeslike.analysis.report import ComparisonReport, Report
 from opeslike.backtester import Backtester
-from opeslike.compare import compare
 from opeslike.errors import DataError, OutputError, PortfolioError, RuinWarning
 from opeslike.objectives import Kelly, Uniform
 from opeslike.strategies import DynamicKelly, Sized, TimeSeriesMomentum
+from opeslike.studies import compare
 
 TICKERS = ["AAA", "A&B", "<script>alert(1)</script>", "$x$"]
 

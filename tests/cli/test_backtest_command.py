@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from opeslike import load_us20, objectives, strategies
+from opeslike.accounting.bands import Bands
 from opeslike.accounting.overlays import DrawdownScaling
 from opeslike.backtester import Backtester
 from opeslike.cli import main
-from opeslike.cli.backtest import RULES, SELECTIONS, SIZERS, make_strategy
-from opeslike.cli.objectives import OBJECTIVES
+from opeslike.cli.objectives import OBJECTIVES, RULES, SELECTIONS, SIZERS, make_strategy
 from opeslike.errors import PortfolioError
 from opeslike.strategies import DualMomentum, DynamicKelly, Sized
 from opeslike.strategies.selection import Selection
@@ -71,6 +75,41 @@ def test_recovery_re_enters_after_a_drawdown(run):
     assert "add --drawdown" in err
 
 
+def test_figures_weights_and_trades(run, tmp_path):
+    common = [
+        "backtest",
+        "--strategy",
+        "risk-parity",
+        "--reopt",
+        "ME",
+        "--rebalance",
+        "W-FRI",
+        "--band",
+        "0.01",
+        *SMALL,
+    ]
+    status, out, err = run(*common, "--format", "json", "--weights", "w.csv", "--trades", "t.csv", "--lag", "0")
+    assert (status, err) == (0, "")
+    prices = load_us20(tickers="AAPL JPM XOM", start="2016", end="2018-03")
+    tester = Backtester(prices[:"2017"], prices["2018":], {"const": 20.0}, initial_capital=100_000)
+    result = tester.backtest(objectives.RiskParity(), "W-FRI", "ME", bands=Bands(0.01), execution_lag=0)
+    read = json.loads(out)
+    assert read["strategy"] == "risk-parity"
+    assert read["settings"]["reopt_freq"] == "ME"
+    assert read["figures"]["Final wealth"] == pytest.approx(result["wealth"][-1], rel=1e-12)
+    assert read["certificate"] == result.certificate == "certified"
+    assert list(read["weights"].values()) == pytest.approx(result["weights"][-1])
+    weights = pd.read_csv(tmp_path / "w.csv", index_col="Date")
+    np.testing.assert_allclose(weights, result["weights"], rtol=1e-15)
+    assert list(weights.columns) == ["AAPL", "JPM", "XOM"]
+    trades = pd.read_csv(tmp_path / "t.csv")
+    assert trades["profit"].sum() == pytest.approx(result.trades["profit"].sum())
+    status, out, _ = run(*common, "--format", "csv")
+    assert out.startswith("metric,risk-parity\n")
+    _, out, _ = run(*common, "--weights", "w.csv")
+    assert out.endswith("\n\nWeights in w.csv\n")
+
+
 def test_quiet_without_html_prints_nothing(run):
     assert run("backtest", "--strategy", "kelly", "--param", "fraction=0.5", "--quiet", *SMALL) == (0, "", "")
 
@@ -94,6 +133,8 @@ def test_sizers_can_be_made(sizer):
         (["--strategy", "kelly", "--param", "fraction=-3"], "fraction"),
         (["--strategy", "kelly", "--benchmark", "ZZZ"], "no asset of the backtest"),
         (["--strategy", "kelly", "--html", "nowhere/report.html"], "create it first"),
+        (["--strategy", "kelly", "--weights", "nowhere/w.csv"], "create it first"),
+        (["--strategy", "kelly", "--trades", "nowhere/t.csv"], "create it first"),
     ],
 )
 def test_errors_are_one_line(run, arguments, message):

@@ -17,8 +17,9 @@ from opeslike import KLRobustKelly, load_us20
 from opeslike.cli import main
 from opeslike.cli.compare import kelly_variants
 from opeslike.cli.options import RISKY, TEST_END, TRAIN_END, TRAIN_START
-from opeslike.compare import compare
 from opeslike.errors import PortfolioError
+from opeslike.objectives import CVaR, MeanCVaR
+from opeslike.studies import compare
 
 pytestmark = pytest.mark.usefixtures("matplotlib")
 
@@ -76,9 +77,11 @@ def test_no_arguments(tmp_path, offline_environment):
     assert (gaps.drop("1/N") <= 1e-9).all()
     assert np.isnan(gaps["1/N"])
     assert "Training 2010-01-04 to 2017-12-29; KL radius 0.01994" in done.stdout
-    assert "Test 2018-01-02 to 2019-12-31, 502 steps; costs 20 bps; re-optimised every 5 steps" in done.stdout
+    words = " ".join(done.stdout.split())
+    assert "Test 2018-01-02 to 2019-12-31, 502 steps; costs 20 bps; re-optimised every 5 steps" in words
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert "Worst gap per period" in done.stdout
-    assert done.stdout.endswith("weights/ of 8 strategies\n")
+    assert words.endswith("weights/ of 8 strategies")
     weights = pd.read_csv(report / "weights" / "Half-Kelly.csv", index_col="Date")
     assert weights.shape == (502, 10)
     np.testing.assert_allclose(weights.iloc[0].sum(), 0.5, atol=1e-9)
@@ -100,7 +103,7 @@ def test_it_is_what_python_gives(run, tmp_path):
         cost={"const": 5}, reopt_freq=20, rebalance_freq=2, execution_lag=0, window=300, clean_weights=True,
     )  # fmt: skip
     pd.testing.assert_frame_equal(metrics(tmp_path / "opeslike-report"), table.metrics, rtol=1e-13)
-    assert table.to_text() in out
+    assert table.to_text(width=80) in out
 
 
 def test_radius(run, tmp_path, monkeypatch):
@@ -138,6 +141,19 @@ def test_parameters_reach_the_strategies():
     assert made["Mean-variance"].risk_aversion == 4.0
     with pytest.raises(PortfolioError, match=r"fraction occurs twice in 1, 0\.5, 1"):
         kelly_variants([1, 0.5, 1], 0.01)
+
+
+def test_strategies_of_one_s_own(run, tmp_path):
+    named = ["kl-robust:radius=.02,fraction=.5", "cvar", "mean-cvar:confidence=0.9", "rolling-kelly"]
+    status, out, err = run(*SMALL, "--no-plots", *[word for text in named for word in ("--strategy", text)])
+    assert (status, err) == (0, "")
+    assert "KL radius" not in out
+    prices = load_us20(tickers="AAPL,JPM,XOM", start="2016", end="2018-03")
+    made = {named[0]: KLRobustKelly(0.5, 0.02), named[1]: CVaR(), named[2]: MeanCVaR(confidence=0.9)}
+    table = compare(made, prices[:"2017"], prices["2018":], cost={"const": 20}, reopt_freq=20, clean_weights=True)
+    written = metrics(tmp_path / "opeslike-report")
+    assert list(written) == named
+    pd.testing.assert_frame_equal(written[named[:3]], table.metrics, rtol=1e-13)
 
 
 def test_bounds_formulation_and_rates(run, tmp_path):

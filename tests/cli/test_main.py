@@ -85,6 +85,11 @@ def test_help_and_typing_errors_are_quick():
         (["compare", "--radius", "wide"], "--radius: 'wide' is neither a number nor auto"),
         (["compare", "--cost-bps", "free"], "--cost-bps: invalid float value: 'free'"),
         (["compare", "--csv", "a.csv", "--yahoo", "AAPL"], "--yahoo: not allowed with argument --csv"),
+        (["compare", "--strategy", "best:radius=1"], "--strategy: 'best' is unknown; use one of bcrp, "),
+        (["compare", "--strategy", "cvar:confidence"], "'confidence' is not of the form key=value"),
+        (["backtest", "--strategy", "kelly", "--html", ""], "--html: '' is not the name of a file"),
+        (["backtest", "--strategy", "kelly", "--format", "grid"], "--format: invalid choice: 'grid'"),
+        (["--print-completion", "fish"], "invalid choice: 'fish'"),
         (["optimize", "--objective", "best"], "--objective: invalid choice: 'best'"),
     ],
 )
@@ -114,7 +119,7 @@ def test_arguments_that_cannot_be_understood(arguments, message, capsys):
         (["--radius", "-0.1"], "--radius -0.1 must be"),
         (["--radius", "nan"], "--radius nan must be"),
         (["--risk-aversion", "0"], "--risk-aversion 0.0 must be"),
-        (["--cost-bps", "-1"], "bps must be at least 0"),
+        (["--cost-bps", "-1"], "bps must be a finite number of at least 0"),
         (["--cost-bps", "nan"], "bps must be a finite number"),
         (["--train-end", "2019-12-31"], "the test set is empty: the prices used run from 2010-01-04 to 2019-12-31"),
         (["--train-end", "2009"], "the training set is empty"),
@@ -124,7 +129,14 @@ def test_arguments_that_cannot_be_understood(arguments, message, capsys):
         (["--bounds", "0,0.05"], "'Kelly': Kelly on 2018-01-02: the upper weight bounds sum to"),
         (["--lag", "9999"], "--lag 9999"),
         (["--periods-per-year", "0"], "--periods-per-year must be"),
+        (["--periods-per-year", "1e-300"], "--periods-per-year must be a finite number of at least 0.001"),
         (["--risk-free", "-2"], "--risk-free must be"),
+        (["--reopt", "sometimes"], "--reopt 'sometimes' is no calendar of pandas"),
+        (["--band", "-1"], "Bands absolute must be a finite number of at least 0"),
+        (["--strategy", "kelly:speed=3"], "--strategy kelly speed: kelly has no such parameter; it has fraction"),
+        (["--strategy", "kelly:fraction=7"], "7 must lie in (0, 1]"),
+        (["--strategy", "kelly", "--fractions", "1"], "--fractions describes the strategies compared by default"),
+        (["--strategy", "kelly", "--strategy", "kelly"], "--strategy names one strategy twice"),
         (["--sep", ";"], "--sep describes the file of --csv"),
         (["--field", "Close"], "--field describes the file of --csv"),
         (["--sort"], "--sort describes the file of --csv"),
@@ -163,9 +175,58 @@ def test_errors_speak_of_options_not_of_parameters(rows, options, message, capsy
     assert "--risk" not in err  # the name of a file stays what it is
 
 
+@pytest.mark.parametrize("command", [["backtest", "--strategy"], ["optimize", "--objective"]])
+@pytest.mark.parametrize(
+    "parameter",
+    ["constraints=3", "constraints=[3]", "periods_per_year=1e-300", "fraction=" + "-" * 20_000 + "1",
+     "fraction=" + "(" * 20_000, "fraction=[1,2]", "leverage={}", "probabilities=x", "reg=3", "strength=None"],
+    ids=lambda text: text[:40],
+)  # fmt: skip
+def test_whatever_is_typed_as_a_parameter_is_one_line(command, parameter, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["--tickers", "AAPL,JPM", "--start", "2018", "--end", "2018-06"]
+    extra = ["--param", "leverage=1", "--param", "risk_free=0.02"] if parameter.startswith("periods") else []
+    train = ["--train-end", "2018-04"] if command[0] == "backtest" else []
+    assert main([*command, "kelly", "--param", parameter, *extra, *small, *train]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"opeslike {command[0]}: error: ")
+    assert err.count("\n") == 1
+    assert len(err) < 2500
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["backtest"], ["optimize"]])
+def test_help_states_the_exit_statuses(command, capsys):
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    out = capsys.readouterr().out
+    assert "exit status: 0 if all went well, 2 after an error" in out
+    assert "130" in out
+    assert "141" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(shell, capsys):
+    pytest.importorskip("shtab", reason="shtab is not installed")
+    with pytest.raises(SystemExit) as stop:
+        main(["--print-completion", shell])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert "kl-robust" in out
+    assert "--train-end" in out or shell == "tcsh"  # whose options shtab writes without dashes
+
+
+def test_completion_without_its_library_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit) as stop:
+        main(["--print-completion", "bash"])
+    assert stop.value.code == 2
+    assert "pip install 'opeslike[completion]'" in capsys.readouterr().err
+
+
 def test_an_unwritable_folder_is_told_before_the_work(capsys, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(sys.modules["opeslike.compare"], "compare", lambda *_, **__: pytest.fail("worked in vain"))
+    monkeypatch.setattr("opeslike.studies.compare", lambda *_, **__: pytest.fail("worked in vain"))
     for folder in ("file", "file/below"):
         assert main(["compare", *SMALL, "--out", str(tmp_path / folder)]) == 2
         out, err = capsys.readouterr()

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opeslike import Kelly, MeanVariance, Uniform, load_us20
-from opeslike.compare import Comparison, compare, grid, make_folder
-from opeslike.compare.comparison import _file_stems
 from opeslike.errors import OutputError, PortfolioError
+from opeslike.studies import Comparison, compare, grid, make_folder
+from opeslike.studies.comparison import _file_stems
 
 pytestmark = pytest.mark.usefixtures("matplotlib")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 
 import numpy as np
@@ -54,3 +55,16 @@ class Talking:
 class Dying:
     def optimize(self, data):
         os._exit(1)
+
+
+class Locked:
+    """Can be copied, but not pickled."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, memo):
+        return Locked()
+
+    def optimize(self, data):
+        return np.full(data.shape[1], 1.0 / data.shape[1])

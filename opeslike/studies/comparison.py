@@ -15,22 +15,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from opeslike.accounting.result import BacktestResult
-from opeslike.analysis.output import SaveFig, write_atomically
-from opeslike.analysis.tables import MAX_COLUMNS, StrategyRun, metrics_table, render
 from opeslike.errors import OutputError, PortfolioError
 from opeslike.market import Kind, describe
 
 if TYPE_CHECKING:
+    from opeslike.analysis.output import SaveFig
     from opeslike.analysis.report import ComparisonReport
 
 #: Table formats whose lines end where a terminal does; the others are for files.
-_FOR_TERMINALS = frozenset(
-    {"plain", "simple", "grid", "simple_grid", "rounded_grid", "heavy_grid", "mixed_grid", "double_grid"}
-    | {"fancy_grid", "outline", "simple_outline", "rounded_outline", "heavy_outline", "mixed_outline"}
-    | {"double_outline", "fancy_outline", "presto", "pretty", "psql"}
+_FOR_TERMINALS = re.compile(
+    r"plain|presto|pretty|psql|fancy_grid|fancy_outline|((simple|rounded|heavy|mixed|double)_)?(grid|outline)|simple"
 )
 _NOTE = (
     "*Worst gap per period* is a certified bound: at no re-optimisation was there a portfolio better than the one "
@@ -109,15 +108,13 @@ class Comparison(Mapping[str, BacktestResult]):
 
     @cached_property
     def _metrics(self) -> pd.DataFrame:
-        runs = {
-            name: StrategyRun(
-                result.returns,
-                gap="heuristic" if result.certificate == "heuristic" else result.max_gap,
-                turnover=result.turnover,
-                costs=result.costs,
-            )
-            for name, result in self.results.items()
-        }
+        from opeslike.analysis.tables import StrategyRun, metrics_table
+
+        runs = {}
+        gap: Any
+        for name, result in self.results.items():
+            gap = "heuristic" if result.certificate == "heuristic" else result.max_gap
+            runs[name] = StrategyRun(result.returns, gap=gap, turnover=result.turnover, costs=result.costs)
         table = metrics_table(runs, self._periods, self._risk_free)
         table.loc["Final wealth"] *= [result.initial_capital for result in self.results.values()]
         return table
@@ -132,8 +129,9 @@ class Comparison(Mapping[str, BacktestResult]):
         if "cost" in shared:
             parts.append(_describe_cost(shared["cost"]))
         for key, verb in (("reopt_freq", "re-optimised"), ("rebalance_freq", "traded")):
-            if key in shared:
-                parts.append(f"{verb} every {shared[key]} steps" if shared[key] != 1 else f"{verb} every step")
+            if (every := shared.get(key)) is not None:
+                when = f"by the calendar {every}" if isinstance(every, str) else f"every {every} steps"
+                parts.append(f"{verb} {when if every != 1 else 'every step'}")
         if shared.get("window") is not None:
             parts.append(f"window {shared['window']}")
         return "; ".join(parts)
@@ -163,7 +161,9 @@ class Comparison(Mapping[str, BacktestResult]):
         PortfolioError
             If tabulate has no such format.
         """
-        frame = self.metrics
+        from opeslike.analysis.tables import MAX_COLUMNS, render
+
+        frame = self._metrics
         rows = frame.shape[1] > MAX_COLUMNS  # strategies become rows where they are many
         formats = {"Final wealth": ",.2f"} if max(r.initial_capital for r in self.results.values()) >= 1e3 else None
         count = frame.shape[0 if rows else 1]
@@ -172,7 +172,7 @@ class Comparison(Mapping[str, BacktestResult]):
             parts = (frame.iloc[a:b] if rows else frame.iloc[:, a:b] for a, b in itertools.pairwise(cuts))
             texts = [render(part, tablefmt, transpose=rows, formats=formats) for part in parts]
             longest = max(len(line) for text in texts for line in text.splitlines())
-            if width is None or longest <= width or tablefmt not in _FOR_TERMINALS:
+            if width is None or longest <= width or not _FOR_TERMINALS.fullmatch(tablefmt):
                 break
         return "\n\n".join(texts)
 
@@ -185,11 +185,9 @@ class Comparison(Mapping[str, BacktestResult]):
         from opeslike.analysis.plots import plot_wealth
 
         first = next(iter(self.results.values()))
-        own = {
-            "initial_wealth": first.initial_capital,
-            "start": first.start if isinstance(first.start, pd.Timestamp) else None,
-        }
-        return plot_wealth(self._returns(), **{**own, "savefig": savefig, **options})
+        start = first.start if isinstance(first.start, pd.Timestamp) else None
+        own = {"initial_wealth": first.initial_capital, "start": start, "savefig": savefig}
+        return plot_wealth(self._returns(), **{**own, **options})
 
     def plot_drawdowns(self, savefig: SaveFig = False, **options: Any) -> Any:
         """Loss since the peak over time; see :func:`opeslike.analysis.plots.plot_drawdowns`."""
@@ -209,8 +207,7 @@ class Comparison(Mapping[str, BacktestResult]):
 
         if name not in self.results:
             raise PortfolioError(f"no strategy is called {name!r}; there are {', '.join(map(repr, self))}")
-        options = {"title": f"Weights: {name}", "savefig": savefig, **options}
-        return plot_weights(self.results[name].weights, **options)
+        return plot_weights(self.results[name].weights, **{"title": f"Weights: {name}", "savefig": savefig, **options})
 
     def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> ComparisonReport:
         """Report of all strategies: ``print`` shows the overview, ``to_html(path)`` writes one file that holds all.
@@ -233,15 +230,8 @@ class Comparison(Mapping[str, BacktestResult]):
         """
         from opeslike.analysis.report import ComparisonReport
 
-        return ComparisonReport(
-            self.results,
-            self.metrics,
-            benchmark,
-            title,
-            kind=kind,
-            risk_free=self._risk_free,
-            periods_per_year=self._periods,
-        )
+        rates: dict[str, Any] = {"risk_free": self._risk_free, "periods_per_year": self._periods}
+        return ComparisonReport(self.results, self.metrics, benchmark, title, kind=kind, **rates)
 
     def _returns(self) -> dict[str, pd.Series]:
         return {name: result.returns for name, result in self.results.items()}
@@ -269,12 +259,14 @@ class Comparison(Mapping[str, BacktestResult]):
         OutputError
             If the folder or a file cannot be written; the message names it.
         """
-        root, table = make_folder(folder), self.to_markdown()
+        from opeslike.analysis.output import write_atomically
+
+        root = make_folder(folder)
+        page = ["# Comparison", self.caption, self.to_markdown(), *self.notes, _NOTE, ""]
+        metrics = self._metrics.rename(columns=plain).to_csv(lineterminator="\n")
         written = [
-            write_atomically(
-                root / "table.md", "\n\n".join(["# Comparison", self.caption, table, *self.notes, _NOTE, ""])
-            ),
-            write_atomically(root / "metrics.csv", self.metrics.to_csv(lineterminator="\n")),
+            write_atomically(root / "table.md", "\n\n".join(page)),
+            write_atomically(root / "metrics.csv", metrics),
         ]
         if plots:
             for stem, plot in (("wealth", self.plot_wealth), ("drawdown", self.plot_drawdowns)):
@@ -282,7 +274,7 @@ class Comparison(Mapping[str, BacktestResult]):
                 written.append(root / f"{stem}.png")
         folder = make_folder(root / "weights")
         for stem, result in zip(_file_stems(self), self.results.values(), strict=True):
-            written.append(write_atomically(folder / f"{stem}.csv", _weights_csv(result)))
+            written.append(write_atomically(folder / f"{stem}.csv", csv_text(result, result["weights"])))
         return written
 
 
@@ -292,13 +284,22 @@ def _describe_cost(cost: Mapping[str, Any]) -> str:
     return "costs in bps: " + ", ".join(f"{key} {value}" for key, value in cost.items())
 
 
-def _weights_csv(result: BacktestResult) -> str:
-    """Weights in full precision; pandas' own writer would take most of the time that saving takes."""
+def plain(label: Any) -> str:
+    """A label as a cell that no spreadsheet takes for a formula."""
+    text = str(label)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def csv_text(result: BacktestResult, values: NDArray[np.float64]) -> str:
+    """A row a step and a column an asset, in full precision.
+
+    pandas' own writer would take most of the time that saving takes.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     dated = isinstance(result.timeline, pd.DatetimeIndex)
-    writer.writerow(["Date" if dated else "Step", *result.assets])
-    rows = zip(result.timeline.astype(str), result["weights"].tolist(), strict=True)
+    writer.writerow(["Date" if dated else "Step", *map(plain, result.assets)])
+    rows = zip(result.timeline.astype(str), values.tolist(), strict=True)
     writer.writerows([label, *row] for label, row in rows)
     return text.getvalue()
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
+import subprocess
 import sys
 import threading
+import time
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -16,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opeslike import Backtester, Kelly, KLRobustKelly, MeanVariance, Uniform, load_us20
+from opeslike.accounting.bands import Bands
 from opeslike.analysis.tables import GAP
-from opeslike.compare import Comparison, compare, grid, running
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError, RuinWarning
-from opeslike.modelling.mandate import Mandate
+from opeslike.objectives.base import Optimizer
+from opeslike.studies import Comparison, compare, grid, running
 
 TOYS = Path(__file__).with_name("toys.py")
 
@@ -216,16 +220,22 @@ def test_what_cannot_be_copied_is_named(split):
         compare({"Mine": Locked()}, *split)
 
 
-def test_what_does_not_pickle_is_named(split):
-    made = {"1/N": Uniform(), "Capped": Kelly(mandate=Mandate(constraints=[lambda w: w <= 0.5]))}
-    with pytest.raises(PortfolioError, match=r"'Capped': Kelly cannot be sent to another process.*n_jobs=1"):
+def test_what_does_not_pickle_is_named(split, toys):
+    made = {"1/N": Uniform(), "Mine": toys.Locked()}
+    with pytest.raises(PortfolioError, match=r"'Mine': Locked cannot be sent to another process \(.*lock.*n_jobs=1"):
         compare(made, *split, n_jobs=2)
 
 
-def test_what_does_not_unpickle_there_is_named(split, monkeypatch):
-    monkeypatch.setattr(running, "_jobs", [pickle.dumps((Backtester(*split), {}, logging.WARNING))])
+def test_constraints_go_to_other_processes_too(split):
+    made = {"1/N": Uniform(), "Capped": Kelly(constraints=[lambda w: w <= 0.5])}
+    table = compare(made, *split, n_jobs=2, reopt_freq=63)
+    assert table["Capped"]["weights"][0].max() <= 0.5 + 1e-9
+
+
+def test_what_does_not_unpickle_there_is_named(split):
+    job = pickle.dumps((Backtester(*split), {}, logging.WARNING, 0))
     with pytest.raises(PortfolioError, match=r"'Mine' cannot be rebuilt in another process.*nowhere.*n_jobs=1"):
-        running._work("Mine", b"cnowhere\nStrategy\n.")
+        running._work(job, ["Mine"], b"cnowhere\nStrategy\n.")
 
 
 def test_a_dead_process_is_told(split, toys):
@@ -292,9 +302,123 @@ def test_a_comparison_pickles(split):
     pd.testing.assert_frame_equal(again.metrics, table.metrics, check_exact=True)
 
 
-def test_function_and_module_share_a_name_without_harm(split):
+def test_the_function_is_a_public_name(split):
     import opeslike
 
-    assert callable(opeslike.compare)
+    assert opeslike.compare is compare
     assert list(opeslike.compare({"1/N": Uniform()}, *split)) == ["1/N"]
-    assert list(sys.modules["opeslike.compare"]({"1/N": Uniform()}, *split)) == ["1/N"]
+
+
+FRACTIONS = {"Quarter": 0.25, "Full": 1.0, "Half": 0.5}
+
+
+@pytest.mark.parametrize("make", [Kelly, lambda f: KLRobustKelly(f, "auto")], ids=["Kelly", "KL"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_fractions_share_their_solves(split, make, jobs, monkeypatch):
+    solves = []
+    original = type(make(1.0)).optimize
+    monkeypatch.setattr(Optimizer, "optimize", lambda self, *a, **k: (solves.append(self), original(self, *a, **k))[1])
+    made = {name: make(fraction) for name, fraction in FRACTIONS.items()} | {"1/N": Uniform()}
+    table = compare(made, *split, reopt_freq=5, rebalance_freq=5, clean_weights=True, n_jobs=jobs)
+    assert list(table) == list(made)
+    decisions = len(table["Full"].certificates)
+    if jobs == 1:
+        assert len(solves) == decisions == 25
+    full, half, quarter = (table[name]["weights"][::5] for name in ("Full", "Half", "Quarter"))
+    np.testing.assert_array_equal(half, 0.5 * full)
+    np.testing.assert_array_equal(quarter, 0.25 * full)
+    alone = Backtester(*split).backtest(make(0.5), reopt_freq=5, rebalance_freq=5, clean_weights=True)
+    np.testing.assert_allclose(table["Half"]["returns"], alone["returns"], atol=1e-9)
+    assert table["Half"].settings == alone.settings
+    assert table["Half"].certificate == "certified"
+    assert table["Half"].certificates["gap"].equals(table["Full"].certificates["gap"])
+    assert (table["Half"].certificates["seconds"] == 0).all()
+    assert (table["Full"].certificates["seconds"] > 0).all()
+
+
+def test_only_the_same_problem_is_shared():
+    key = {name: made.shared() for name, made in {
+        "full": Kelly(), "half": Kelly(0.5), "opes": Kelly(0.5, formulation="opes"), "cash": Kelly(0.5, leverage=1),
+        "l2": Kelly(0.5, "l2", 0.1), "capped": Kelly(constraints=[lambda w: w <= 0.5]), "robust": KLRobustKelly(0.5),
+        "wide": KLRobustKelly(radius=0.5),
+    }.items()}  # fmt: skip
+    assert key["full"][0] == key["half"][0]
+    assert (key["full"][1], key["half"][1]) == (1.0, 0.5)
+    assert key["opes"] is key["cash"] is key["capped"] is None
+    assert len({key[name][0] for name in ("full", "l2", "robust", "wide")}) == 4
+    assert MeanVariance().shared() is None
+
+
+def test_a_strategy_goes_on_where_the_one_it_follows_was_ruined(split):
+    """Costs of 100% take all that full Kelly has at once, so it is asked no more; half Kelly then solves for itself."""
+    terms = {"cost": {"const": 1e4}}
+    walk = {"reopt_freq": 10, "rebalance_freq": 200, "bands": Bands(absolute=0.01)}
+    with pytest.warns(RuinWarning, match="'Full'"):
+        table = compare({"Half": Kelly(0.5), "Full": Kelly()}, *split, **terms, **walk)
+    assert len(table["Full"].certificates) == 1
+    assert len(table["Half"].certificates) == 13
+    alone = Backtester(*split, **terms).backtest(Kelly(0.5), **walk)
+    np.testing.assert_allclose(table["Half"]["returns"], alone["returns"], atol=1e-9)
+
+
+def test_solutions_are_kept_on_request(split):
+    made = {"Full": KLRobustKelly(radius=0.01), "Half": KLRobustKelly(0.5, 0.01)}
+    light = compare(made, *split, reopt_freq=20)
+    heavy = compare(made, *split, reopt_freq=20, keep_solutions=True)
+    for name in made:
+        pd.testing.assert_frame_equal(
+            heavy[name].certificates.drop(columns="seconds"), light[name].certificates.drop(columns="seconds")
+        )
+        (_, row), (_, whole) = light[name].solutions[0], heavy[name].solutions[0]
+        assert row.gap == whole.gap
+        assert not hasattr(row, "worst_case")
+        assert whole.worst_case.sum() == pytest.approx(1.0)
+    np.testing.assert_array_equal(heavy["Half"].solutions[2][1].weights, 0.5 * heavy["Full"].solutions[2][1].weights)
+    witnesses = sum(one.worst_case.nbytes for _, one in heavy["Full"].solutions)
+    assert len(pickle.dumps(heavy)) - len(pickle.dumps(light)) > witnesses
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals as POSIX has them")
+def test_workers_end_with_a_killed_parent(tmp_path, offline_environment):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from opeslike import compare, load_us20\n"
+        "class Slow:\n"
+        "    def optimize(self, data):\n"
+        "        with open(sys.argv[1], 'a') as file:\n"
+        "            print(os.getpid(), file=file)\n"
+        "        time.sleep(60)\n"
+        "        return [1.0]\n"
+        "prices = load_us20(tickers='AAPL', start='2018')\n"
+        "compare({'a': Slow(), 'b': Slow()}, prices[:100], prices[100:110], n_jobs=2)\n"
+    )
+    pids = tmp_path / "pids"
+    parent = subprocess.Popen([sys.executable, str(script), str(pids)], env=offline_environment())
+    try:
+        wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    workers = [int(pid) for pid in pids.read_text().split()]
+    assert parent.pid not in workers
+    wait(lambda: not any(alive(pid) for pid in workers))
+
+
+def wait(ready):
+    for _ in range(600):
+        if ready():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not come about within a minute")
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return False
+        return not Path("/proc/self").exists()  # without /proc a signal must do

@@ -1,29 +1,29 @@
-"""compare: many strategies on one backtest, side by side."""
+"""compare and grid: many strategies on one backtest, side by side."""
 
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from types import ModuleType
 from typing import Any, cast
 
 import pandas as pd
 
+from opeslike.accounting.bands import Bands
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
-from opeslike.backtester import DEFAULT_COST, Backtester
-from opeslike.compare.comparison import Comparison, check_names, make_folder
-from opeslike.compare.running import UNCOPYABLE, run_all
+from opeslike.backtester import DEFAULT_COST, Backtester, Frequency
+from opeslike.checks import is_number
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import Kind
 from opeslike.strategies.adapter import StrategyAdapter
-
-__all__ = ["Comparison", "compare", "grid", "make_folder"]
+from opeslike.studies.comparison import Comparison, check_names
+from opeslike.studies.running import UNCOPYABLE, run_all
 
 
 def compare(
@@ -32,8 +32,8 @@ def compare(
     test: Any,
     *,
     cost: Mapping[str, Any] = DEFAULT_COST,
-    reopt_freq: int = 1,
-    rebalance_freq: int = 1,
+    reopt_freq: Frequency = 1,
+    rebalance_freq: Frequency = 1,
     clean_weights: bool = False,
     weight_bounds: Any = None,
     window: int | None = None,
@@ -47,10 +47,14 @@ def compare(
     short_fee: float | pd.Series = 0.0,
     periods_per_year: float = 252,
     overlays: Sequence[Overlay] = (),
+    bands: Bands | None = None,
+    keep_solutions: bool = False,
     n_jobs: int = 1,
     progress: bool | None = None,
 ) -> Comparison:
     """Walk several strategies forward over the same data on the same terms.
+
+    Strategies that solve the same problem at every date, such as full, half and quarter Kelly, solve it once.
 
     Parameters
     ----------
@@ -61,12 +65,14 @@ def compare(
         Prices or simple returns, as for :class:`~opeslike.backtester.Backtester`.
     cost, kind, initial_capital, risk_free, borrow_spread, short_fee, periods_per_year
         As for :class:`~opeslike.backtester.Backtester`.
-    reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, execution_lag, entry_cost, seed, overlays
+    reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, execution_lag, entry_cost, seed, overlays, bands
+        As for :meth:`~opeslike.backtester.Backtester.backtest`.
+    keep_solutions : bool
         As for :meth:`~opeslike.backtester.Backtester.backtest`.
     n_jobs : int
-        Processes to run in; -1 is one a core. The result does not depend on it. With more than one, strategies must
-        pickle, a script needs ``if __name__ == "__main__":`` around its work, and each process takes about a second
-        to start, so it pays where the comparison takes longer than that.
+        Processes to run in, by joblib; -1 is one a core. The result does not depend on it. With more than one,
+        strategies must pickle, and each process takes about a second to start, so it pays where the comparison takes
+        longer than that. Strategies that share their solves run in one process.
     progress : bool, optional
         Show a progress bar; by default only on a terminal, and only once the comparison has taken a second.
 
@@ -98,40 +104,31 @@ def compare(
     >>> list(table), table["1/N"].weights.shape
     (['Kelly', '1/N'], (60, 3))
     """
-    own = _own_copies(strategies)
-    tester = Backtester(
-        train,
-        test,
-        cost,
-        kind=kind,
-        initial_capital=initial_capital,
-        risk_free=risk_free,
-        borrow_spread=borrow_spread,
-        short_fee=short_fee,
-        periods_per_year=periods_per_year,
+    given = locals()
+    terms, options = (
+        {name: given[name] for name in inspect.signature(what).parameters if name in given and name != "progress"}
+        for what in (Backtester, Backtester.backtest)
     )
+    own = _own_copies(strategies)
+    tester = Backtester(train, test, **terms)
     for name, strategy in own.items():
         try:
             StrategyAdapter(strategy, tester.feed)
         except PortfolioError as error:
             raise PortfolioError(f"{name!r}: {error}") from error
-    options = {
-        **{"rebalance_freq": rebalance_freq, "reopt_freq": reopt_freq, "seed": seed, "weight_bounds": weight_bounds},
-        **{"clean_weights": clean_weights, "window": window, "execution_lag": execution_lag},
-        **{"entry_cost": entry_cost, "overlays": overlays},
-    }
-    workers = min(_n_jobs(n_jobs), len(own))
+    workers = _n_jobs(n_jobs)
     results: dict[str, BacktestResult] = {}
     with _bar(len(own), progress) as bar:
-        for name, run in run_all(tester, own, options, workers, progress):
-            results[name] = run.result
-            for message, category, file, line in run.warned:
+        for name, result, warned in run_all(tester, own, options, workers, progress):
+            results[name] = result
+            for message, category, file, line in warned:
                 if issubclass(category, RuinWarning):
                     warnings.warn(category(f"{name!r}: {message}"), stacklevel=2)
                 else:
                     warnings.warn_explicit(message, category, file, line)
             if bar is not None:
                 bar.update()
+    results = {name: results[name] for name in own}  # those that share their solves came together
     return Comparison(results, periods_per_year=periods_per_year, risk_free=risk_free)
 
 
@@ -169,15 +166,13 @@ def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters:
     made: dict[str, Any] = {}
     for values in itertools.product(*varied.values()):
         chosen = dict(zip(varied, values, strict=True))
-        if name is None:
-            label = getattr(strategy, "__name__", type(strategy).__name__)
-            label += "(" + ", ".join(f"{key}={value!r}" for key, value in chosen.items()) + ")"
-        else:
-            try:
-                label = name.format(**{**parameters, **chosen})
-            except (KeyError, IndexError, ValueError) as error:
-                hint = ", ".join(f"{{{key}}}" for key in varied)
-                raise PortfolioError(f"name={name!r} cannot be filled in ({error}); it may use {hint}") from error
+        plain = ", ".join(f"{key}={value!r}" for key, value in chosen.items())
+        label = f"{getattr(strategy, '__name__', type(strategy).__name__)}({plain})"
+        try:
+            label = label if name is None else name.format(**{**parameters, **chosen})
+        except (KeyError, IndexError, ValueError) as error:
+            hint = ", ".join(f"{{{key}}}" for key in varied)
+            raise PortfolioError(f"name={name!r} cannot be filled in ({error}); it may use {hint}") from error
         if label in made:
             raise PortfolioError(f"two strategies of the grid are called {label!r}; name every parameter that varies")
         made[label] = strategy(**{**parameters, **chosen})
@@ -200,7 +195,7 @@ def _own_copies(strategies: Any) -> dict[str, Any]:
 
 
 def _n_jobs(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or (value < 1 and value != -1):
+    if not is_number(value) or not isinstance(value, int) or (value < 1 and value != -1):
         raise PortfolioError(f"n_jobs must be an integer of at least 1, or -1 for all cores, got {value!r}")
     return value if value > 0 else os.cpu_count() or 1
 
@@ -213,13 +208,3 @@ def _bar(total: int, progress: bool | None) -> AbstractContextManager[Any]:
 
     bar = tqdm(total=total, desc="compare", unit=" strategies", leave=False, delay=1.0 if progress is None else 0.0)
     return cast("AbstractContextManager[Any]", bar)
-
-
-class _CallableModule(ModuleType):
-    """``opeslike.compare`` is this module and the function alike, whichever was imported first."""
-
-    def __call__(self, *args: Any, **keywords: Any) -> Comparison:
-        return compare(*args, **keywords)
-
-
-sys.modules[__name__].__class__ = _CallableModule
