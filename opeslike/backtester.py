@@ -22,7 +22,6 @@ from opeslike.accounting.financing import Financing, RateTerms
 from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
 from opeslike.accounting.result import BacktestResult
-from opeslike.analysis.report import Report
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
@@ -221,7 +220,8 @@ class Backtester:
             strategy=strategy.name,
             settings=settings,
             solutions=[(step, found) for step, found in strategy.solutions if path.ruin is None or step <= path.ruin],
-            reporter=partial(Report, risk_free=self._rates.risk_free, periods_per_year=self.periods_per_year),
+            risk_free=self._rates.risk_free,
+            periods_per_year=self.periods_per_year,
         )
         if path.ruin is not None:
             text = f"{strategy.name} lost all its wealth on {describe(result.ruin_date)}; the path stays at zero"

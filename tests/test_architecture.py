@@ -30,6 +30,8 @@ ROOMS = [
     "cli",
     "__main__",
 ]
+#: methods that show something: they alone may reach down for `analysis`, when they are called
+SHOWING = {"plot", "report", "to_html", "_repr_html_"}
 #: heavy libraries, where they may be imported, and only inside functions
 HEAVY = {
     "cvxpy": ("modelling/", "objectives/", "solvers/conic.py"),
@@ -41,6 +43,13 @@ HEAVY = {
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
+def reaches_down(tree: ast.AST) -> set[int]:
+    """The imports of `analysis` inside the methods that show something, by identity."""
+    methods = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name in SHOWING]
+    found = [node for method in methods for node in ast.walk(method) if isinstance(node, ast.ImportFrom)]
+    return {id(node) for node in found if (node.module or "").startswith("opeslike.analysis")}
+
+
 def room(path: Path) -> str:
     first = path.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
@@ -49,6 +58,7 @@ def room(path: Path) -> str:
 def imports(tree: ast.AST) -> list[tuple[str, bool]]:
     """Imported module names, and whether the import runs when the module is loaded."""
     found = []
+    allowed = reaches_down(tree)
 
     def visit(node: ast.AST, loading: bool) -> None:
         for child in ast.iter_child_nodes(node):
@@ -56,7 +66,7 @@ def imports(tree: ast.AST) -> list[tuple[str, bool]]:
                 continue
             if isinstance(child, ast.Import):
                 found.extend((alias.name, loading) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom):
+            elif isinstance(child, ast.ImportFrom) and id(child) not in allowed:
                 assert child.level == 0, "imports are absolute"
                 found.append((child.module or "", loading))
                 found.extend((f"{child.module}.{alias.name}", loading) for alias in child.names)

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opeslike.analysis import canvas, metrics_table, plots
-from opeslike.analysis.drawing import LINE_COLOURS, line_look, log_ticks, money, plain, tick_labels
+from opeslike.analysis import drawing, metrics_table, plots
+from opeslike.analysis.charts import LINE_COLOURS, look
+from opeslike.analysis.drawing import log_ticks, plain, tick_labels
+from opeslike.analysis.formats import money
 from opeslike.analysis.output import write_atomically
 from opeslike.errors import DataError, OutputError, PortfolioError
 from opeslike.sizing import growth_curve
@@ -100,8 +102,8 @@ class TestWealth:
         fig = drawn(plots.plot_wealth({f"s{i}": returns for i in range(30)}))
         looks = {(line.get_color(), str(line._dash_pattern)) for line in fig.axes[0].get_lines()[:30]}
         assert len(looks) == 30
-        assert len({str(line_look(i)) for i in range(32)}) == 32
-        assert len(set(LINE_COLOURS)) == 8
+        assert len({str(look(i)) for i in range(64)}) == 64
+        assert len({look(i)["colour"] for i in range(16)}) == len(set(LINE_COLOURS)) == 16
 
     def test_on_axes_of_the_caller(self, returns):
         from matplotlib.figure import Figure
@@ -332,11 +334,12 @@ class TestWindows:
     @pytest.mark.parametrize(
         ("backend", "display", "expected"),
         [
-            ("agg", ":0", False),
-            ("svg", ":0", False),
-            ("tkagg", "", False),
-            ("tkagg", ":0", True),
-            ("module://matplotlib_inline.backend_inline", "", True),
+            ("agg", ":0", "none"),
+            ("svg", ":0", "none"),
+            ("tkagg", "", "none"),
+            ("tkagg", ":0", "window"),
+            ("module://ipympl.backend_nbagg", "", "window"),
+            ("module://matplotlib_inline.backend_inline", "", "notebook"),
         ],
     )
     def test_what_counts_as_a_display(self, backend, display, expected, monkeypatch):
@@ -346,13 +349,13 @@ class TestWindows:
         monkeypatch.setattr(sys, "platform", "linux")
         monkeypatch.setenv("DISPLAY", display)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        assert canvas.has_display() is expected
+        assert drawing.display_kind() == expected
 
     def test_a_display_shows_the_figure(self, returns, monkeypatch):
         import matplotlib.pyplot as plt
 
         shown = []
-        monkeypatch.setattr(canvas, "has_display", lambda: True)
+        monkeypatch.setattr(drawing, "display_kind", lambda: "window")
         monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
         plt.switch_backend("agg")
         fig = plots.plot_wealth(returns, show=True)

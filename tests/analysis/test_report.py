@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from opeslike.accounting.overlays import DrawdownScaling
-from opeslike.analysis.metrics import relative_metrics, summary
+from opeslike.analysis import relative_metrics, summary
 from opeslike.analysis.report import ComparisonReport, Report
 from opeslike.backtester import Backtester
 from opeslike.compare import compare
@@ -283,7 +283,7 @@ class TestHtml:
     @pytest.mark.parametrize("name", ["W" * 44, "Half Kelly, capped at 2, drawdown 10/20%", "i", "Quarter Kelly"])
     def test_legends_stay_within_their_chart(self, result, prices, name):
         report = result.report(benchmark=prices["AAA"].rename(name[::-1]))
-        report.source = dataclasses.replace(report.source, name=name)
+        report = Report.of(dataclasses.replace(report.source, name=name))
         for key, figure in report.figures.items():
             figure.canvas.draw()
             for box in figure.legends:
