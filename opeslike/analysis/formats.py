@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,6 +114,16 @@ def short(text: object, width: int = 44) -> str:
 def label(name: str) -> str:
     """A figure's name as a reader wants it."""
     return LABELS.get(name) or (name[:1].upper() + name[1:].replace("_", " ") if name.isidentifier() else name)
+
+
+def text_table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], tablefmt: str = "simple", words: bool = False
+) -> str:
+    """Cells of text below their heads; numbers are set to the right, words to the left."""
+    from tabulate import tabulate
+
+    align = ["left", *["left" if words else "right"] * (len(heads) - 1)]
+    return str(tabulate(rows, heads, tablefmt, colalign=align if rows else None, disable_numparse=True))
 
 
 @dataclass(frozen=True)

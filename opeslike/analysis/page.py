@@ -10,44 +10,26 @@ from typing import Any, NamedTuple
 from opeslike._version import __version__
 from opeslike.analysis.charts import Chart
 from opeslike.analysis.drawing import picture, small
-from opeslike.analysis.formats import Table
+from opeslike.analysis.formats import Table, text_table
 
 #: Characters in a line of a note, and of a cell, in the text.
 NOTE_WIDTH, CELL_WIDTH = 99, 60
 
 
-class Part(NamedTuple):
-    """A heading, and the tables and charts (by title) below it."""
-
-    heading: str
-    tables: Sequence[Table]
-    charts: Mapping[str, Chart]
-
-
 class Page(NamedTuple):
-    """What every report shows."""
+    """What every report shows; each part is a heading, and the tables and charts (by title) below it."""
 
     title: str
     caption: str
     warnings: Sequence[str]
     tiles: Mapping[str, str]
-    parts: Sequence[Part]
-
-
-def text_table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], tablefmt: str = "simple", words: bool = False
-) -> str:
-    """Cells of text below their heads, numbers set to the right."""
-    from tabulate import tabulate
-
-    align = ["left", *["left" if words else "right"] * (len(heads) - 1)]
-    return tabulate(rows, headers=heads, tablefmt=tablefmt, colalign=align if rows else None, disable_numparse=True)
+    parts: Sequence[tuple[str, Sequence[Table], Mapping[str, Chart]]]
 
 
 def page_text(page: Page) -> str:
     """The tables as text for the terminal."""
     lines = [page.title, "=" * len(page.title), page.caption, *page.warnings]
-    for table in (table for part in page.parts for table in part.tables if not table.folded):
+    for table in (table for _, tables, _ in page.parts for table in tables if not table.folded):
         skip = 0 if table.index else 1
         rows = [[textwrap.fill(cell, CELL_WIDTH) for cell in [name, *values][skip:]] for name, values in table.rows]
         text = text_table([table.corner, *table.head][skip:], rows, words=table.words)
@@ -76,4 +58,4 @@ def as_image(chart: Chart) -> str:
 
 def notebook_html(title: str, caption: str, tables: Sequence[Table], charts: Mapping[str, Chart] | None = None) -> str:
     """What a notebook shows of a result: for ``_repr_html_`` of any room."""
-    return page_html(Page(title, caption, (), {}, [Part("", tables, charts or {})]), "fragment.html.j2")
+    return page_html(Page(title, caption, (), {}, [("", tables, charts or {})]), "fragment.html.j2")

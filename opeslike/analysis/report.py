@@ -26,7 +26,7 @@ from opeslike.analysis.charts import (
 from opeslike.analysis.drawing import small
 from opeslike.analysis.formats import Table, cell, money, money_kind
 from opeslike.analysis.output import write_atomically
-from opeslike.analysis.page import Page, Part, notebook_html, page_html, page_text
+from opeslike.analysis.page import Page, notebook_html, page_html, page_text
 from opeslike.analysis.paths import rolling_sharpe, rolling_volatility
 from opeslike.analysis.record import RateLike
 from opeslike.analysis.relative import trailing
@@ -57,16 +57,13 @@ _TILES = {
     "max_drawdown": "Max drawdown",
     "final_wealth": "Final wealth",
 }
-#: Headings of a report and the tables and charts below each, by key.
+#: Headings of a report and the keys of the tables and charts below each.
 _PARTS = {
-    "Performance": (
-        ("headline", "relative", "drawdowns", "monthly", "trailing"),
-        ("wealth", "drawdown", "sharpe", "volatility"),
-    ),
-    "Holdings": (("contributions",), ("weights", "exposure", "contributions", "turnover")),
-    "Trades": (("trades", "largest_trades", "last_trades", "all_trades"), ()),
-    "Costs and financing": (("accounts",), ()),
-    "How it was made": (("settings", "certificates"), ()),
+    "Performance": ("headline relative drawdowns monthly trailing", "wealth drawdown sharpe volatility"),
+    "Holdings": ("contributions", "weights exposure contributions turnover"),
+    "Trades": ("trades largest_trades last_trades all_trades", ""),
+    "Costs and financing": ("accounts", ""),
+    "How it was made": ("settings certificates", ""),
 }
 #: What a comparison shows of each strategy.
 _EACH = ("drawdowns", "contributions", "monthly", "trades", "accounts", "certificates")
@@ -227,6 +224,8 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
         Annual rate, a fraction; for Sharpe, Sortino, alpha and beta.
     periods_per_year : float
         252 for daily stock prices, 365 for daily crypto, 52, 12.
+    name : str, optional
+        What to call the strategy; default: its own name.
 
     Raises
     ------
@@ -245,20 +244,12 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
         kind: Kind | None = None,
         risk_free: RateLike = 0.0,
         periods_per_year: float = 252,
+        name: str | None = None,
     ) -> None:
-        rival = None if benchmark is None else benchmark_record(result, benchmark, kind, (result.strategy,))
-        self._made_of(Source(result.strategy, result, rival, risk_free, periods_per_year), title)
-
-    @classmethod
-    def of(cls, source: Source) -> Report:
-        """The report of what is already checked."""
-        report = cls.__new__(cls)
-        report._made_of(source, None)
-        return report
-
-    def _made_of(self, source: Source, title: str | None) -> None:
-        self.source = source
-        super().__init__([source], title, source.name, all_tables(source))
+        name = result.strategy if name is None else name
+        rival = None if benchmark is None else benchmark_record(result, benchmark, kind, (name,))
+        self.source = Source(name, result, rival, risk_free, periods_per_year)
+        super().__init__([self.source], title, name, all_tables(self.source))
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """The raw numbers of a table."""
@@ -284,14 +275,10 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
         return notebook_html(self.title, self.caption, [self._tables["headline"]], self._titled(["wealth", "drawdown"]))
 
     def _page(self, *, full: bool) -> Page:
-        parts = [
-            Part(
-                heading,
-                [self._tables[key] for key in keys if key in self._tables],
-                self._titled(charts) if full else {},
-            )
-            for heading, (keys, charts) in _PARTS.items()
-        ]
+        parts = []
+        for heading, (keys, charts) in _PARTS.items():
+            tables = [self._tables[key] for key in keys.split() if key in self._tables]
+            parts.append((heading, tables, self._titled(charts.split()) if full else {}))
         table = self._tables["headline"]
         texts = {key: values[0] for key, (_, values) in zip(table.frame.index, table.rows, strict=True)}
         tiles = {name: texts[key] for key, name in _TILES.items()}
@@ -327,11 +314,12 @@ class ComparisonReport(_Report):
     ) -> None:
         self.overview = overview
         self.reports: dict[str, Report] = {}
+        rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         rival = None
         for name, result in results.items():
             if benchmark is not None and (rival is None or not result.timeline.equals(rival.index)):
                 rival = benchmark_record(result, benchmark, kind, results)
-            self.reports[name] = Report.of(Source(name, result, rival, risk_free, periods_per_year))
+            self.reports[name] = Report(result, rival, name=name, **rates)
         sources = [report.source for report in self.reports.values()]
         super().__init__(sources, title, "Comparison", self._overview(sources))
 
@@ -365,11 +353,11 @@ class ComparisonReport(_Report):
         return [Table("Settings shared by all", shared, "column", words=True), each]
 
     def _page(self, *, full: bool) -> Page:
-        parts = [Part("Overview", [*self._tables.values()], self._titled(list(self._charts)) if full else {})]
+        parts = [("Overview", [*self._tables.values()], self._titled(list(self._charts)) if full else {})]
         for number, (name, report) in enumerate(self.reports.items() if full else ()):
             tables = [report._tables[key] for key in _EACH if key in report._tables]
             if number:  # the explanations are the same
                 tables = [each if each.title == "Costs and financing" else replace(each, note="") for each in tables]
-            parts.append(Part(name, tables, report._titled(_EACH_CHARTS)))
-        parts.append(Part("How it was made", self._settings(), {}))
+            parts.append((name, tables, report._titled(_EACH_CHARTS)))
+        parts.append(("How it was made", self._settings(), {}))
         return Page(self.title, self.caption, self._ruins(), {}, parts)

@@ -44,6 +44,8 @@ def benchmark_record(result: BacktestResult, benchmark: Any, kind: Kind | None, 
     PortfolioError
         If a text names no asset of the result.
     """
+    if isinstance(benchmark, Record):
+        return benchmark
     if isinstance(benchmark, str):
         if benchmark not in result.asset_returns.columns:
             known = ", ".join(map(str, result.assets[:8]))

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from opeslike.analysis.formats import cell
+from opeslike.analysis.formats import cell, text_table
 from opeslike.analysis.metrics import annual_figures, tail_of
 from opeslike.analysis.record import RateLike, Record, SeriesLike, checked_periods, per_step, record
 from opeslike.errors import PortfolioError
@@ -200,17 +200,9 @@ def render(
     text = cells(frame, formats)
     if transpose if transpose is not None else text.shape[1] > MAX_COLUMNS:
         text = text.T
-    headers = [_header(name, tablefmt) for name in text.columns]
-    rows = [
-        [_inline(str(name), tablefmt), *line] for name, line in zip(text.index, text.to_numpy().tolist(), strict=True)
-    ]
-    return tabulate.tabulate(
-        rows,
-        headers=["", *headers],
-        tablefmt=tablefmt,
-        colalign=("left", *("right" for _ in headers)),
-        disable_numparse=True,
-    )
+    heads = ["", *(_header(name, tablefmt) for name in text.columns)]
+    lines = text.itertuples(name=None)
+    return text_table(heads, [[_inline(name, tablefmt), *line] for name, *line in lines], tablefmt)
 
 
 def _inline(name: str, tablefmt: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import importlib.util
 import pickle
 import re
 import warnings
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 
 from opeslike.accounting.overlays import DrawdownScaling
 from opeslike.analysis import relative_metrics, summary
+from opeslike.analysis.record import Record
 from opeslike.analysis.report import ComparisonReport, Report
 from opeslike.backtester import Backtester
 from opeslike.compare import compare
@@ -282,8 +283,7 @@ class TestHtml:
 
     @pytest.mark.parametrize("name", ["W" * 44, "Half Kelly, capped at 2, drawdown 10/20%", "i", "Quarter Kelly"])
     def test_legends_stay_within_their_chart(self, result, prices, name):
-        report = result.report(benchmark=prices["AAA"].rename(name[::-1]))
-        report = Report.of(dataclasses.replace(report.source, name=name))
+        report = Report(result, prices["AAA"].rename(name[::-1]), name=name)
         for key, figure in report.figures.items():
             figure.canvas.draw()
             for box in figure.legends:
@@ -305,6 +305,46 @@ class TestHtml:
         assert [found.name for found in tmp_path.iterdir()] == ["report.html"]
         with pytest.raises(OutputError, match="create it first"):
             report.to_html(tmp_path / "nowhere" / "report.html")
+
+
+class TestOnce:
+    """Every figure of a path is worked out once, however many tables and charts show it."""
+
+    @pytest.fixture
+    def paths(self, monkeypatch):
+        found = Counter()
+
+        def count(name):
+            computed = Record.__dict__[name]
+            plain = computed.func
+
+            def counted(path):
+                found[name, path.values.tobytes()] += 1
+                return plain(path)
+
+            monkeypatch.setattr(computed, "func", counted)
+
+        count("wealth")
+        count("drawdowns")
+        cumprod = np.cumprod
+        monkeypatch.setattr(np, "cumprod", lambda *args, **kw: (found.update(["cumprod"]), cumprod(*args, **kw))[1])
+        return found
+
+    def test_in_a_report(self, result, paths):
+        report = result.report(benchmark="AAA")
+        report.to_html()
+        str(report)
+        # Strategy and benchmark, over all and the last 1, 3 and 6 months; nobody else compounds returns.
+        assert paths.pop("cumprod") == sum(name == "wealth" for name, _ in paths) == 8
+        assert sum(name == "drawdowns" for name, _ in paths) == 8
+        assert set(paths.values()) == {1}
+
+    def test_in_a_comparison(self, table, paths):
+        overview = table.metrics
+        paths.clear()
+        ComparisonReport(dict(table), overview, "AAA").to_html()
+        assert paths.pop("cumprod") == sum(name == "wealth" for name, _ in paths) == 12
+        assert set(paths.values()) == {1}
 
 
 class TestOddRuns:
