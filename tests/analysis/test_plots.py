@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pandas as pd
@@ -372,6 +374,49 @@ class TestWindows:
         environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
         assert done.stdout.strip() == "False"
+
+
+class TestNotebooks:
+    """A figure is seen once in the cell that makes it, whether it is shown, returned or both."""
+
+    @pytest.fixture
+    def cell(self, monkeypatch):
+        import matplotlib.pyplot  # noqa: F401 (it would take the stand-in below for a whole IPython)
+
+        shell = types.SimpleNamespace(execution_count=1, shown=[])
+        modules = {"IPython": types.ModuleType("IPython"), "IPython.display": types.ModuleType("IPython.display")}
+        modules["IPython"].get_ipython = lambda: shell
+        modules["IPython.display"].display = lambda data, raw: shell.shown.append((shell.execution_count, data, raw))
+        for name, module in modules.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setattr(drawing, "display_kind", lambda: "notebook")
+        return shell
+
+    @pytest.mark.parametrize("show", [False, True])
+    def test_once_a_cell(self, returns, cell, show):
+        fig = plots.plot_wealth(returns, show=show)
+        assert len(cell.shown) == show
+        fig._ipython_display_()  # the value of the cell
+        ((number, data, raw),) = cell.shown
+        assert (number, list(data), raw) == (1, ["image/png"], True)
+        assert data["image/png"].startswith(PNG)
+        cell.execution_count = 2  # asked for again, it is shown again
+        fig._ipython_display_()
+        assert [number for number, _, _ in cell.shown] == [1, 2]
+
+    def test_a_window_that_shows_it_is_enough(self, returns, cell, monkeypatch):
+        import matplotlib.pyplot as plt
+
+        monkeypatch.setattr(drawing, "display_kind", lambda: "window")
+        monkeypatch.setattr(plt, "show", lambda: None)
+        plt.switch_backend("agg")
+        fig = plots.plot_wealth(returns, show=True)
+        fig._ipython_display_()
+        assert cell.shown == []
+        plt.close(fig)
+
+    def test_figures_can_be_pickled(self, returns):
+        assert len(pickle.loads(pickle.dumps(plots.plot_wealth(returns))).axes) == 1
 
 
 class TestTicks:

@@ -307,6 +307,27 @@ class TestHtml:
             report.to_html(tmp_path / "nowhere" / "report.html")
 
 
+class TestNotebooks:
+    @pytest.mark.parametrize("what", ["result", "report", "comparison"])
+    def test_shown_as_html(self, what, request):
+        shown = request.getfixturevalue("table").report() if what == "comparison" else request.getfixturevalue(what)
+        text = shown._repr_html_()
+        read = Reader(text)
+        assert read.tags[:2] == ["div", "style"]
+        assert not {"html", "body", "script", "b"} & set(read.tags)
+        assert sum(tag == "img" for tag in read.tags) == {"result": 2, "report": 8, "comparison": 4 + 2 * 3}[what]
+        # Nothing of the page leaks into the notebook: every rule is about what is inside.
+        style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+        rules = [line.split("{")[0].strip() for line in style.splitlines() if "{" in line]
+        assert all(part.strip().startswith(".opeslike") for rule in rules if rule[0] != "@" for part in rule.split(","))
+
+    def test_plain_text(self, result, report):
+        assert repr(result) == "BacktestResult(LongShort, 2019-05-23..2020-05-19, 259 steps, wealth 250000 -> 233958)"
+        assert repr(report) == (
+            "Report('LongShort', 2019-05-22 to 2020-05-19, 259 steps, 4 assets, 250,000 to begin with, against A & <b>)"
+        )
+
+
 class TestOnce:
     """Every figure of a path is worked out once, however many tables and charts show it."""
 
