@@ -249,7 +249,8 @@ class Backtester:
             settings=settings,
             certificates=certificates.frame(feed.closes, last),
             solutions=certificates.solutions(feed.closes, last),
-            reporter=partial(_report, risk_free=self._rates.risk_free, periods_per_year=self.periods_per_year),
+            risk_free=self._rates.risk_free,
+            periods_per_year=self.periods_per_year,
         )
         if path.ruin is not None:
             text = f"{strategy.name} lost all its wealth on {describe(result.ruin_date)}; the path stays at zero"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
-from opeslike.errors import PortfolioError
 from opeslike.market import Kind, describe
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         ``solver``, ``seconds``; empty for strategies that keep no ``solution``.
     lender_loss : float
         Money lost beyond zero wealth; 0 without ruin.
+
+    Its report takes ``risk_free``, an annual rate, and ``periods_per_year`` from who made it.
     """
 
     def __init__(
@@ -65,15 +66,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         settings: dict[str, Any],
         certificates: pd.DataFrame,
         solutions: Sequence[tuple[Any, Any]] = (),
-        reporter: Callable[..., Report] | None = None,
+        risk_free: float | pd.Series = 0.0,
+        periods_per_year: float = 252,
     ) -> None:
         self._path = path
         self._closes = closes
         self.assets = tuple(assets)
         self.strategy = strategy
         self.settings = settings
-        # Handed in by who knows the rates: accounting does not know of reports.
-        self._reporter = reporter
+        self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self.certificates = certificates
         self._solutions = list(solutions)
         self.initial_capital = float(path.wealth[0])
@@ -239,11 +240,16 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         DataError
             If the benchmark cannot be used or lacks a date, which is named.
         PortfolioError
-            If a parameter is out of its range, or the result was not made by a Backtester.
+            If a parameter is out of its range.
         """
-        if self._reporter is None:
-            raise PortfolioError("only a result of Backtester.backtest can report; this one was made by hand")
-        return self._reporter(self, benchmark, title, kind=kind)
+        from opeslike.analysis.report import Report
+
+        return Report(self, benchmark, title, kind=kind, **self._rates)
+
+    def _repr_html_(self) -> str:
+        """Show the headline figures and the wealth in a notebook."""
+        report: Report = self.report()
+        return report.brief_html()
 
     @property
     def ruin_date(self) -> Any:
