@@ -85,13 +85,14 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         raise DataError(f"price columns have {data.columns.nlevels} levels; give one (closes) or two (ticker, field)")
     levels = [level for level in (1, 0) if "Close" in data.columns.get_level_values(level)]
     if levels:
-        level = field_level(data.columns) if len(levels) == 2 else levels[0]  # a ticker may be called Close
+        fields = field_level(data.columns)  # a ticker may be called Close
+        level = levels[0] if fields is None else fields
         if "Adj Close" in data.columns.get_level_values(level):
             logger.warning(
                 "the columns have Close and Adj Close: Close is used, which leaves dividends out; "
                 "download with auto_adjust=True, or pass the Adj Close columns alone"
             )
-        return cast(pd.DataFrame, data.xs("Close", axis=1, level=1 if level is None else level)), True
+        return cast(pd.DataFrame, data.xs("Close", axis=1, level=level)), True
     raise DataError(
         "two-level price columns have no 'Close' field in either level; "
         "rename the field to 'Close' or pass a one-level frame of closes"
@@ -197,8 +198,8 @@ def read_array(data: Any, what: str) -> FloatArray:
 
 def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
     if len(set(assets)) != len(assets):
-        twice = sorted({str(a) for a in assets if assets.count(a) > 1})
-        raise DataError(f"duplicate tickers: {', '.join(twice)}; keep one column each")
+        names = sorted({str(a) for a in assets if assets.count(a) > 1})
+        raise DataError(f"duplicate tickers: {', '.join(names)}; keep one column each")
     twice = index.duplicated()  # is_unique is remembered by pandas, and handed on to slices
     if twice.any():
         raise DataError(f"duplicate date {describe(index[twice][0])}; keep one row a date")

@@ -29,20 +29,20 @@ _NAMED: Final = ("%d.%m.%Y", "%b %d, %Y", "%b %d %Y", "%B %d, %Y", "%d-%b-%Y", "
 
 
 def read_numbers(
-    cells: Sequence[str], decimal: str | None, thousands: str | None, sep: str
+    cells: Sequence[str], decimal: str | None, thousands: str | None, plain: bool
 ) -> tuple[FloatArray, int, str]:
     """Read all cells of a file in one notation: the only one that fits them all.
 
     ``1,5`` settles that the comma marks decimals and ``2,453.20`` that it marks thousands; ``1,001`` alone settles
-    nothing, nor does ``1.001`` where cells are not separated by commas. One sign of a currency is left aside.
+    nothing, nor does ``1.001``, unless bare commas separate the cells. One sign of a currency is left aside.
 
     Parameters
     ----------
     cells : sequence of n str
     decimal, thousands : str or None
         What is known of the notation; where only ``decimal`` is, there is no mark between thousands.
-    sep : str
-        What separates the cells.
+    plain : bool
+        Whether a comma cannot be part of a bare cell, so that a point is the decimal mark.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def read_numbers(
                 values = np.fromiter(map(float, cells), np.float64, len(cells))
             except ValueError:  # an empty cell or a bad one
                 values = np.array([float("nan" if cell.strip().lower() in MISSING else cell) for cell in cells])
-            if decimal == "." or sep == "," or "." not in text:
+            if decimal == "." or plain or "." not in text:
                 return values, -1, ""
     cells = [cell.strip().translate(_SAME) for cell in cells]
     money = [_MONEY.fullmatch(cell) for cell in cells]
@@ -74,7 +74,7 @@ def read_numbers(
         return next((place for place in places if not fits(cells[place])), len(cells))
 
     marks = [mark for mark in _THOUSANDS if mark in text]
-    decimals = (decimal,) if decimal else (".", ",") if sep != "," or "," in text else (".",)
+    decimals = (decimal,) if decimal else (".", ",") if not plain or "," in text else (".",)
     between = (thousands,) if thousands else (None,) if decimal else (None, *marks)
     reach = {pair: stops_at(pair) for pair in product(decimals, between) if pair[0] != pair[1]}
     values = np.full(len(cells), np.nan)
@@ -139,8 +139,8 @@ def _reader(cells: Sequence[str], date_format: str | None) -> Callable[[str], dt
         pairs = [(int(match[1]), int(match[3])) for cell in cells if (match := _EITHER.fullmatch(cell))]
         beyond = tuple(max(column) > 12 for column in zip(*pairs, strict=True))
         mark = "-" if "-" in cells[0] else "/"
-        form = {(True, False): f"%d{mark}%m{mark}%Y", (False, True): f"%m{mark}%d{mark}%Y"}.get(beyond)
-        return (lambda cell: _strip_time(cell, form)) if form else (lambda cell: None)
+        forms = {(True, False): f"%d{mark}%m{mark}%Y", (False, True): f"%m{mark}%d{mark}%Y"}
+        return (lambda cell: _strip_time(cell, forms[beyond])) if beyond in forms else (lambda cell: None)
     for form in _NAMED:
         with suppress(ValueError):
             _strip_time(cells[0], form)

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -223,7 +224,8 @@ def _read_text(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, M
         raise DataError(f"{path} is not a CSV file in UTF-8: {error}") from error
     rows.index += skipped + 1
     blank = [line for line in rows.index[rows[0].fillna("").str.strip() == ""] if not filled(rows.loc[line])]
-    return rows.drop(index=blank), Marks(marks.date_format, sep, marks.decimal, marks.thousands)
+    plain = sep == "," and not re.search(r'"\d+\.\d+"', text)
+    return rows.drop(index=blank), replace(marks, sep=sep, plain=plain)
 
 
 def _sniff(text: str, given: str | None) -> tuple[str, int]:

@@ -41,6 +41,7 @@ class Marks:
     sep: str | None = None
     decimal: str | None = None
     thousands: str | None = None
+    plain: bool = True  # bare numbers between commas: a point is the decimal mark
 
 
 @final
@@ -120,12 +121,12 @@ class Table:
         rows = self.rows
         if isinstance(self.header[0], tuple):
             columns = pd.MultiIndex.from_tuples(self.header[1:])
-        elif self.unit == "line" and len(rows) and not is_day(rows.iloc[0, 0], self.marks.date_format):
+        elif self.unit == "line" and len(rows) and not is_day(str(rows.iloc[0, 0]), self.marks.date_format):
             columns = pd.MultiIndex.from_arrays([self.header[1:], rows.iloc[0, 1:].str.strip()])
             if all(re.fullmatch(r"[\d.,]*", name) for name in columns.get_level_values(1)):
                 return None  # a row whose date cannot be read
             rows = rows.iloc[1:]
-            if len(rows) and not is_day(rows.iloc[0, 0]) and not filled(rows.iloc[0, 1:]):
+            if len(rows) and not is_day(str(rows.iloc[0, 0])) and not filled(rows.iloc[0, 1:]):
                 rows = rows.iloc[1:]  # that line only named the index
         else:
             return None
@@ -153,13 +154,15 @@ class Table:
         for ticker, places in pd.Series(owners).groupby(owners).indices.items():
             self._check_order(days[places], lines[places], str(ticker))
         values = self._values(cells, lambda row, column: f"{owners[row]} on {days[row].date()}")
-        frame = pd.DataFrame(values, pd.MultiIndex.from_arrays([days, owners]), cells.columns).unstack()  # noqa: PD010
+        frame: Any = pd.DataFrame(values, pd.MultiIndex.from_arrays([days, owners]), cells.columns).unstack()  # noqa: PD010
         frame = frame.droplevel(0, axis=1)
         names = list(dict.fromkeys(owners))
         if frame.columns.nlevels == 1:
-            return frame[names].rename_axis(columns=None, index="Date")
+            by_date: pd.DataFrame = frame[names].rename_axis(columns=None, index="Date")
+            return by_date
         columns = [(name, field) for name in names for field in cells.columns.get_level_values(1)]
-        return frame.swaplevel(axis=1)[columns].rename_axis(columns=["Ticker", "Price"], index="Date")
+        bars: pd.DataFrame = frame.swaplevel(axis=1)[columns].rename_axis(columns=["Ticker", "Price"], index="Date")
+        return bars
 
     def _days(self, cells: pd.Series) -> pd.DatetimeIndex:
         """Return the days of a column, none missing."""
@@ -187,7 +190,7 @@ class Table:
         if self.unit == "row":
             text = ["" if pd.isna(cell) else str(cell) for cell in text]
         marks = self.marks
-        values, bad, trouble = read_numbers(text, marks.decimal, marks.thousands, marks.sep or ",")
+        values, bad, trouble = read_numbers(text, marks.decimal, marks.thousands, marks.plain)
         if bad >= 0:
             row, column = divmod(bad, cells.shape[1])
             place = f"{self.where}, {self.unit} {cells.index[row]}"
