@@ -285,13 +285,6 @@ class Backtester:
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
 
 
-def _report(*arguments: Any, **rates: Any) -> Any:
-    """Make a report; the library for it is loaded when one is asked for."""
-    from opeslike.analysis.report import Report
-
-    return Report(*arguments, **rates)
-
-
 def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.bool_]:
     """Whether something is due at each step, shape (H,).
 

@@ -41,3 +41,7 @@ class RuinWarning(OpesLikeWarning):
 
 class OfflineWarning(OpesLikeWarning):
     """Prices come from the cache because the network could not be reached."""
+
+
+class DataWarning(OpesLikeWarning):
+    """Prices that can be used look wrong: a split not adjusted, a spike, a price that has stopped moving."""
