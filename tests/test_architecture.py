@@ -24,6 +24,7 @@ ROOMS = [
     "sizing",
     "strategies",
     "accounting",
+    "evidence",
     "analysis",
     "backtester",
     "compare",
@@ -37,6 +38,7 @@ HEAVY = {
     "yfinance": ("data/yahoo.py",),
     "jinja2": ("analysis/",),
     "sklearn": ("modelling/", "objectives/"),
+    "arch": ("evidence/",),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,5 +1,6 @@
 """Evidence: what the differences between strategies can bear, and the sentence that may be said."""
 
+from opeslike.evidence.bootstrap import Resampled
 from opeslike.evidence.deflation import (
     Overfitting,
     expected_maximum,
@@ -9,7 +10,7 @@ from opeslike.evidence.deflation import (
     track_record,
     years_to_resolve,
 )
-from opeslike.evidence.intervals import Evidence, Resampled, evidence
+from opeslike.evidence.intervals import Evidence, evidence
 from opeslike.evidence.samples import equal_exposure
 from opeslike.evidence.tests import (
     ConfidenceSet,

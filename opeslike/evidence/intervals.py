@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from opeslike.errors import OpesLikeError, PortfolioError
+from opeslike.evidence.bootstrap import INSTALL, Resampled, resample
 from opeslike.evidence.deflation import years_to_resolve
 from opeslike.evidence.samples import (
     STATISTICS,
@@ -26,112 +26,6 @@ from opeslike.evidence.samples import (
     whole,
 )
 from opeslike.market import describe
-
-INSTALL = 'pip install "opeslike[evidence]"'
-
-
-@dataclass(frozen=True, eq=False)
-class Resampled:
-    """Bootstrap of one statistic's differences.
-
-    Attributes
-    ----------
-    block_length : int
-        Mean length of the blocks, in periods.
-    error : ndarray of shape (differences,)
-        Standard error.
-    half_width : ndarray of shape (differences,)
-        Of the symmetric interval of each difference alone.
-    p_value, adjusted_p : ndarray of shape (differences,)
-        Two-sided; each alone, and all differences of this statistic together.
-    """
-
-    block_length: int
-    error: FloatArray
-    half_width: FloatArray
-    p_value: FloatArray
-    adjusted_p: FloatArray
-
-
-def load_bootstrap() -> Any:
-    """Import ``arch.bootstrap``, which takes a second, when it is needed.
-
-    Raises
-    ------
-    OpesLikeError
-        If arch is not installed; the message says how to get it.
-    """
-    try:
-        import arch.bootstrap as bootstrap
-    except ImportError as error:
-        raise OpesLikeError(
-            f"intervals and tests need the package arch, which is not installed; run: {INSTALL}"
-        ) from error
-    return bootstrap
-
-
-def block_length_of(series: FloatArray, kind: str = "stationary") -> int:
-    """Block length by the rule of Politis and White, the mean over the columns that vary, rounded up.
-
-    Source: Politis and White, *Automatic block-length selection for the dependent bootstrap* (2004), corrected by
-    Patton, Politis and White (2009).
-    """
-    varying = series[:, np.ptp(series, axis=0) > 1e-14]
-    if not varying.shape[1]:
-        return 1
-    lengths = load_bootstrap().optimal_block_length(varying)[kind]
-    return max(1, math.ceil(float(lengths.mean())))
-
-
-def draw_counts(dates: int, block_length: int, resamples: int, seed: int) -> FloatArray:
-    """How often each date is drawn in each resample of the stationary bootstrap, shape (resamples, dates).
-
-    Source: Politis and Romano, *The stationary bootstrap* (1994).
-    """
-    draws = load_bootstrap().StationaryBootstrap(block_length, np.arange(dates), seed=seed).bootstrap(resamples)
-    return np.array([np.bincount(drawn[0], minlength=dates) for drawn, _ in draws], dtype=np.float64)
-
-
-def step_down(observed: FloatArray, resampled: FloatArray) -> FloatArray:
-    """P-values of many tests together, by the step-down of Romano and Wolf.
-
-    Each is compared with the maximum, in every resample, over the tests that are no more significant than itself.
-    They hold the odds of any false rejection at the nominal level, whatever the dependence.
-
-    Parameters
-    ----------
-    observed : ndarray of shape (tests,)
-        Statistics, large where significant.
-    resampled : ndarray of shape (resamples, tests)
-        The same under the null.
-
-    Source: Romano and Wolf, *Efficient computation of adjusted p-values for resampling-based stepdown multiple
-    testing* (2016).
-    """
-    order = np.argsort(-observed, kind="stable")
-    highest = np.maximum.accumulate(resampled[:, order[::-1]], axis=1)[:, ::-1]
-    p = (1 + (highest >= observed[order]).sum(axis=0)) / (1 + len(resampled))
-    return np.asarray(np.maximum.accumulate(p)[np.argsort(order)])
-
-
-def resample(
-    differences: FloatArray,
-    influence: FloatArray,
-    confidence: float,
-    resamples: int,
-    block_length: int | None,
-    seed: int,
-) -> Resampled:
-    """Bootstrap differences of shape (K,) through their influences of shape (dates, K)."""
-    dates = len(influence)
-    length = block_length or block_length_of(influence)
-    drawn = np.abs(draw_counts(dates, length, resamples, seed) @ influence / dates)
-    error = np.sqrt((drawn**2).mean(axis=0))
-    size, tiny = np.abs(differences), 1e-12  # identical strategies differ by rounding: that is no difference
-    scale = np.maximum(error, tiny)
-    observed, null = np.where(size > tiny, size / scale, 0.0), drawn / scale
-    alone = (1 + (null >= observed).sum(axis=0)) / (1 + resamples)
-    return Resampled(length, error, np.quantile(drawn, confidence, axis=0), alone, step_down(observed, null))
 
 
 @final
@@ -192,10 +86,9 @@ class Evidence:
 
     def differences(self, name: str) -> pd.Series:
         """Annual statistic of each strategy less the benchmark's."""
-        kept = self.values[name].loc[self._names[name]]
-        return pd.Series(
-            kept.to_numpy() - self.values[name].to_numpy()[self._base], index=kept.index, name="difference"
-        )
+        values = self.values[name]
+        found: pd.Series = (values - values.iloc[self._base]).loc[self._names[name]]
+        return found.rename("difference")
 
     @cached_property
     def resampled(self) -> dict[str, Resampled]:
@@ -262,21 +155,20 @@ class Evidence:
         found = self._shown[name]
         told = found.adjusted_p <= 1 - self._confidence
         if not told.any():
-            low, high = (difference.iloc[best] + end * found.half_width[best] for end in (-1, 1))
+            low, high = (_figure(name, difference.iloc[best] + end * found.half_width[best], "+") for end in (-1, 1))
             years = self._years(name, found.error)[best]
-            return (
-                f"{on} none can be named: {extreme}, but the interval runs from {_figure(name, low, '+')} to "
-                f"{_figure(name, high, '+')} (adjusted p {_p(found.adjusted_p[best])})"
-                + (f"; it would take {years:,.0f} years of such returns to resolve 1% a year." if years > 0 else ".")
-            )
+            time = f"; it would take {years:,.0f} years of such returns to resolve 1% a year" if years > 0 else ""
+            p = _p(found.adjusted_p[best])
+            return f"{on} none can be named: {extreme}, its interval alone is {low} to {high}, adjusted p {p}{time}."
         parts = []
         for word, side_of in (("above", difference > 0), ("below", difference < 0)):
             names = [str(strategy) for strategy in difference.index[told & side_of]]
             if names:
                 listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
                 parts.append(f"{listed} {'are' if len(names) > 1 else 'is'} {word} {self.benchmark}")
+        most = "at most " if told.sum() > 1 else ""
         rest = f"; {(~told).sum()} of {len(told)} cannot be told from it" if not told.all() else ""
-        return f"{on} {', and '.join(parts)} (adjusted p at most {_p(found.adjusted_p[told].max())}){rest}."
+        return f"{on} {', and '.join(parts)} (adjusted p {most}{_p(found.adjusted_p[told].max())}){rest}."
 
     @property
     def caption(self) -> str:
@@ -296,9 +188,9 @@ class Evidence:
             kind, found = STATISTICS[name], self._shown.get(name)
             label = kind.label.removeprefix("the ")
             title, columns = f"{label}, {'% a year' if kind.percent else 'annual'}", ["strategy", label, "difference"]
-            difference, values = self.differences(name), self.values[name]
-            rows = [[self.benchmark, _figure(name, values.iloc[self._base])]]
-            rows += [[str(k), _figure(name, values.at[k]), _figure(name, d, "+")] for k, d in difference.items()]
+            difference, base = self.differences(name), self.values[name].iloc[self._base]
+            rows = [[self.benchmark, _figure(name, base)]]
+            rows += [[str(k), _figure(name, base + d), _figure(name, d, "+")] for k, d in difference.items()]
             if found is not None:
                 title += f" (stationary blocks of {found.block_length} on average)"
                 columns += [f"{self._confidence:.0%} interval, each alone", "p, all together"]
@@ -403,4 +295,4 @@ def _figure(name: str, value: float, sign: str = "") -> str:
 
 
 def _p(value: float) -> str:
-    return f"{value:.3f}".lstrip("0") if value < 1 else "1"
+    return "<.001" if value < 0.0005 else "1" if value >= 0.9995 else f"{value:.3f}".removeprefix("0")

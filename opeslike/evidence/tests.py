@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opeslike.errors import PortfolioError
-from opeslike.evidence.intervals import block_length_of, load_bootstrap
+from opeslike.evidence.bootstrap import block_length_of, load_bootstrap
 from opeslike.evidence.samples import (
     FloatArray,
     ReturnsLike,
@@ -264,11 +264,8 @@ def confidence_set(
         frame, size, reps=reps, block_size=length, bootstrap="stationary", seed=whole("seed", seed)
     )
     test.compute()
-    return ConfidenceSet(
-        [name for name in map(str, frame) if name in test.included],
-        test.pvalues["Pvalue"].rename("p_value"),
-        duplicates,
-    )
+    p_values = test.pvalues["Pvalue"].rename("p_value").rename_axis("strategy")
+    return ConfidenceSet([name for name in map(str, frame) if name in test.included], p_values, duplicates)
 
 
 def _losses(samples: Samples, block_length: int | None, base: int = 0) -> tuple[FloatArray, int]:
