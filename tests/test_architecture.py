@@ -28,6 +28,7 @@ ROOMS = [
     "analysis",
     "backtester",
     "compare",
+    "orders",
     "cli",
     "__main__",
 ]
