@@ -92,12 +92,12 @@ def rejections(
     for world in range(worlds):
         rng = np.random.default_rng([seed, world])
         paths = walk(make(returns, rng), universes(returns.shape[1], UNIVERSES, rng), names)
-        found = evidence(paths, statistics=statistics, periods_per_year=52, resamples=resamples, seed=world).resampled
+        found = evidence(paths, statistics=statistics, periods_per_year=52, resamples=resamples, seed=world).tables
         for name in statistics:
             plain, own = naive(paths, name), found[name]
             together = plain.min() * len(plain) <= 0.05  # Bonferroni
             rows[name].append(
-                ((own.p_value <= 0.05).mean(), own.adjusted_p.min() <= 0.05, (plain <= 0.05).mean(), together)
+                ((own["p_value"] <= 0.05).mean(), own["adjusted_p"].min() <= 0.05, (plain <= 0.05).mean(), together)
             )
     return {name: np.array(values, dtype=float) for name, values in rows.items()}
 

@@ -1,6 +1,5 @@
 """Evidence: what the differences between strategies can bear, and the sentence that may be said."""
 
-from opeslike.evidence.bootstrap import Resampled
 from opeslike.evidence.deflation import (
     Overfitting,
     expected_maximum,
@@ -24,7 +23,6 @@ __all__ = [
     "ConfidenceSet",
     "Evidence",
     "Overfitting",
-    "Resampled",
     "SharpeTest",
     "confidence_set",
     "equal_exposure",

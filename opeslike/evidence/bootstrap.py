@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,31 +10,7 @@ import numpy as np
 from opeslike.errors import OpesLikeError
 from opeslike.evidence.samples import FloatArray
 
-#: What gives intervals to those who have none.
 INSTALL = 'pip install "opeslike[evidence]"'
-
-
-@dataclass(frozen=True, eq=False)
-class Resampled:
-    """Bootstrap of one statistic's differences.
-
-    Attributes
-    ----------
-    block_length : int
-        Mean length of the blocks, in periods.
-    error : ndarray of shape (differences,)
-        Standard error.
-    half_width : ndarray of shape (differences,)
-        Of the symmetric interval of each difference alone.
-    p_value, adjusted_p : ndarray of shape (differences,)
-        Two-sided; each alone, and all differences of this statistic together.
-    """
-
-    block_length: int
-    error: FloatArray
-    half_width: FloatArray
-    p_value: FloatArray
-    adjusted_p: FloatArray
 
 
 def load_bootstrap() -> Any:
@@ -53,6 +28,14 @@ def load_bootstrap() -> Any:
             f"intervals and tests need the package arch, which is not installed; run: {INSTALL}"
         ) from error
     return bootstrap
+
+
+def has_bootstrap() -> bool:
+    """Whether arch is installed; imports it."""
+    try:
+        return load_bootstrap() is not None
+    except OpesLikeError:
+        return False
 
 
 def block_length_of(series: FloatArray, kind: str = "stationary") -> int:
@@ -100,20 +83,28 @@ def step_down(observed: FloatArray, resampled: FloatArray) -> FloatArray:
 
 
 def resample(
-    differences: FloatArray,
-    influence: FloatArray,
-    confidence: float,
-    resamples: int,
-    block_length: int | None,
-    seed: int,
-) -> Resampled:
-    """Bootstrap differences of shape (K,) through their influences of shape (dates, K)."""
-    dates = len(influence)
+    differences: FloatArray, influence: FloatArray, confidence: float, draws: int, block_length: int | None, seed: int
+) -> dict[str, FloatArray]:
+    """Bootstrap differences of shape (K,) through their influences of shape (dates, K).
+
+    Returns
+    -------
+    dict of ndarray of shape (K,)
+        Standard ``error``; ``low`` and ``high`` end of the symmetric interval; two-sided ``p_value`` of each alone and
+        ``adjusted_p`` of all together; ``block_length``, the mean length of the blocks in periods.
+    """
     length = block_length or block_length_of(influence)
-    drawn = np.abs(draw_counts(dates, length, resamples, seed) @ influence / dates)
-    error = np.sqrt((drawn**2).mean(axis=0))
+    drawn = np.abs(draw_counts(len(influence), length, draws, seed) @ influence / len(influence))
+    error, half = np.sqrt((drawn**2).mean(axis=0)), np.quantile(drawn, confidence, axis=0)
     size, tiny = np.abs(differences), 1e-12  # identical strategies differ by rounding: that is no difference
     scale = np.maximum(error, tiny)
     observed, null = np.where(size > tiny, size / scale, 0.0), drawn / scale
-    alone = (1 + (null >= observed).sum(axis=0)) / (1 + resamples)
-    return Resampled(length, error, np.quantile(drawn, confidence, axis=0), alone, step_down(observed, null))
+    alone = (1 + (null >= observed).sum(axis=0)) / (1 + draws)
+    return {
+        "error": error,
+        "low": differences - half,
+        "high": differences + half,
+        "p_value": alone,
+        "adjusted_p": step_down(observed, null),
+        "block_length": np.full(len(size), float(length)),
+    }

@@ -10,14 +10,15 @@ from typing import Any, final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from opeslike.errors import OpesLikeError, PortfolioError
-from opeslike.evidence.bootstrap import INSTALL, Resampled, resample
+from opeslike.errors import PortfolioError
+from opeslike.evidence.bootstrap import INSTALL, has_bootstrap, resample
 from opeslike.evidence.deflation import years_to_resolve
 from opeslike.evidence.samples import (
     STATISTICS,
-    FloatArray,
     ReturnsLike,
+    Samples,
     equal_exposure,
     number,
     period_rates,
@@ -37,8 +38,9 @@ class Evidence:
 
     Attributes
     ----------
-    strategies : tuple of str
     benchmark : str
+    caption : str
+        The benchmark, the samples and the dates, in a line.
     values : DataFrame
         Strategies x statistics, annual, means over the samples; fractions (0.05 is 5% a year).
     notes : list of str
@@ -46,138 +48,88 @@ class Evidence:
     """
 
     def __init__(
-        self,
-        returns: ReturnsLike,
-        benchmark: Any,
-        statistics: Sequence[str],
-        rates: float | pd.Series,
-        periods_per_year: float,
-        confidence: float,
-        **terms: Any,
+        self, samples: Samples, base: int, statistics: Sequence[str], rates: Any, periods: float, terms: tuple[Any, ...]
     ) -> None:
-        samples, base = read_samples(returns, benchmark)
-        if len(samples.strategies) < 2:
+        names, dates = samples.strategies, samples.dates
+        self.benchmark, self._years, self._terms = names[base], len(dates) / periods, terms
+        if len(names) < 2:
             raise PortfolioError("there is no strategy beside the benchmark to compare with it")
-        unknown = sorted(set(statistics) - set(STATISTICS))
-        if unknown or not statistics:
+        if not statistics or not set(statistics) <= set(STATISTICS):
             raise PortfolioError(f"statistics={statistics!r} must be some of {', '.join(STATISTICS)}")
-        self.strategies, self.benchmark, self._base = samples.strategies, samples.strategies[base], base
-        self._dates, self._count, self._periods = samples.dates, len(samples.values), periods_per_year
-        self._confidence, self._terms = confidence, terms
+        many = "" if len(samples.values) == 1 else f"{len(samples.values):,} samples resampled together, "
+        self.caption = (
+            f"Against {self.benchmark}: {many}{len(dates):,} dates, {describe(dates[0])} to {describe(dates[-1])} "
+            f"({self._years:.1f} years)"
+        )
+        self.values = pd.DataFrame(index=pd.Index(names, name="strategy"))
         self.notes: list[str] = []
-        self._names: dict[str, list[str]] = {}
-        self._influence: dict[str, FloatArray] = {}
-        values = {}
-        per_period = period_rates(rates, samples.dates, periods_per_year)
+        self._influence: dict[str, tuple[list[int], NDArray[np.float64]]] = {}
         for name in statistics:
-            values[name], influence, undefined = statistic(samples, name, per_period, periods_per_year)
+            values, influence, undefined = statistic(samples, name, period_rates(rates, dates, periods), periods)
             if self.benchmark in undefined:
                 raise PortfolioError(f"{self.benchmark}, the benchmark, {undefined[self.benchmark]}: it has no {name}")
             self.notes += [f"{strategy} {why}: it is left out of {name}." for strategy, why in undefined.items()]
-            kept = [k for k, other in enumerate(self.strategies) if k != base and other not in undefined]
-            self._names[name] = [self.strategies[k] for k in kept]
-            self._influence[name] = influence[:, kept] - influence[:, [base]]
-        self.values = pd.DataFrame(values, index=pd.Index(self.strategies, name="strategy"))
-
-    @property
-    def years(self) -> float:
-        """Years the samples span together: dates / periods a year."""
-        return len(self._dates) / self._periods
-
-    def differences(self, name: str) -> pd.Series:
-        """Annual statistic of each strategy less the benchmark's."""
-        values = self.values[name]
-        found: pd.Series = (values - values.iloc[self._base]).loc[self._names[name]]
-        return found.rename("difference")
+            kept = [k for k, other in enumerate(names) if k != base and other not in undefined]
+            self.values[name] = values
+            self._influence[name] = kept, influence[:, kept] - influence[:, [base]]
 
     @cached_property
-    def resampled(self) -> dict[str, Resampled]:
-        """Intervals and p-values of each statistic.
-
-        Raises
-        ------
-        OpesLikeError
-            If the package arch is not installed.
-        """
-        return {
-            name: resample(self.differences(name).to_numpy(), influence, self._confidence, **self._terms)
-            for name, influence in self._influence.items()
-        }
-
-    @cached_property
-    def _shown(self) -> dict[str, Resampled]:
-        """What there is to show: nothing without arch."""
-        try:
-            return self.resampled
-        except OpesLikeError:
-            return {}
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Of each statistic a frame as :meth:`to_frame` describes it."""
+        tables = {}
+        for name, (kept, influence) in self._influence.items():
+            values = self.values[name]
+            table = pd.DataFrame({"value": values, "difference": values - values[self.benchmark]}).iloc[kept]
+            if has_bootstrap():
+                columns = resample(table["difference"].to_numpy(np.float64), influence, *self._terms)
+                table = table.assign(**columns)
+                if STATISTICS[name].resolvable:
+                    noise = columns["error"] * math.sqrt(self._years)
+                    table["years"] = [years_to_resolve(each, confidence=self._terms[0]) for each in noise]
+            tables[name] = table
+        return tables
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a statistic and strategy: value, difference and, with arch, low, high, p_value, adjusted_p, years.
+        """A row a statistic and strategy: value, difference and, with arch, the bootstrap's findings; annual fractions.
 
-        Annual fractions. ``years``: of such returns until a difference of 0.01 a year leaves the interval of one
-        strategy alone (growth and mean only, else NaN); see :func:`years_to_resolve`.
+        ``error``: standard error; ``low``, ``high``: interval of that difference alone; ``p_value``: of it alone;
+        ``adjusted_p``: of all strategies together; ``block_length``: mean length of the blocks, in periods; ``years``
+        (growth and mean): of such returns until a difference of 0.01 a year leaves the interval, see
+        :func:`years_to_resolve`.
         """
-        frames = {}
-        for name in self._names:
-            difference = self.differences(name)
-            frame = pd.DataFrame({"value": self.values.loc[difference.index, name], "difference": difference})
-            if name in self._shown:
-                found = self._shown[name]
-                frame["low"], frame["high"] = difference - found.half_width, difference + found.half_width
-                frame["p_value"], frame["adjusted_p"] = found.p_value, found.adjusted_p
-                frame["years"] = self._years(name, found.error)
-            frames[name] = frame
-        return pd.concat(frames, names=["statistic", "strategy"])
-
-    def _years(self, name: str, error: FloatArray) -> FloatArray:
-        if not (STATISTICS[name].percent and STATISTICS[name].power == 1.0):
-            return np.full(len(error), np.nan)
-        return np.array([years_to_resolve(e * math.sqrt(self.years), confidence=self._confidence) for e in error])
+        return pd.concat(self.tables, names=["statistic", "strategy"])
 
     @property
     def sentences(self) -> dict[str, str]:
         """For each statistic the one plain sentence that may be said."""
-        return {name: self._sentence(name) for name in self._names}
+        return {name: self._sentence(name) for name in self.tables}
 
     def _sentence(self, name: str) -> str:
-        on, sign = f"On {STATISTICS[name].label}", -1.0 if name == "volatility" else 1.0
-        difference = self.differences(name)
-        if difference.empty:
+        kind, rows = STATISTICS[name], self.tables[name].to_dict("index")
+        on, sign = f"On {kind.label}", -1.0 if name == "volatility" else 1.0
+        if not rows:
             return f"{on} there is nothing to compare."
-        best = int(np.argmax(sign * difference.to_numpy()))
-        size = f"{_figure(name, abs(difference.iloc[best]))}{' points a year' if STATISTICS[name].percent else ''}"
-        first = f", the {'highest' if sign > 0 else 'lowest'}," if len(difference) > 1 else ""
-        side = "above" if difference.iloc[best] >= 0 else "below"
-        extreme = f"{difference.index[best]}{first} is {size} {side} {self.benchmark}"
-        if name not in self._shown:
+        best = max(rows, key=lambda strategy: sign * rows[strategy]["difference"])
+        row, first = rows[best], f", the {'highest' if sign > 0 else 'lowest'}," if len(rows) > 1 else ""
+        size = f"{_figure(name, abs(row['difference']))}{' points a year' if kind.percent else ''}"
+        extreme = f"{best}{first} is {size} {'above' if row['difference'] >= 0 else 'below'} {self.benchmark}"
+        if "adjusted_p" not in row:
             return f"{on} {extreme}; whether that is more than chance needs intervals: {INSTALL}."
-        found = self._shown[name]
-        told = found.adjusted_p <= 1 - self._confidence
-        if not told.any():
-            low, high = (_figure(name, difference.iloc[best] + end * found.half_width[best], "+") for end in (-1, 1))
-            years = self._years(name, found.error)[best]
-            time = f"; it would take {years:,.0f} years of such returns to resolve 1% a year" if years > 0 else ""
-            p = _p(found.adjusted_p[best])
-            return f"{on} none can be named: {extreme}, its interval alone is {low} to {high}, adjusted p {p}{time}."
+        told = {k: each for k, each in rows.items() if each["adjusted_p"] <= 1 - self._terms[0]}
+        if not told:
+            alone = f"its interval alone is {_interval(name, row)}, adjusted p {_p(row['adjusted_p'])}"
+            years = row.get("years", 0.0)
+            time = f"; it would take {years:,.0f} years of such returns to resolve 1% a year" if years else ""
+            return f"{on} none can be named: {extreme}, {alone}{time}."
         parts = []
-        for word, side_of in (("above", difference > 0), ("below", difference < 0)):
-            names = [str(strategy) for strategy in difference.index[told & side_of]]
+        for word, side in (("above", 1), ("below", -1)):
+            names = [str(strategy) for strategy, each in told.items() if side * each["difference"] > 0]
             if names:
                 listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
                 parts.append(f"{listed} {'are' if len(names) > 1 else 'is'} {word} {self.benchmark}")
-        most = "at most " if told.sum() > 1 else ""
-        rest = f"; {(~told).sum()} of {len(told)} cannot be told from it" if not told.all() else ""
-        return f"{on} {', and '.join(parts)} (adjusted p {most}{_p(found.adjusted_p[told].max())}){rest}."
-
-    @property
-    def caption(self) -> str:
-        """One line: the benchmark, the samples and the dates."""
-        samples = "" if self._count == 1 else f"{self._count:,} samples resampled together, "
-        return (
-            f"Against {self.benchmark}: {samples}{len(self._dates):,} dates, {describe(self._dates[0])} to "
-            f"{describe(self._dates[-1])} ({self.years:.1f} years)"
-        )
+        most = f"{'at most ' if len(told) > 1 else ''}{_p(max(each['adjusted_p'] for each in told.values()))}"
+        rest = f"; {len(rows) - len(told)} of {len(rows)} cannot be told from it" if len(told) < len(rows) else ""
+        return f"{on} {', and '.join(parts)} (adjusted p {most}){rest}."
 
     def to_text(self, tablefmt: str = "simple") -> str:
         """Tables and sentences, in a format of tabulate ("simple", "pipe", "html")."""
@@ -185,20 +137,21 @@ class Evidence:
 
         parts = [self.caption]
         for name, sentence in self.sentences.items():
-            kind, found = STATISTICS[name], self._shown.get(name)
-            label = kind.label.removeprefix("the ")
-            title, columns = f"{label}, {'% a year' if kind.percent else 'annual'}", ["strategy", label, "difference"]
-            difference, base = self.differences(name), self.values[name].iloc[self._base]
-            rows = [[self.benchmark, _figure(name, base)]]
-            rows += [[str(k), _figure(name, base + d), _figure(name, d, "+")] for k, d in difference.items()]
-            if found is not None:
-                title += f" (stationary blocks of {found.block_length} on average)"
-                columns += [f"{self._confidence:.0%} interval, each alone", "p, all together"]
-                for row, d, half, p in zip(rows[1:], difference, found.half_width, found.adjusted_p, strict=True):
-                    row += [f"{_figure(name, d - half, '+')} to {_figure(name, d + half, '+')}", _p(p)]
+            kind, found = STATISTICS[name], self.tables[name].to_dict("index")
+            label, unit = kind.label.removeprefix("the "), "% a year" if kind.percent else "annual"
+            title, columns = f"{label[0].upper()}{label[1:]}, {unit}", ["strategy", label, "difference"]
+            rows = [
+                [str(k), _figure(name, row["value"]), _figure(name, row["difference"], "+")] for k, row in found.items()
+            ]
+            if "block_length" in self.tables[name]:
+                title += f" (stationary blocks of {self.tables[name]['block_length'].max():.0f} on average)"
+                columns += [f"{self._terms[0]:.0%} interval, each alone", "p, all together"]
+                for cells, row in zip(rows, found.values(), strict=True):
+                    cells += [_interval(name, row), _p(row["adjusted_p"])]
+            base = [self.benchmark, _figure(name, self.values[name].to_dict()[self.benchmark])]
             align = ("left", *["right"] * (len(columns) - 1))
-            table = tabulate(rows, columns, tablefmt=tablefmt, colalign=align, disable_numparse=True)
-            parts += [title[0].upper() + title[1:], table, sentence]
+            table = tabulate([base, *rows], columns, tablefmt=tablefmt, colalign=align, disable_numparse=True)
+            parts += [title, table, sentence]
         parts += self.notes
         if tablefmt == "html":
             return "\n".join(part if part.startswith("<table") else f"<p>{html.escape(part)}</p>" for part in parts)
@@ -208,7 +161,7 @@ class Evidence:
         return self.to_text()
 
     def __repr__(self) -> str:
-        return f"Evidence({', '.join(self._names)}; {self.caption})"
+        return f"Evidence({', '.join(self._influence)}; {self.caption})"
 
     def _repr_html_(self) -> str:
         """Show tables and sentences in a notebook."""
@@ -280,18 +233,22 @@ def evidence(
     Source: Politis and Romano (1994); Romano and Wolf, *Stepwise multiple testing as formalized data snooping* (2005).
     """
     periods = number("periods_per_year", periods_per_year, 0.0)
-    number("confidence", confidence, 0.0, 1.0)
-    terms: dict[str, Any] = {"resamples": whole("resamples", resamples, 100), "seed": whole("seed", seed)}
-    terms["block_length"] = None if block_length is None else whole("block_length", block_length, 1)
+    length = None if block_length is None else whole("block_length", block_length, 1)
+    draws, seed = whole("resamples", resamples, 100), whole("seed", seed)
+    terms = (number("confidence", confidence, 0.0, 1.0), draws, length, seed)
     if equalise is not None:
         returns = equal_exposure(returns, benchmark, equalise, risk_free=risk_free, periods_per_year=periods)
         if isinstance(benchmark, pd.Series):  # now one of the columns
             benchmark = returns[0].columns[-1]
-    return Evidence(returns, benchmark, statistics, risk_free, periods, confidence, **terms)
+    return Evidence(*read_samples(returns, benchmark), statistics, risk_free, periods, terms)
 
 
 def _figure(name: str, value: float, sign: str = "") -> str:
     return f"{100 * value:{sign}.2f}" if STATISTICS[name].percent else f"{value:{sign}.3f}"
+
+
+def _interval(name: str, row: dict[Any, Any]) -> str:
+    return f"{_figure(name, row['low'], '+')} to {_figure(name, row['high'], '+')}"
 
 
 def _p(value: float) -> str:

@@ -174,6 +174,11 @@ class Statistic(NamedTuple):
     percent: bool = True
     over_cash: bool = False
 
+    @property
+    def resolvable(self) -> bool:
+        """Whether a percentage a year is added up by time, so that years resolve a difference in it."""
+        return self.percent and self.power == 1.0
+
 
 def _mean(returns: FloatArray) -> tuple[FloatArray, FloatArray]:
     return returns.mean(axis=0), returns - returns.mean(axis=0)
