@@ -35,7 +35,8 @@ def number(
     below = math.isinf(high) or f"{'<' if open_high else '<='} {high:g}"
     wanted = " ".join(["a finite number", " and ".join(end for end in (above, below) if isinstance(end, str))]).strip()
     if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
-        given = f"{type(value).__name__} of shape {np.shape(value)}" if isinstance(value, np.ndarray) else repr(value)
+        shape = getattr(value, "shape", None)
+        given = repr(value) if shape is None else f"{type(value).__name__} of shape {shape}"
         raise PortfolioError(f"{name} must be {wanted}, got {given}")
     found = float(value)
     outside = (found <= low if open_low else found < low) or (found >= high if open_high else found > high)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from opeslike.checks import number as check_number
+from opeslike.checks import whole as check_count
 from opeslike.errors import PortfolioError
-from opeslike.sizing._inputs import check_count, check_number
 
 
 def check_whole(owner: object, name: str, *, low: int, optional: bool = False) -> None:

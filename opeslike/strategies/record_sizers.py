@@ -9,9 +9,10 @@ from typing import Literal, final
 
 import numpy as np
 
+from opeslike.checks import per_period as per_period_rate
 from opeslike.errors import DataError, PortfolioError
 from opeslike.sizing import EMPIRICAL_KELLY, OPTIMAL_F, SizingRule, conservative
-from opeslike.sizing._inputs import ROUNDING, per_period_rate
+from opeslike.sizing.reading import ROUNDING
 from opeslike.strategies._memo import Memo
 from opeslike.strategies._parameters import check_real, check_whole
 from opeslike.strategies.past import FloatArray, Past

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, final
 
+from opeslike.checks import whole as check_count
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind
-from opeslike.sizing._inputs import check_count
 from opeslike.strategies.past import FloatArray
 from opeslike.strategies.protocol import State
 from opeslike.strategies.record import Recorder

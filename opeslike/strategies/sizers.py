@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from opeslike.sizing._inputs import ROUNDING
+from opeslike.sizing.reading import ROUNDING
 from opeslike.strategies._parameters import check_real, check_whole
 from opeslike.strategies.past import FloatArray, Past
 from opeslike.strategies.record import Record
