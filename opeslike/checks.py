@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from opeslike.errors import DataError, PortfolioError
 
 FloatArray = NDArray[np.float64]
+Check = Callable[[str, Any], Any]
 
 
 def number(
@@ -65,6 +67,28 @@ def positive(name: str, value: Any, *, zero: bool = False) -> float:
         Naming the parameter.
     """
     return number(name, value, low=0.0, open_low=not zero)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Check that a parameter is a finite number of at least 0.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value, low=0.0)
+
+
+def rate(name: str, value: Any) -> float:
+    """Check an annual rate, a number above -1.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value, low=-1.0, open_low=True)
 
 
 def share_of(name: str, value: Any) -> float:
@@ -121,6 +145,27 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def at_least(low: int) -> Check:
+    """Check for a whole number of at least ``low``."""
+    return partial(whole, low=low)
+
+
+def part(name: str, value: Any) -> float:
+    """Check a number above 0 and at most 1.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value, low=0.0, high=1.0, open_low=True)
+
+
+def optional(check: Check) -> Check:
+    """Check that lets None pass."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
 def numbers(name: str, values: Any) -> FloatArray:
     """Numbers as a float array of their shape.
 
@@ -155,8 +200,7 @@ def per_period(annual: float, periods_per_year: float, name: str = "risk_free") 
     PortfolioError
         If the annual rate is not above -1, or the periods are not above 0.
     """
-    rate = number(name, annual, low=-1.0, open_low=True)
-    return math.expm1(math.log1p(rate) / positive("periods_per_year", periods_per_year))
+    return math.expm1(math.log1p(rate(name, annual)) / positive("periods_per_year", periods_per_year))
 
 
 def radii_of(radius: Any) -> float | FloatArray:

@@ -11,9 +11,7 @@ from opeslike.cli import main
 from opeslike.cli.backtest import RULES, SELECTIONS, SIZERS, make_strategy
 from opeslike.cli.objectives import OBJECTIVES
 from opeslike.errors import PortfolioError
-from opeslike.strategies import DualMomentum, DynamicKelly, Sized
-from opeslike.strategies.selection import Selection
-from opeslike.strategies.sizer import Sizer
+from opeslike.strategies import DualMomentum, DynamicKelly, Selection, Sized, Sizer
 
 pytestmark = pytest.mark.usefixtures("matplotlib")
 
