@@ -38,7 +38,7 @@ class SizingRule:
 
     name: str
     unit: Unit
-    function: Callable[[FloatArray], float]
+    function: Callable[[FloatArray], float] = field(repr=False)
 
     def __post_init__(self) -> None:
         """Check the unit."""
