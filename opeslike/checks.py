@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, overload
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from opeslike.errors import DataError, PortfolioError
 
 FloatArray = NDArray[np.float64]
+Check = Callable[[str, Any], Any]
 
 #: Periods a year beyond which no calendar goes; rates per period would overflow long before.
 PERIODS = (1e-3, 1e9)
@@ -43,7 +45,8 @@ def number(
     below = math.isinf(high) or f"{'<' if open_high else '<='} {high:g}"
     wanted = " ".join(["a finite number", " and ".join(end for end in (above, below) if isinstance(end, str))]).strip()
     if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
-        given = f"{type(value).__name__} of shape {np.shape(value)}" if isinstance(value, np.ndarray) else repr(value)
+        shape = getattr(value, "shape", None)
+        given = repr(value) if shape is None else f"{type(value).__name__} of shape {shape}"
         raise PortfolioError(f"{name} must be {wanted}, got {given}")
     found = float(value)
     outside = (found <= low if open_low else found < low) or (found >= high if open_high else found > high)
@@ -72,6 +75,28 @@ def positive(name: str, value: Any, *, zero: bool = False) -> float:
         Naming the parameter.
     """
     return number(name, value, low=0.0, open_low=not zero)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Check that a parameter is a finite number of at least 0.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value, low=0.0)
+
+
+def rate(name: str, value: Any) -> float:
+    """Check an annual rate, a number above -1.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value, low=-1.0, open_low=True)
 
 
 def share_of(name: str, value: Any) -> float:
@@ -142,6 +167,27 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def at_least(low: int) -> Check:
+    """Check for a whole number of at least ``low``."""
+    return partial(whole, low=low)
+
+
+def part(name: str, value: Any) -> float:
+    """Check a number above 0 and at most 1.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value, low=0.0, high=1.0, open_low=True)
+
+
+def optional(check: Check) -> Check:
+    """Check that lets None pass."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
 def numbers(name: str, values: Any) -> FloatArray:
     """Numbers as a float array of their shape.
 
@@ -183,7 +229,7 @@ def per_period(annual: float | FloatArray, periods_per_year: float, name: str = 
     periods = positive("periods_per_year", periods_per_year)
     if isinstance(annual, np.ndarray):
         return np.asarray(np.expm1(np.log1p(annual) / periods))
-    return math.expm1(math.log1p(number(name, annual, low=-1.0, open_low=True)) / periods)
+    return math.expm1(math.log1p(rate(name, annual)) / periods)
 
 
 def radii_of(radius: Any) -> float | FloatArray:

@@ -178,6 +178,14 @@ class Market:
             self._every_date = self._every_date()
         return self._every_date[self._start : self._start + len(self.returns)]
 
+    @property
+    def origin(self) -> tuple[FloatArray, int]:
+        """Returns of the whole market this is a window of, and the row at which the window begins.
+
+        Rows after the window are the future: for what is worked out once, each row from those before it alone.
+        """
+        return self._moments._returns, self._start
+
     def window(self, start: int, stop: int) -> Market:
         """Rows ``start..stop`` as a view: no copy, no check. Windows of one market are not for several threads."""
         view = Market.__new__(Market)

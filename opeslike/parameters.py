@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from inspect import Parameter, signature
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from opeslike.checks import Check
 from opeslike.errors import PortfolioError
 
 _SHOWN = 6  # numbers of an array that a repr spells out; a larger one is named by its shape
@@ -19,13 +21,21 @@ class Parameters:
     The parameters are those of the constructor, whether a dataclass made it or it is written out; each is kept as
     the attribute of its name.
 
+    Attributes
+    ----------
+    ranges : mapping of parameter to check
+        Of the checks of :mod:`opeslike.checks`; each class names its own, and a dataclass asks all of them when it is
+        made.
+
     Examples
     --------
     >>> from dataclasses import dataclass
+    >>> from opeslike.checks import at_least
     >>> @dataclass(repr=False)
     ... class Rule(Parameters):
     ...     window: int = 252
     ...     inner: Any = None
+    ...     ranges = {"window": at_least(2)}
     >>> rule = Rule(inner=Rule(window=5))
     >>> rule
     Rule(inner=Rule(window=5))
@@ -34,6 +44,14 @@ class Parameters:
     >>> rule.get_params()
     {'window': 252, 'inner': Rule(window=63), 'inner__window': 63, 'inner__inner': None}
     """
+
+    ranges: ClassVar[Mapping[str, Check]] = {}
+
+    def __post_init__(self) -> None:
+        """Check the parameters of a dataclass; the message names class, parameter and range."""
+        for kind in reversed(type(self).__mro__):
+            for name, check in vars(kind).get("ranges", {}).items():
+                check(f"{type(self).__name__} {name}", getattr(self, name))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with ``deep`` also those of parameters that have their own, as ``outer__inner``.

@@ -8,19 +8,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from opeslike import checks
 from opeslike.errors import PortfolioError
-from opeslike.sizing._inputs import (
-    FloatArray,
-    Outcomes,
-    Seed,
-    check_count,
-    check_number,
-    check_seed,
-    per_period_rate,
-    read_outcomes,
-)
+from opeslike.market import FloatArray
 from opeslike.sizing.bootstrap import bootstrap_indices
 from opeslike.sizing.empirical import kelly_empirical
+from opeslike.sizing.reading import Outcomes, read_outcomes
 
 Method: TypeAlias = Literal["closed-form", "simulation", "bootstrap"]
 
@@ -40,7 +33,7 @@ def drawdown_odds(
     periods_per_year: float = 252,
     n_paths: int = 10_000,
     block: float | None = None,
-    seed: Seed = 100,
+    seed: int | np.random.Generator | None = 100,
 ) -> float:
     r"""Probability that wealth, discounted at the risk-free rate, ever falls to ``level``.
 
@@ -102,26 +95,26 @@ def drawdown_odds(
     >>> round(drawdown_odds(1.0, 0.8), 12)  # full Kelly: an 80% chance of a 20% loss some day
     0.8
     """
-    multiple = check_number("kelly_multiple", kelly_multiple, low=0.0, open_low=True)
-    level = check_number("level", level, low=0.0, high=1.0, open_low=True)
+    multiple = checks.positive("kelly_multiple", kelly_multiple)
+    level = checks.number("level", level, low=0.0, high=1.0, open_low=True)
     if method not in ("closed-form", "simulation", "bootstrap"):
         raise PortfolioError(f"method must be 'closed-form', 'simulation' or 'bootstrap', got {method!r}")
     if method == "closed-form" and years is None:
         return 1.0 if multiple >= 2.0 else math.pow(level, 2.0 / multiple - 1.0)
-    horizon = check_number("years", 10.0 if years is None else years, low=0.0, open_low=True)
-    per_year = check_number("periods_per_year", periods_per_year, low=0.0, open_low=True)
+    horizon = checks.positive("years", 10.0 if years is None else years)
+    per_year = checks.positive("periods_per_year", periods_per_year)
     periods = 1 if horizon * per_year < 1.0 else math.ceil(min(horizon * per_year, 2.0 * _LONGEST) - 1e-9)
     if method != "closed-form" and periods > _LONGEST:
         raise PortfolioError(
             f"years times periods_per_year must be at most {_LONGEST:,} for method={method!r}, "
             f"got {horizon:g} x {per_year:g}; use method='closed-form'"
         )
-    paths = check_count("n_paths", n_paths, low=1)
-    generator = check_seed(seed)
+    paths = checks.whole("n_paths", n_paths, low=1)
+    generator = checks.generator(seed)
     if method == "bootstrap":
         if returns is None:
             raise PortfolioError("method='bootstrap' needs returns")
-        values, _ = read_outcomes(returns, "returns")
+        values = read_outcomes(returns, "returns")
         logs = _discounted_logs(multiple, values, risk_free, per_year)
 
         def draw(count: int) -> FloatArray:
@@ -131,7 +124,7 @@ def drawdown_odds(
         return _share_below(draw, level, periods, paths)
     if annual_sharpe is None:
         raise PortfolioError("a finite horizon of the continuous model needs annual_sharpe")
-    sharpe = check_number("annual_sharpe", annual_sharpe, low=0.0, open_low=True)
+    sharpe = checks.positive("annual_sharpe", annual_sharpe)
     if method == "closed-form":
         return _first_passage(multiple, level, sharpe * sharpe * horizon)
     # With c times Kelly, log wealth moves by (c - c^2 / 2) s^2 dt + c s dW, s the Sharpe ratio.
@@ -159,7 +152,7 @@ def _normal(z: float) -> float:
 
 def _discounted_logs(multiple: float, values: FloatArray, risk_free: float, periods_per_year: float) -> FloatArray:
     """Log of each period's wealth factor over that of cash, -inf where the period is ruinous."""
-    rate = per_period_rate(risk_free, periods_per_year)
+    rate = checks.per_period(risk_free, periods_per_year)
     leverage = multiple * float(kelly_empirical(values, risk_free, periods_per_year))
     factors = 1.0 + leverage * (values - rate) / (1.0 + rate)
     logs = np.full(len(factors), -math.inf)
