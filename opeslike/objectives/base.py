@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
@@ -145,19 +144,6 @@ class Optimizer(Parameters, ABC):
             If no certified optimum was found.
         """
         return self._timed(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed)
-
-    def shared(self) -> tuple[Hashable, float] | None:
-        """Key and scale of a solve that others can use as well, or None.
-
-        Two optimisers with equal keys solve the same problem on the same data and bounds, and each holds its scale
-        times the common answer: the fractions of one Kelly objective in Thorp's form. A comparison solves it once.
-        """
-        own = type(self).optimize is not Optimizer.optimize  # a subclass that solves in its own way
-        limited = bool(self.constraints) or vars(self).get("financing") is not None
-        if own or limited or vars(self).get("formulation") != "thorp":
-            return None
-        apart = ("fraction", "_multiple", "weights", "tickers", "_solution")
-        return (type(self), pickle.dumps({k: v for k, v in vars(self).items() if k not in apart})), self._scale()
 
     def problem(
         self,
