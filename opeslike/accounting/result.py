@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
 from opeslike.market import Kind, describe
-
-if TYPE_CHECKING:
-    from opeslike.analysis.report import Report
 
 FloatArray = NDArray[np.float64]
 
@@ -218,7 +215,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """Win rate, average win and loss and more, see :func:`~opeslike.accounting.trades.trade_summary`."""
         return trade_summary(self.trades, closed_only=closed_only)
 
-    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> Report:
+    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> Any:
         """Report of the run: ``print`` shows it as text, ``to_html(path)`` writes one file that holds everything.
 
         Parameters
@@ -248,8 +245,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
 
     def _repr_html_(self) -> str:
         """Show the headline figures and the wealth in a notebook."""
-        report: Report = self.report()
-        return report.brief_html()
+        return str(self.report().brief_html())
 
     @property
     def ruin_date(self) -> Any:
