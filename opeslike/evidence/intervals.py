@@ -143,7 +143,7 @@ class Evidence:
             rows = [
                 [str(k), _figure(name, row["value"]), _figure(name, row["difference"], "+")] for k, row in found.items()
             ]
-            if "block_length" in self.tables[name]:
+            if found and "block_length" in self.tables[name]:
                 title += f" (stationary blocks of {self.tables[name]['block_length'].max():.0f} on average)"
                 columns += [f"{self._terms[0]:.0%} interval, each alone", "p, all together"]
                 for cells, row in zip(rows, found.values(), strict=True):

@@ -98,11 +98,14 @@ def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, 
     PortfolioError
         If no strategy has the benchmark's name.
     """
-    if isinstance(returns, Mapping):
-        returns = pd.DataFrame({str(name): values for name, values in returns.items()})
-    if isinstance(returns, pd.DataFrame) or (isinstance(returns, np.ndarray) and returns.ndim < 3):
-        returns = [returns]
-    frames = [pd.DataFrame(sample).rename(columns=str) for sample in returns]
+    try:
+        if isinstance(returns, Mapping):
+            returns = pd.DataFrame({str(name): values for name, values in returns.items()})
+        if isinstance(returns, pd.DataFrame) or (isinstance(returns, np.ndarray) and returns.ndim < 3):
+            returns = [returns]
+        frames = [pd.DataFrame(sample).rename(columns=str) for sample in returns]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"returns cannot be read as dates x strategies, or a list of such: {error}") from error
     if not frames:
         raise DataError("no sample given: pass a frame of returns, dates x strategies, or a list of frames")
     names = list(frames[0].columns)
@@ -115,7 +118,10 @@ def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, 
     values = [_checked(frame, names, f"sample {i}: " if len(frames) > 1 else "") for i, frame in enumerate(frames)]
     dates = frames[0].index
     if not all(frame.index.equals(dates) for frame in frames):
-        dates = dates.append([frame.index for frame in frames[1:]]).unique().sort_values()
+        try:
+            dates = dates.append([frame.index for frame in frames[1:]]).unique().sort_values()
+        except TypeError as error:
+            raise DataError(f"the dates of the samples cannot be put in one order: {error}") from error
     if len(dates) < FEWEST_DATES:
         raise DataError(f"{len(dates)} dates are too few to judge by; at least {FEWEST_DATES} are needed")
     samples = Samples(tuple(names), dates, values, [dates.get_indexer(frame.index) for frame in frames])
