@@ -149,6 +149,7 @@ class Evidence:
                 for cells, row in zip(rows, found.values(), strict=True):
                     cells += [_interval(name, row), _p(row["adjusted_p"])]
             base = [self.benchmark, _figure(name, self.values[name].to_dict()[self.benchmark])]
+            base += [""] * (len(columns) - 2)
             align = ("left", *["right"] * (len(columns) - 1))
             table = tabulate([base, *rows], columns, tablefmt=tablefmt, colalign=align, disable_numparse=True)
             parts += [title, table, sentence]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeAlias
@@ -79,13 +79,6 @@ class Samples:
         if str(strategy) not in self.strategies:
             raise PortfolioError(f"no strategy is called {strategy!r}; there are {', '.join(self.strategies)}")
         return self.strategies.index(str(strategy))
-
-    def average(self, each: Iterator[FloatArray]) -> FloatArray:
-        """Per-date average over the samples, scaled so that its mean over ``dates`` is the mean of sample means."""
-        total = np.zeros((len(self.dates), len(self.strategies)))
-        for rows, values in zip(self.rows, each, strict=True):
-            total[rows] += values * (len(self.dates) / (len(self.values) * len(rows)))
-        return total
 
 
 def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, int]:
@@ -218,22 +211,17 @@ def statistic(
 
     Source: Hampel, *The influence curve and its role in robust estimation* (1974).
     """
-    kind = STATISTICS[name]
-    annual, values, undefined = periods_per_year**kind.power, np.zeros(len(samples.strategies)), dict[str, str]()
-
-    def each() -> Iterator[FloatArray]:
-        for rows, returns in zip(samples.rows, samples.values, strict=True):
-            value, influence = kind.function(returns - rates[rows, None] if kind.over_cash else returns)
-            for column in np.flatnonzero(~np.isfinite(value)):
-                lost = np.flatnonzero(returns[:, column] <= -1.0)
-                undefined.setdefault(
-                    samples.strategies[column],
-                    f"lost everything on {describe(samples.dates[rows[lost[0]]])}" if lost.size else "never varies",
-                )
-            values[:] += annual * value / len(samples.values)
-            yield annual * influence
-
-    influence = samples.average(each())
+    kind, annual, count = STATISTICS[name], periods_per_year ** STATISTICS[name].power, len(samples.values)
+    values, influence = np.zeros(len(samples.strategies)), np.zeros((len(samples.dates), len(samples.strategies)))
+    undefined: dict[str, str] = {}
+    for rows, returns in zip(samples.rows, samples.values, strict=True):
+        value, each = kind.function(returns - rates[rows, None] if kind.over_cash else returns)
+        for column in np.flatnonzero(~np.isfinite(value)):
+            lost = np.flatnonzero(returns[:, column] <= -1.0)
+            why = f"lost everything on {describe(samples.dates[rows[lost[0]]])}" if lost.size else "never varies"
+            undefined.setdefault(samples.strategies[column], why)
+        values += annual / count * value
+        influence[rows] += annual / count * len(influence) / len(rows) * each
     return values, influence, undefined
 
 
