@@ -84,12 +84,24 @@ def _mean_variance(outcomes: FloatArray) -> float:
     return max(0.0, kelly_continuous(float(outcomes.mean()), float(outcomes.var(ddof=1))))
 
 
+def _optimal_f(outcomes: FloatArray) -> float:
+    return optimal_f(outcomes).f
+
+
+def _partial_kelly(outcomes: FloatArray) -> float:
+    return kelly_from_outcomes(outcomes, allow_short=False)
+
+
+def _empirical_kelly(outcomes: FloatArray) -> float:
+    return float(kelly_empirical(outcomes, allow_short=False))
+
+
 # Each is long or out: a rule that is sized is followed or left alone, not reversed.
 BINARY_KELLY = SizingRule("binary Kelly", "risk_fraction", kelly_binary_from_outcomes)
-OPTIMAL_F = SizingRule("optimal f", "risk_fraction", lambda x: optimal_f(x).f)
-PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", lambda x: kelly_from_outcomes(x, allow_short=False))
+OPTIMAL_F = SizingRule("optimal f", "risk_fraction", _optimal_f)
+PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", _partial_kelly)
 CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
-EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", lambda x: kelly_empirical(x, allow_short=False))
+EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _empirical_kelly)
 
 RuleFunction: TypeAlias = Callable[..., Any]
 _FUNCTIONS: dict[object, SizingRule] = {
