@@ -275,16 +275,13 @@ def conservative(
     rank = max(1, math.ceil(share / 100.0 * n_boot - 1e-9))
     chosen = int(np.argsort(means, kind="stable")[rank - 1])
     resample = draws[chosen]
+    where = f"the resample at percentile {share:g} (mean {means[chosen]:g})"
     try:
         value = applied(resample)
-    except DataError as exc:
-        raise DataError(
-            f"{applied.name} cannot be applied to the resample at percentile {share:g} (mean {means[chosen]:g}): {exc}"
-        ) from exc
+    except DataError as error:
+        raise DataError(f"{applied.name} cannot be applied to {where}: {error}") from error
     if not math.isfinite(value):
-        raise DataError(
-            f"{applied.name} gave {value} on the resample at percentile {share:g}; a rule must return a finite number"
-        )
+        raise DataError(f"{applied.name} gave {value} on {where}; a rule must return a finite number")
     by_risk = applied.unit == "risk_fraction"
     loss = expected_loss(expected_max_loss, values) if by_risk else math.nan
     return ConservativeSize(
@@ -301,13 +298,8 @@ def conservative(
 def _as_rule(rule: SizingRule | RuleFunction) -> SizingRule:
     if isinstance(rule, SizingRule):
         return rule
-    known = _FUNCTIONS.get(rule) if isinstance(rule, Hashable) else None
-    if known is not None:
-        return known
-    unit = getattr(rule, "unit", None)
-    if callable(rule) and unit is not None:
-        return SizingRule(getattr(rule, "__name__", type(rule).__name__), unit, rule)
-    raise PortfolioError(
-        f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function) "
-        "with unit 'risk_fraction' or 'leverage'"
-    )
+    if isinstance(rule, Hashable) and rule in _FUNCTIONS:
+        return _FUNCTIONS[rule]
+    if callable(rule) and hasattr(rule, "unit"):
+        return SizingRule(getattr(rule, "__name__", type(rule).__name__), rule.unit, rule)
+    raise PortfolioError(f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function)")

@@ -169,17 +169,15 @@ def _refuse_prices(panel: Panel) -> None:
     """No asset returns more than half its price in every period: such numbers are prices."""
     high = np.fmin.reduce(panel.values, axis=0) > 0.5
     if len(panel.values) >= 10 and high.any():
+        name = panel.assets[int(high.argmax())]
         raise DataError(
-            f"returns: no value of {panel.assets[int(high.argmax())]!r} is below 0.5, so these look like prices; "
-            "pass their pct_change()"
+            f"returns: no value of {name!r} is below 0.5, so these look like prices; pass their pct_change()"
         )
 
 
 def _no_variance(name: object, date: str) -> DataError:
-    return DataError(
-        f"returns: {name!r} has no variance in the window to {date}, so its Kelly factor is "
-        "unbounded; set max_leverage, use a longer window, or drop it"
-    )
+    advice = "set max_leverage, use a longer window, or drop it"
+    return DataError(f"returns: {name!r} has no variance in the window to {date}, so no Kelly factor; {advice}")
 
 
 def _each(panel: Panel, settings: _Settings) -> FloatArray:
@@ -324,11 +322,9 @@ def _joint_factors(
     except np.linalg.LinAlgError:
         own = np.sqrt(np.maximum(np.linalg.eigvalsh(correlation)[:, 0], 0.0))
     if own.min() < _COLLINEAR:
-        raise DataError(
-            f"returns: the covariance of {[str(asset) for asset in known.assets]} in the window to "
-            f"{known.date(begin + int(np.argmax(own < _COLLINEAR)))} is singular; drop the asset that "
-            "the others determine, or use a longer window"
-        )
+        names, date = [str(asset) for asset in known.assets], known.date(begin + int(np.argmax(own < _COLLINEAR)))
+        advice = "drop the asset that the others determine, or use a longer window"
+        raise DataError(f"returns: the covariance of {names} in the window to {date} is singular; {advice}")
     half = np.linalg.solve(roots, ((means - settings.rate) / scale)[:, :, None])
     leverage = np.linalg.solve(roots.transpose(0, 2, 1), half)[:, :, 0]
     if not settings.allow_short:

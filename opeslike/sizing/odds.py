@@ -105,10 +105,7 @@ def drawdown_odds(
     per_year = checks.positive("periods_per_year", periods_per_year)
     periods = 1 if horizon * per_year < 1.0 else math.ceil(min(horizon * per_year, 2.0 * _LONGEST) - 1e-9)
     if method != "closed-form" and periods > _LONGEST:
-        raise PortfolioError(
-            f"years times periods_per_year must be at most {_LONGEST:,} for method={method!r}, "
-            f"got {horizon:g} x {per_year:g}; use method='closed-form'"
-        )
+        raise PortfolioError(f"years={horizon:g} are more than {_LONGEST:,} periods; use method='closed-form'")
     paths = checks.whole("n_paths", n_paths, low=1)
     generator = checks.generator(seed)
     if method == "bootstrap":

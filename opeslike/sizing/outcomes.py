@@ -155,10 +155,7 @@ def kelly_from_outcomes(outcomes: Outcomes, *, allow_short: bool = True) -> floa
     if math.isnan(stats.win):
         if not allow_short:
             return 0.0
-        raise DataError(
-            f"outcomes: no gain among {stats.n}, so the short position is unbounded; "
-            "use more outcomes or allow_short=False"
-        )
+        raise DataError(f"outcomes: no gain among {stats.n}, so no short position is best; use allow_short=False")
     f = kelly_partial(stats.p, stats.win, stats.loss)
     return f if allow_short else max(0.0, f)
 
@@ -287,9 +284,7 @@ def trade_returns(positions: Outcomes | pd.DataFrame, returns: Outcomes | pd.Dat
     """
     held, earned = one_column(positions, "positions"), one_column(returns, "returns")
     if held.values.shape != earned.values.shape:
-        raise DataError(
-            f"positions and returns must be two columns of one length, got {len(held.index)} and {len(earned.index)}"
-        )
+        raise DataError(f"positions ({len(held.index)}) and returns ({len(earned.index)}) must be of one length")
     labels = [data.index for data in (positions, returns) if isinstance(data, (pd.Series, pd.DataFrame))]
     if labels and not labels[0].equals(labels[-1]):
         raise DataError("positions and returns have different dates; reindex one like the other")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -182,7 +182,6 @@ class KellyFactorRule(LeverageRule):
         return np.ascontiguousarray(factors.to_numpy(np.float64) * self.fraction)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class RollingKelly(KellyFactorRule):
     """Kelly leverage from the mean and variance of the last ``window`` returns.
@@ -210,7 +209,6 @@ class RollingKelly(KellyFactorRule):
     window: int = 252
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class ExpandingKelly(KellyFactorRule):
     """Kelly leverage from the mean and variance of all returns so far.
@@ -273,7 +271,6 @@ class OutcomeRule(LeverageRule, FromOutcomes):
         return np.array([self.leverage_by(np.ascontiguousarray(returns)) for returns in recent.T])
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class OptimalF(OutcomeRule):
     """Vince's optimal f of an asset's own returns, over the expected maximum loss.
@@ -300,7 +297,6 @@ class OptimalF(OutcomeRule):
     """
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class Conservative(Unlucky, OutcomeRule):
     """A sizing rule applied to an unlucky resample of an asset's returns, see :func:`opeslike.sizing.conservative`.
