@@ -81,7 +81,7 @@ class SizingRule:
 def _mean_variance(outcomes: FloatArray) -> float:
     if len(outcomes) < 2 or float(np.ptp(outcomes)) == 0.0:
         raise DataError("outcomes: no variance, so continuous Kelly is undefined; use more of them")
-    return max(0.0, kelly_continuous(float(outcomes.mean()), float(outcomes.var(ddof=1))))
+    return max(0.0, float(kelly_continuous(outcomes.mean(), outcomes.var(ddof=1))))
 
 
 def _optimal_f(outcomes: FloatArray) -> float:

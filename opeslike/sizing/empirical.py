@@ -190,7 +190,7 @@ def solve_empirical(
     rate = checks.per_period(risk_free, periods_per_year)
     cap = math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage)
     if np.ndim(returns) == 2:
-        panel = read_table(returns)  # type: ignore[arg-type]
+        panel = read_table(returns)
         values = panel.values[complete_rows(panel, "returns")]
         names = tuple(str(name) for name in panel.assets)
     else:

@@ -17,7 +17,6 @@ from opeslike.sizing.reading import (
     ROUNDING,
     Outcomes,
     Table,
-    check_dates,
     complete_rows,
     logger,
     read_table,
@@ -125,8 +124,8 @@ def kelly_factor(
     for name, value in flags.items():
         checks.flag(name, value)
     single = np.ndim(returns) < 2
-    panel = read_table(_as_frame(returns))
-    check_dates(panel, "returns")
+    panel = read_table(returns)
+    index = returns.index if isinstance(returns, (pd.Series, pd.DataFrame)) else panel.index
     _refuse_prices(panel)
     joint = joint and not single
     count = len(panel.assets)
@@ -151,18 +150,8 @@ def kelly_factor(
         panel = Panel(np.log1p(panel.values), panel.assets, panel.index)
     factors = _joint(panel, settings) if joint else _each(panel, settings)
     if single:
-        return pd.Series(factors[:, 0], index=panel.index, name=getattr(returns, "name", None))
-    return pd.DataFrame(factors, index=panel.index, columns=list(panel.assets), copy=False)
-
-
-def _as_frame(returns: Outcomes | Table) -> pd.DataFrame:
-    if isinstance(returns, pd.DataFrame):
-        return returns
-    if isinstance(returns, pd.Series):
-        return returns.to_frame(name="returns" if returns.name is None else returns.name)
-    if np.ndim(returns) not in (1, 2):
-        raise DataError(f"returns: one or two dimensions are needed, got {np.ndim(returns)}")
-    return pd.DataFrame(np.asarray(returns))
+        return pd.Series(factors[:, 0], index=index, name=getattr(returns, "name", None))
+    return pd.DataFrame(factors, index=index, columns=list(panel.assets), copy=False)
 
 
 def _refuse_prices(panel: Panel) -> None:
