@@ -167,18 +167,10 @@ class KellyFactorRule(LeverageRule):
         return np.empty((0, whole.shape[1]))
 
     def _factors(self, returns: pd.DataFrame) -> FloatArray:
-        factors = kelly_factor(
-            returns,
-            window=self.window or 2,
-            expanding=self.window is None,
-            min_periods=self.needed,
-            risk_free=self.risk_free,
-            max_leverage=None if self.max_leverage is None else self.max_leverage / self.fraction,
-            allow_short=self.allow_short,
-            use_log=self.use_log,
-            joint=self.joint and returns.shape[1] > 1,
-            periods_per_year=self.periods_per_year,
-        )
+        shared = {name: getattr(self, name) for name in ("risk_free", "allow_short", "use_log", "periods_per_year")}
+        shared |= {"window": self.window or 2, "expanding": self.window is None, "min_periods": self.needed}
+        cap = None if self.max_leverage is None else self.max_leverage / self.fraction
+        factors = kelly_factor(returns, max_leverage=cap, joint=self.joint and returns.shape[1] > 1, **shared)
         return np.ascontiguousarray(factors.to_numpy(np.float64) * self.fraction)
 
 
