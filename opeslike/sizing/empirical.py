@@ -17,8 +17,8 @@ import pandas as pd
 
 from opeslike import checks
 from opeslike.errors import DataError, OptimizationError, PortfolioError
-from opeslike.market import FloatArray
-from opeslike.sizing.reading import Outcomes, Table, complete_rows, read_outcomes, read_table
+from opeslike.market import FloatArray, drop_missing
+from opeslike.sizing.reading import Outcomes, Table, read_outcomes, read_table
 
 _NEWTON_TOLERANCE = 1e-9  # on the Newton decrement, which then squares in the last step
 _ITERATIONS = 100
@@ -190,8 +190,8 @@ def solve_empirical(
     rate = checks.per_period(risk_free, periods_per_year)
     cap = math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage)
     if np.ndim(returns) == 2:
-        panel = read_table(returns)
-        values = panel.values[complete_rows(panel, "returns")]
+        panel = drop_missing(read_table(returns), "returns")
+        values = panel.values
         names = tuple(str(name) for name in panel.assets)
     else:
         values = read_outcomes(returns, "returns")[:, None]

@@ -12,12 +12,11 @@ import pandas as pd
 
 from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import FloatArray, Panel
+from opeslike.market import FloatArray, Panel, drop_missing
 from opeslike.sizing.reading import (
     ROUNDING,
     Outcomes,
     Table,
-    complete_rows,
     logger,
     read_table,
     refuse,
@@ -253,8 +252,8 @@ def _moments(series: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
 
 def _joint(panel: Panel, settings: _Settings) -> FloatArray:
     """Joint factors by date, (T, N)."""
-    rows = complete_rows(panel, "kelly_factor")
-    known = Panel(panel.values[rows], panel.assets, panel.index[rows])
+    rows = np.flatnonzero(~np.isnan(panel.values).any(axis=1))
+    known = drop_missing(panel, "kelly_factor")
     out = np.full(panel.values.shape, np.nan)
     found = [_joint_factors(*moments, known, settings) for moments in _joint_moments(known.values, settings)]
     if found:

@@ -240,18 +240,11 @@ def kelly_multivariate(mean: ArrayLike, covariance: ArrayLike | pd.DataFrame, ri
         raise PortfolioError("mean and covariance must be finite")
     if not np.allclose(sigma, sigma.T, rtol=1e-8, atol=0.0):
         raise PortfolioError("covariance must be symmetric")
-    singular = "covariance must be positive definite; drop the assets that others determine"
-    if not (np.diag(sigma) > 0).all():
-        raise PortfolioError(singular)
-    scale = np.sqrt(np.diag(sigma))
-    try:
-        factor = np.linalg.cholesky(sigma / np.outer(scale, scale))
-    except np.linalg.LinAlgError as error:
-        raise PortfolioError(singular) from error
-    if np.diag(factor).min() < 1e-7:
-        raise PortfolioError(singular)
-    half = np.linalg.solve(factor, (mu - rate) / scale)
-    leverage = np.asarray(np.linalg.solve(factor.T, half) / scale, dtype=np.float64)
+    scale = np.sqrt(np.maximum(np.diag(sigma), 0.0))
+    correlation = sigma / np.outer(scale, scale) if scale.all() else np.zeros_like(sigma)
+    if np.linalg.eigvalsh(correlation)[0] < 1e-14:
+        raise PortfolioError("covariance must be positive definite; drop the assets that others determine")
+    leverage = np.linalg.solve(correlation, (mu - rate) / scale) / scale
     return leverage if labels is None else pd.Series(leverage, index=labels, name="leverage")
 
 

@@ -62,13 +62,10 @@ class GrowthCurve:
     @property
     def marks(self) -> dict[str, float]:
         """Leverages worth a mark on a chart, by name; those that do not exist are left out."""
-        ends = {"zero growth": self.zero_growth_leverage, "ruin": self.ruin_leverage}
-        marks = {
-            "half optimum": 0.5 * self.optimum,
-            "optimum": self.optimum,
-            "quadratic optimum": self.quadratic_optimum,
-        }
-        return {name: value for name, value in (marks | ends).items() if math.isfinite(value)}
+        names = ("half optimum", "optimum", "quadratic optimum", "zero growth", "ruin")
+        best, ends = self.optimum, (self.zero_growth_leverage, self.ruin_leverage)
+        marks = zip(names, (0.5 * best, best, self.quadratic_optimum, *ends), strict=True)
+        return {name: value for name, value in marks if math.isfinite(value)}
 
     def at(self, leverage: ArrayLike) -> FloatArray:
         """Exact growth per period at any leverages, in their shape; PortfolioError unless they are finite."""

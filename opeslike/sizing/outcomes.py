@@ -76,10 +76,7 @@ class OptimalFSize:
         """Value to hold as a multiple of wealth, f / expected_max_loss."""
         return self.f / self.expected_max_loss
 
-    @property
-    def leverage(self) -> float:
-        """Another name of :attr:`position`."""
-        return self.position
+    leverage = position
 
 
 def outcome_statistics(outcomes: Outcomes) -> OutcomeStatistics:

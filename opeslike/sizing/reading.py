@@ -67,15 +67,3 @@ def refuse(bad: np.ndarray, panel: Panel, what: str, advice: str) -> None:
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataError(f"returns: {panel.assets[column]!r} {what} {panel.date(int(row))}; {advice}")
-
-
-def complete_rows(panel: Panel, what: str) -> np.ndarray:
-    """Numbers of the rows without NaN; a log message names the assets that cost rows."""
-    missing = np.isnan(panel.values)
-    rows = np.flatnonzero(~missing.any(axis=1))
-    if len(rows) < len(missing):
-        cost = {str(asset): int(n) for asset, n in zip(panel.assets, missing.sum(axis=0), strict=True) if n}
-        logger.info("%s: dropped %d rows with NaN (%s)", what, len(missing) - len(rows), cost)
-    if not len(rows):
-        raise DataError(f"{what}: every row has a NaN; drop the assets with no data")
-    return rows
