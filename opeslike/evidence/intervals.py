@@ -143,12 +143,13 @@ class Evidence:
             rows = [
                 [str(k), _figure(name, row["value"]), _figure(name, row["difference"], "+")] for k, row in found.items()
             ]
-            if "block_length" in self.tables[name]:
+            if found and "block_length" in self.tables[name]:
                 title += f" (stationary blocks of {self.tables[name]['block_length'].max():.0f} on average)"
                 columns += [f"{self._terms[0]:.0%} interval, each alone", "p, all together"]
                 for cells, row in zip(rows, found.values(), strict=True):
                     cells += [_interval(name, row), _p(row["adjusted_p"])]
             base = [self.benchmark, _figure(name, self.values[name].to_dict()[self.benchmark])]
+            base += [""] * (len(columns) - 2)
             align = ("left", *["right"] * (len(columns) - 1))
             table = tabulate([base, *rows], columns, tablefmt=tablefmt, colalign=align, disable_numparse=True)
             parts += [title, table, sentence]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeAlias
@@ -80,13 +80,6 @@ class Samples:
             raise PortfolioError(f"no strategy is called {strategy!r}; there are {', '.join(self.strategies)}")
         return self.strategies.index(str(strategy))
 
-    def average(self, each: Iterator[FloatArray]) -> FloatArray:
-        """Per-date average over the samples, scaled so that its mean over ``dates`` is the mean of sample means."""
-        total = np.zeros((len(self.dates), len(self.strategies)))
-        for rows, values in zip(self.rows, each, strict=True):
-            total[rows] += values * (len(self.dates) / (len(self.values) * len(rows)))
-        return total
-
 
 def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, int]:
     """Check returns and find the benchmark among the strategies (0 for None), or join a Series of its returns to them.
@@ -98,11 +91,14 @@ def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, 
     PortfolioError
         If no strategy has the benchmark's name.
     """
-    if isinstance(returns, Mapping):
-        returns = pd.DataFrame({str(name): values for name, values in returns.items()})
-    if isinstance(returns, pd.DataFrame) or (isinstance(returns, np.ndarray) and returns.ndim < 3):
-        returns = [returns]
-    frames = [pd.DataFrame(sample).rename(columns=str) for sample in returns]
+    try:
+        if isinstance(returns, Mapping):
+            returns = pd.DataFrame({str(name): values for name, values in returns.items()})
+        if isinstance(returns, pd.DataFrame) or (isinstance(returns, np.ndarray) and returns.ndim < 3):
+            returns = [returns]
+        frames = [pd.DataFrame(sample).rename(columns=str) for sample in returns]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"returns cannot be read as dates x strategies, or a list of such: {error}") from error
     if not frames:
         raise DataError("no sample given: pass a frame of returns, dates x strategies, or a list of frames")
     names = list(frames[0].columns)
@@ -115,7 +111,10 @@ def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, 
     values = [_checked(frame, names, f"sample {i}: " if len(frames) > 1 else "") for i, frame in enumerate(frames)]
     dates = frames[0].index
     if not all(frame.index.equals(dates) for frame in frames):
-        dates = dates.append([frame.index for frame in frames[1:]]).unique().sort_values()
+        try:
+            dates = dates.append([frame.index for frame in frames[1:]]).unique().sort_values()
+        except TypeError as error:
+            raise DataError(f"the dates of the samples cannot be put in one order: {error}") from error
     if len(dates) < FEWEST_DATES:
         raise DataError(f"{len(dates)} dates are too few to judge by; at least {FEWEST_DATES} are needed")
     samples = Samples(tuple(names), dates, values, [dates.get_indexer(frame.index) for frame in frames])
@@ -212,22 +211,17 @@ def statistic(
 
     Source: Hampel, *The influence curve and its role in robust estimation* (1974).
     """
-    kind = STATISTICS[name]
-    annual, values, undefined = periods_per_year**kind.power, np.zeros(len(samples.strategies)), dict[str, str]()
-
-    def each() -> Iterator[FloatArray]:
-        for rows, returns in zip(samples.rows, samples.values, strict=True):
-            value, influence = kind.function(returns - rates[rows, None] if kind.over_cash else returns)
-            for column in np.flatnonzero(~np.isfinite(value)):
-                lost = np.flatnonzero(returns[:, column] <= -1.0)
-                undefined.setdefault(
-                    samples.strategies[column],
-                    f"lost everything on {describe(samples.dates[rows[lost[0]]])}" if lost.size else "never varies",
-                )
-            values[:] += annual * value / len(samples.values)
-            yield annual * influence
-
-    influence = samples.average(each())
+    kind, annual, count = STATISTICS[name], periods_per_year ** STATISTICS[name].power, len(samples.values)
+    values, influence = np.zeros(len(samples.strategies)), np.zeros((len(samples.dates), len(samples.strategies)))
+    undefined: dict[str, str] = {}
+    for rows, returns in zip(samples.rows, samples.values, strict=True):
+        value, each = kind.function(returns - rates[rows, None] if kind.over_cash else returns)
+        for column in np.flatnonzero(~np.isfinite(value)):
+            lost = np.flatnonzero(returns[:, column] <= -1.0)
+            why = f"lost everything on {describe(samples.dates[rows[lost[0]]])}" if lost.size else "never varies"
+            undefined.setdefault(samples.strategies[column], why)
+        values += annual / count * value
+        influence[rows] += annual / count * len(influence) / len(rows) * each
     return values, influence, undefined
 
 

@@ -81,15 +81,27 @@ class SizingRule:
 def _mean_variance(outcomes: FloatArray) -> float:
     if len(outcomes) < 2 or float(np.ptp(outcomes)) == 0.0:
         raise DataError("outcomes: no variance, so continuous Kelly is undefined; use more of them")
-    return max(0.0, kelly_continuous(float(outcomes.mean()), float(outcomes.var(ddof=1))))
+    return max(0.0, float(kelly_continuous(outcomes.mean(), outcomes.var(ddof=1))))
+
+
+def _optimal_f(outcomes: FloatArray) -> float:
+    return optimal_f(outcomes).f
+
+
+def _partial_kelly(outcomes: FloatArray) -> float:
+    return kelly_from_outcomes(outcomes, allow_short=False)
+
+
+def _empirical_kelly(outcomes: FloatArray) -> float:
+    return float(kelly_empirical(outcomes, allow_short=False))
 
 
 # Each is long or out: a rule that is sized is followed or left alone, not reversed.
 BINARY_KELLY = SizingRule("binary Kelly", "risk_fraction", kelly_binary_from_outcomes)
-OPTIMAL_F = SizingRule("optimal f", "risk_fraction", lambda x: optimal_f(x).f)
-PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", lambda x: kelly_from_outcomes(x, allow_short=False))
+OPTIMAL_F = SizingRule("optimal f", "risk_fraction", _optimal_f)
+PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", _partial_kelly)
 CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
-EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", lambda x: kelly_empirical(x, allow_short=False))
+EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _empirical_kelly)
 
 RuleFunction: TypeAlias = Callable[..., Any]
 _FUNCTIONS: dict[object, SizingRule] = {
@@ -263,16 +275,13 @@ def conservative(
     rank = max(1, math.ceil(share / 100.0 * n_boot - 1e-9))
     chosen = int(np.argsort(means, kind="stable")[rank - 1])
     resample = draws[chosen]
+    where = f"the resample at percentile {share:g} (mean {means[chosen]:g})"
     try:
         value = applied(resample)
-    except DataError as exc:
-        raise DataError(
-            f"{applied.name} cannot be applied to the resample at percentile {share:g} (mean {means[chosen]:g}): {exc}"
-        ) from exc
+    except DataError as error:
+        raise DataError(f"{applied.name} cannot be applied to {where}: {error}") from error
     if not math.isfinite(value):
-        raise DataError(
-            f"{applied.name} gave {value} on the resample at percentile {share:g}; a rule must return a finite number"
-        )
+        raise DataError(f"{applied.name} gave {value} on {where}; a rule must return a finite number")
     by_risk = applied.unit == "risk_fraction"
     loss = expected_loss(expected_max_loss, values) if by_risk else math.nan
     return ConservativeSize(
@@ -289,13 +298,8 @@ def conservative(
 def _as_rule(rule: SizingRule | RuleFunction) -> SizingRule:
     if isinstance(rule, SizingRule):
         return rule
-    known = _FUNCTIONS.get(rule) if isinstance(rule, Hashable) else None
-    if known is not None:
-        return known
-    unit = getattr(rule, "unit", None)
-    if callable(rule) and unit is not None:
-        return SizingRule(getattr(rule, "__name__", type(rule).__name__), unit, rule)
-    raise PortfolioError(
-        f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function) "
-        "with unit 'risk_fraction' or 'leverage'"
-    )
+    if isinstance(rule, Hashable) and rule in _FUNCTIONS:
+        return _FUNCTIONS[rule]
+    if callable(rule) and hasattr(rule, "unit"):
+        return SizingRule(getattr(rule, "__name__", type(rule).__name__), rule.unit, rule)
+    raise PortfolioError(f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function)")

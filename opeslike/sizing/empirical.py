@@ -17,8 +17,8 @@ import pandas as pd
 
 from opeslike import checks
 from opeslike.errors import DataError, OptimizationError, PortfolioError
-from opeslike.market import FloatArray
-from opeslike.sizing.reading import Outcomes, Table, complete_rows, read_outcomes, read_table
+from opeslike.market import FloatArray, drop_missing
+from opeslike.sizing.reading import Outcomes, Table, read_outcomes, read_table
 
 _NEWTON_TOLERANCE = 1e-9  # on the Newton decrement, which then squares in the last step
 _ITERATIONS = 100
@@ -119,6 +119,13 @@ def ruin_bounds(returns: Outcomes, risk_free: float = 0.0, periods_per_year: flo
     return excess_bounds(_excess(values, checks.per_period(risk_free, periods_per_year)))
 
 
+def no_optimum(side: str, what: str = "returns") -> DataError:
+    """Error of a sample without any loss, or without any gain."""
+    return DataError(
+        f"{what}: no {side} against the risk-free rate, so growth has no maximum; use more rows or set max_leverage"
+    )
+
+
 def excess_bounds(x: FloatArray) -> tuple[float, float]:
     """Open interval of f on which 1 + f x > 0 for every x."""
     best, worst = float(x.max()), float(x.min())
@@ -183,8 +190,8 @@ def solve_empirical(
     rate = checks.per_period(risk_free, periods_per_year)
     cap = math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage)
     if np.ndim(returns) == 2:
-        panel = read_table(returns)  # type: ignore[arg-type]
-        values = panel.values[complete_rows(panel, "returns")]
+        panel = drop_missing(read_table(returns), "returns")
+        values = panel.values
         names = tuple(str(name) for name in panel.assets)
     else:
         values = read_outcomes(returns, "returns")[:, None]
@@ -195,10 +202,7 @@ def solve_empirical(
         leverage = np.array([f])
     else:
         if not allow_short or max_leverage is not None:
-            raise PortfolioError(
-                "allow_short and max_leverage are for one asset; for several use "
-                "Kelly(leverage=...), which optimises under such limits"
-            )
+            raise PortfolioError("allow_short and max_leverage are for one asset; Kelly optimises several under limits")
         leverage, gap, steps = _solve_many(x, names)
     position = x @ leverage
     worst = float(position.min())
@@ -241,8 +245,7 @@ def kelly_empirical(
     >>> kelly_empirical([2.0, -1.0])  # a coin that pays 2:1
     0.25
     """
-    limits: dict[str, Any] = {"allow_short": allow_short, "max_leverage": max_leverage}
-    solution = solve_empirical(returns, risk_free, periods_per_year, **limits)
+    solution = solve_empirical(returns, risk_free, periods_per_year, allow_short=allow_short, max_leverage=max_leverage)
     if np.ndim(returns) < 2:
         return float(solution.leverage[0])
     if isinstance(returns, pd.DataFrame):
@@ -269,17 +272,11 @@ def _solve_one(x: FloatArray, name: str, allow_short: bool, cap: float) -> tuple
     floor = -cap if allow_short else 0.0
     if not x.any():
         return 0.0, 0.0, 0  # equal to cash in every period: nothing to gain from holding it
-    if math.isinf(high) or (math.isinf(low) and allow_short):
+    if math.isinf(high) or math.isinf(low):  # as much as is allowed
         limit = cap if math.isinf(high) else floor
         if math.isinf(limit):
-            side = "loss" if math.isinf(high) else "gain"
-            raise DataError(
-                f"returns of {name!r}: no {side} against the risk-free rate in {len(x)} rows, so "
-                "growth increases without limit; use more rows or set max_leverage"
-            )
+            raise no_optimum("loss" if math.isinf(high) else "gain", f"returns of {name!r}")
         return limit, 0.0, 0
-    if math.isinf(low):
-        return 0.0, 0.0, 0  # no gain and no shorts
     f, gap, steps = maximize_log(x)
     # Growth is concave, so a bound that cuts off the maximiser is itself the constrained optimum.
     bounded = min(max(f, floor), cap)
@@ -290,7 +287,8 @@ def _solve_many(x: FloatArray, names: tuple[str, ...]) -> tuple[FloatArray, floa
     """Damped Newton steps for several assets, each a least-squares problem."""
     size = len(x)
     scale = np.abs(x).max(axis=0)
-    y = x / np.where(scale > 0, scale, 1.0)
+    scale[scale == 0] = 1.0
+    y = x / scale
     f = np.zeros(y.shape[1])
     wealth = np.ones(size)
     final = False
@@ -301,7 +299,7 @@ def _solve_many(x: FloatArray, names: tuple[str, ...]) -> tuple[FloatArray, floa
         move = ratio @ direction
         decrement = float(np.linalg.norm(move))
         if final:
-            return f / np.where(scale > 0, scale, 1.0), _concordant_gap(decrement, size), step
+            return f / scale, _concordant_gap(decrement, size), step
         final = decrement <= _NEWTON_TOLERANCE
         length = 1.0
         if decrement > 0.25:  # below, the full step is safe and squares the decrement
@@ -321,12 +319,6 @@ def _refuse_arbitrage(y: FloatArray, names: tuple[str, ...]) -> None:
     from scipy.optimize import linprog
 
     answer = linprog(-y.mean(axis=0), A_ub=-y, b_ub=np.zeros(len(y)), bounds=(-1.0, 1.0))
-    if answer.status != 0:
-        return
-    mix = np.asarray(answer.x, dtype=np.float64)
-    if float((y @ mix).mean()) > 1e-7:
-        named = {name: round(float(v), 4) for name, v in zip(names, mix, strict=True) if v}
-        raise DataError(
-            f"no maximum: in {len(y)} rows some mix never loses against the risk-free rate "
-            f"(scaled weights {named}); use more rows than assets, or fewer assets"
-        )
+    if answer.status == 0 and float((y @ answer.x).mean()) > 1e-7:
+        mix = {name: round(float(v), 4) for name, v in zip(names, answer.x, strict=True) if v}
+        raise no_optimum("loss", f"some mix never loses in {len(y)} rows, such as {mix} (scaled); fewer assets help")

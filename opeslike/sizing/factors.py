@@ -12,13 +12,11 @@ import pandas as pd
 
 from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import FloatArray, Panel
+from opeslike.market import FloatArray, Panel, drop_missing
 from opeslike.sizing.reading import (
     ROUNDING,
     Outcomes,
     Table,
-    check_dates,
-    complete_rows,
     logger,
     read_table,
     refuse,
@@ -125,8 +123,8 @@ def kelly_factor(
     for name, value in flags.items():
         checks.flag(name, value)
     single = np.ndim(returns) < 2
-    panel = read_table(_as_frame(returns))
-    check_dates(panel, "returns")
+    panel = read_table(returns)
+    index = returns.index if isinstance(returns, (pd.Series, pd.DataFrame)) else panel.index
     _refuse_prices(panel)
     joint = joint and not single
     count = len(panel.assets)
@@ -151,35 +149,23 @@ def kelly_factor(
         panel = Panel(np.log1p(panel.values), panel.assets, panel.index)
     factors = _joint(panel, settings) if joint else _each(panel, settings)
     if single:
-        return pd.Series(factors[:, 0], index=panel.index, name=getattr(returns, "name", None))
-    return pd.DataFrame(factors, index=panel.index, columns=list(panel.assets), copy=False)
-
-
-def _as_frame(returns: Outcomes | Table) -> pd.DataFrame:
-    if isinstance(returns, pd.DataFrame):
-        return returns
-    if isinstance(returns, pd.Series):
-        return returns.to_frame(name="returns" if returns.name is None else returns.name)
-    if np.ndim(returns) not in (1, 2):
-        raise DataError(f"returns: one or two dimensions are needed, got {np.ndim(returns)}")
-    return pd.DataFrame(np.asarray(returns))
+        return pd.Series(factors[:, 0], index=index, name=getattr(returns, "name", None))
+    return pd.DataFrame(factors, index=index, columns=list(panel.assets), copy=False)
 
 
 def _refuse_prices(panel: Panel) -> None:
     """No asset returns more than half its price in every period: such numbers are prices."""
     high = np.fmin.reduce(panel.values, axis=0) > 0.5
     if len(panel.values) >= 10 and high.any():
+        name = panel.assets[int(high.argmax())]
         raise DataError(
-            f"returns: no value of {panel.assets[int(high.argmax())]!r} is below 0.5, so these look like prices; "
-            "pass their pct_change()"
+            f"returns: no value of {name!r} is below 0.5, so these look like prices; pass their pct_change()"
         )
 
 
 def _no_variance(name: object, date: str) -> DataError:
-    return DataError(
-        f"returns: {name!r} has no variance in the window to {date}, so its Kelly factor is "
-        "unbounded; set max_leverage, use a longer window, or drop it"
-    )
+    advice = "set max_leverage, use a longer window, or drop it"
+    return DataError(f"returns: {name!r} has no variance in the window to {date}, so no Kelly factor; {advice}")
 
 
 def _each(panel: Panel, settings: _Settings) -> FloatArray:
@@ -266,8 +252,8 @@ def _moments(series: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
 
 def _joint(panel: Panel, settings: _Settings) -> FloatArray:
     """Joint factors by date, (T, N)."""
-    rows = complete_rows(panel, "kelly_factor")
-    known = Panel(panel.values[rows], panel.assets, panel.index[rows])
+    rows = np.flatnonzero(~np.isnan(panel.values).any(axis=1))
+    known = drop_missing(panel, "kelly_factor")
     out = np.full(panel.values.shape, np.nan)
     found = [_joint_factors(*moments, known, settings) for moments in _joint_moments(known.values, settings)]
     if found:
@@ -324,11 +310,9 @@ def _joint_factors(
     except np.linalg.LinAlgError:
         own = np.sqrt(np.maximum(np.linalg.eigvalsh(correlation)[:, 0], 0.0))
     if own.min() < _COLLINEAR:
-        raise DataError(
-            f"returns: the covariance of {[str(asset) for asset in known.assets]} in the window to "
-            f"{known.date(begin + int(np.argmax(own < _COLLINEAR)))} is singular; drop the asset that "
-            "the others determine, or use a longer window"
-        )
+        names, date = [str(asset) for asset in known.assets], known.date(begin + int(np.argmax(own < _COLLINEAR)))
+        advice = "drop the asset that the others determine, or use a longer window"
+        raise DataError(f"returns: the covariance of {names} in the window to {date} is singular; {advice}")
     half = np.linalg.solve(roots, ((means - settings.rate) / scale)[:, :, None])
     leverage = np.linalg.solve(roots.transpose(0, 2, 1), half)[:, :, 0]
     if not settings.allow_short:

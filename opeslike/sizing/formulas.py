@@ -9,17 +9,15 @@ is another bet. A *leverage* is the value held as a multiple of wealth (:func:`k
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from opeslike import checks
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 
 def kelly_binary(p: float, b: float) -> float:
@@ -160,17 +158,7 @@ def kelly_partial(p: float, win: float, loss: float) -> float:
     return p / loss - (1.0 - p) / win
 
 
-@overload
-def kelly_continuous(mean: float, variance: float, risk_free: float = 0.0) -> float: ...
-@overload
-def kelly_continuous(mean: ArrayLike, variance: pd.DataFrame, risk_free: float = 0.0) -> pd.Series[float]: ...
-@overload
-def kelly_continuous(mean: FloatArray, variance: FloatArray, risk_free: float = 0.0) -> FloatArray: ...
-
-
-def kelly_continuous(
-    mean: float | ArrayLike, variance: float | FloatArray | pd.DataFrame, risk_free: float = 0.0
-) -> float | FloatArray | pd.Series[float]:
+def kelly_continuous(mean: ArrayLike, variance: ArrayLike | pd.DataFrame, risk_free: float = 0.0) -> Any:
     r"""Kelly leverage of a continuously rebalanced position in one asset or several.
 
     .. math:: f^* = \frac{\mu - r}{\sigma^2}, \qquad f^* = \Sigma^{-1} (\mu - r)
@@ -212,15 +200,7 @@ def kelly_continuous(
     return (mean - checks.number("risk_free", risk_free)) / variance
 
 
-@overload
-def kelly_multivariate(mean: ArrayLike, covariance: pd.DataFrame, risk_free: float = 0.0) -> pd.Series[float]: ...
-@overload
-def kelly_multivariate(mean: ArrayLike, covariance: ArrayLike, risk_free: float = 0.0) -> FloatArray: ...
-
-
-def kelly_multivariate(
-    mean: ArrayLike, covariance: ArrayLike | pd.DataFrame, risk_free: float = 0.0
-) -> FloatArray | pd.Series[float]:
+def kelly_multivariate(mean: ArrayLike, covariance: ArrayLike | pd.DataFrame, risk_free: float = 0.0) -> Any:
     r"""Kelly leverages of several assets, :math:`\Sigma^{-1} (\mu - r)`.
 
     Parameters
@@ -260,18 +240,11 @@ def kelly_multivariate(
         raise PortfolioError("mean and covariance must be finite")
     if not np.allclose(sigma, sigma.T, rtol=1e-8, atol=0.0):
         raise PortfolioError("covariance must be symmetric")
-    singular = "covariance must be positive definite; drop the assets that others determine"
-    if not (np.diag(sigma) > 0).all():
-        raise PortfolioError(singular)
-    scale = np.sqrt(np.diag(sigma))
-    try:
-        factor = np.linalg.cholesky(sigma / np.outer(scale, scale))
-    except np.linalg.LinAlgError as error:
-        raise PortfolioError(singular) from error
-    if np.diag(factor).min() < 1e-7:
-        raise PortfolioError(singular)
-    half = np.linalg.solve(factor, (mu - rate) / scale)
-    leverage = np.asarray(np.linalg.solve(factor.T, half) / scale, dtype=np.float64)
+    scale = np.sqrt(np.maximum(np.diag(sigma), 0.0))
+    correlation = sigma / np.outer(scale, scale) if scale.all() else np.zeros_like(sigma)
+    if np.linalg.eigvalsh(correlation)[0] < 1e-14:
+        raise PortfolioError("covariance must be positive definite; drop the assets that others determine")
+    leverage = np.linalg.solve(correlation, (mu - rate) / scale) / scale
     return leverage if labels is None else pd.Series(leverage, index=labels, name="leverage")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import FloatArray
-from opeslike.sizing.empirical import excess_bounds, maximize_log
+from opeslike.sizing.empirical import excess_bounds, maximize_log, no_optimum
 from opeslike.sizing.reading import Outcomes, read_outcomes
 
 _CHUNK = 8  # leverages at a time: their wealth factors then fit the processor's cache
@@ -62,22 +62,17 @@ class GrowthCurve:
     @property
     def marks(self) -> dict[str, float]:
         """Leverages worth a mark on a chart, by name; those that do not exist are left out."""
-        marks = {
-            "half optimum": 0.5 * self.optimum,
-            "optimum": self.optimum,
-            "quadratic optimum": self.quadratic_optimum,
-            "zero growth": self.zero_growth_leverage,
-            "ruin": self.ruin_leverage,
-        }
-        return {name: value for name, value in marks.items() if math.isfinite(value)}
+        names = ("half optimum", "optimum", "quadratic optimum", "zero growth", "ruin")
+        best, ends = self.optimum, (self.zero_growth_leverage, self.ruin_leverage)
+        marks = zip(names, (0.5 * best, best, self.quadratic_optimum, *ends), strict=True)
+        return {name: value for name, value in marks if math.isfinite(value)}
 
     def at(self, leverage: ArrayLike) -> FloatArray:
         """Exact growth per period at any leverages, in their shape; PortfolioError unless they are finite."""
         wanted = checks.numbers("leverage", leverage)
         if not np.isfinite(wanted).all():
             raise PortfolioError(f"leverage must be finite, got {leverage!r}")
-        flat = _growth(self.returns, wanted.ravel(), self.rate, self.borrow_rate)
-        return flat.reshape(wanted.shape)
+        return _growth(self.returns, wanted.ravel(), self.rate, self.borrow_rate).reshape(wanted.shape)
 
     def to_frame(self) -> pd.DataFrame:
         """Growth, approximation and final wealth (of 1 at the start) by leverage."""
@@ -222,11 +217,7 @@ def _kinked(lending: float, borrowing: float) -> float:
     """Maximiser of a concave curve that follows one rate below leverage 1 and another above."""
     best = lending if lending <= 1.0 else max(1.0, borrowing)
     if math.isinf(best):
-        side = "loss" if best > 0 else "gain"
-        raise DataError(
-            f"returns: no {side} against the risk-free rate, so growth increases without limit "
-            "and has no optimum; use more rows"
-        )
+        raise no_optimum("loss" if best > 0 else "gain")
     return best
 
 

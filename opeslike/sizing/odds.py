@@ -105,10 +105,7 @@ def drawdown_odds(
     per_year = checks.positive("periods_per_year", periods_per_year)
     periods = 1 if horizon * per_year < 1.0 else math.ceil(min(horizon * per_year, 2.0 * _LONGEST) - 1e-9)
     if method != "closed-form" and periods > _LONGEST:
-        raise PortfolioError(
-            f"years times periods_per_year must be at most {_LONGEST:,} for method={method!r}, "
-            f"got {horizon:g} x {per_year:g}; use method='closed-form'"
-        )
+        raise PortfolioError(f"years={horizon:g} must be at most {_LONGEST:,} periods; use method='closed-form'")
     paths = checks.whole("n_paths", n_paths, low=1)
     generator = checks.generator(seed)
     if method == "bootstrap":
@@ -154,10 +151,8 @@ def _discounted_logs(multiple: float, values: FloatArray, risk_free: float, peri
     """Log of each period's wealth factor over that of cash, -inf where the period is ruinous."""
     rate = checks.per_period(risk_free, periods_per_year)
     leverage = multiple * float(kelly_empirical(values, risk_free, periods_per_year))
-    factors = 1.0 + leverage * (values - rate) / (1.0 + rate)
-    logs = np.full(len(factors), -math.inf)
-    np.log(factors, out=logs, where=factors > 0)
-    return logs
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.maximum(1.0 + leverage * (values - rate) / (1.0 + rate), 0.0)))
 
 
 def _share_below(draw: Callable[[int], FloatArray], level: float, periods: int, paths: int) -> float:

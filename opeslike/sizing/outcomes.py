@@ -10,10 +10,10 @@ import pandas as pd
 
 from opeslike import checks
 from opeslike.errors import DataError
-from opeslike.market import FloatArray, Panel
+from opeslike.market import FloatArray, read_panel
 from opeslike.sizing.empirical import maximize_log
 from opeslike.sizing.formulas import kelly_binary, kelly_partial
-from opeslike.sizing.reading import Outcomes, check_dates, one_column, read_outcomes
+from opeslike.sizing.reading import Outcomes, one_column, read_outcomes
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,7 @@ class OptimalFSize:
         """Value to hold as a multiple of wealth, f / expected_max_loss."""
         return self.f / self.expected_max_loss
 
-    @property
-    def leverage(self) -> float:
-        """Another name of :attr:`position`."""
-        return self.position
+    leverage = position
 
 
 def outcome_statistics(outcomes: Outcomes) -> OutcomeStatistics:
@@ -149,16 +146,11 @@ def kelly_from_outcomes(outcomes: Outcomes, *, allow_short: bool = True) -> floa
     ----------
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market", 2006.
     """
-    stats = outcome_statistics(outcomes)
-    if math.isnan(stats.loss):
-        raise DataError(_no_loss(stats.n))
+    stats = _with_losses(outcomes)
     if math.isnan(stats.win):
         if not allow_short:
             return 0.0
-        raise DataError(
-            f"outcomes: no gain among {stats.n}, so the short position is unbounded; "
-            "use more outcomes or allow_short=False"
-        )
+        raise DataError(f"outcomes: no gain among {stats.n}, so no short position is best; use allow_short=False")
     f = kelly_partial(stats.p, stats.win, stats.loss)
     return f if allow_short else max(0.0, f)
 
@@ -186,9 +178,7 @@ def kelly_binary_from_outcomes(outcomes: Outcomes) -> float:
     ----------
     J. L. Kelly, "A new interpretation of information rate", Bell System Technical Journal 35, 1956.
     """
-    stats = outcome_statistics(outcomes)
-    if math.isnan(stats.loss):
-        raise DataError(_no_loss(stats.n))
+    stats = _with_losses(outcomes)
     return 0.0 if math.isnan(stats.win) else kelly_binary(stats.p, stats.win / stats.loss)
 
 
@@ -287,14 +277,11 @@ def trade_returns(positions: Outcomes | pd.DataFrame, returns: Outcomes | pd.Dat
     """
     held, earned = one_column(positions, "positions"), one_column(returns, "returns")
     if held.values.shape != earned.values.shape:
-        raise DataError(
-            f"positions and returns must be two columns of one length, got {len(held.index)} and {len(earned.index)}"
-        )
-    labels = [data.index for data in (positions, returns) if isinstance(data, (pd.Series, pd.DataFrame))]
-    if labels and not labels[0].equals(labels[-1]):
+        raise DataError(f"positions ({len(held.index)}) and returns ({len(earned.index)}) must be of one length")
+    labelled = [data for data in (positions, returns) if isinstance(data, (pd.Series, pd.DataFrame))]
+    if labelled and not labelled[0].index.equals(labelled[-1].index):
         raise DataError("positions and returns have different dates; reindex one like the other")
-    dated = Panel(held.values, ("outcome",), labels[0] if labels else held.index)
-    check_dates(dated, "positions")
+    dated = read_panel(pd.Series(held.values, labelled[0].index if labelled else held.index))
     side = np.sign(held.values)
     growth = 1.0 + held.values * np.where(side != 0, earned.values, 0.0)
     for bad, message in (
@@ -304,13 +291,18 @@ def trade_returns(positions: Outcomes | pd.DataFrame, returns: Outcomes | pd.Dat
     ):
         if bad.any():
             raise DataError(message.format(dated.date(int(bad.argmax()))))
-    if not len(side):
-        return pd.Series([], index=dated.index, dtype=np.float64, name="outcome")
     starts = np.flatnonzero(np.r_[True, side[1:] != side[:-1]])
     ends = np.r_[starts[1:] - 1, len(side) - 1]
     traded = side[starts] != 0
     outcomes = np.multiply.reduceat(growth, starts)[traded] - 1.0
     return pd.Series(outcomes, index=dated.index[ends[traded]], name="outcome")
+
+
+def _with_losses(outcomes: Outcomes) -> OutcomeStatistics:
+    stats = outcome_statistics(outcomes)
+    if math.isnan(stats.loss):
+        raise DataError(_no_loss(stats.n))
+    return stats
 
 
 def _no_loss(n: int) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from opeslike.errors import DataError
-from opeslike.market import FloatArray, Panel
+from opeslike.market import FloatArray, Panel, read_panel
 
 Outcomes: TypeAlias = "pd.Series[float] | FloatArray | Sequence[float]"
 Table: TypeAlias = "pd.DataFrame | FloatArray"
@@ -22,34 +22,18 @@ logger = logging.getLogger("opeslike.sizing")
 ROUNDING = 4 * float(np.finfo(np.float64).eps)
 
 
-def to_float_array(data: object, what: str) -> FloatArray:
-    """Values of a pandas object, array or sequence as float64; object dtype and text are refused."""
-    if isinstance(data, (pd.Series, pd.DataFrame)):
-        frame = data.to_frame() if isinstance(data, pd.Series) else data
-        for column, dtype in frame.dtypes.items():
-            if not pd.api.types.is_numeric_dtype(dtype):
-                raise DataError(f"{what}: column {column!r} has dtype {dtype}; convert it to float")
-        return data.to_numpy(dtype=np.float64, na_value=np.nan)
+def one_column(data: Any, what: str) -> Panel:
+    """Values and labels of a series, of an array, or of the only column of a frame; rows may share a label."""
+    labelled = isinstance(data, (pd.Series, pd.DataFrame))
+    if isinstance(data, pd.Series) and data.dtype == bool:  # in or out of the market
+        data = data.astype(np.float64)
     try:
-        array = np.asarray(data)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{what}: cannot be read as numbers ({error})") from error
-    if array.dtype.kind not in "iufb":
-        raise DataError(f"{what}: dtype {array.dtype} is not numeric; convert it to float")
-    return array.astype(np.float64)
-
-
-def one_column(data: Outcomes | pd.DataFrame, what: str) -> Panel:
-    """Values and labels of a series, or of the only column of a frame."""
-    if isinstance(data, pd.DataFrame):
-        if data.shape[1] != 1:
-            raise DataError(f"{what}: one column is needed, got {data.shape[1]}; choose one")
-        data = data.iloc[:, 0]
-    values = to_float_array(data, what)
-    if values.ndim != 1:
-        raise DataError(f"{what}: one dimension is needed, got shape {values.shape}")
-    index = data.index if isinstance(data, pd.Series) else pd.RangeIndex(len(values))
-    return Panel(values, (what,), index)
+        panel = read_panel(data.reset_index(drop=True) if labelled else data)
+    except DataError as error:
+        raise DataError(f"{what}: {error}") from error
+    if len(panel.assets) != 1:
+        raise DataError(f"{what}: one column is needed, got {len(panel.assets)}; choose one")
+    return Panel(panel.values[:, 0], (what,), data.index if labelled else panel.index)
 
 
 def read_outcomes(outcomes: Outcomes | pd.DataFrame, what: str = "outcomes") -> FloatArray:
@@ -71,20 +55,10 @@ def read_outcomes(outcomes: Outcomes | pd.DataFrame, what: str = "outcomes") -> 
     return values
 
 
-def read_table(returns: Table) -> Panel:
-    """Read several columns of returns, NaN kept.
-
-    Infinities, duplicate columns, an empty or non-numeric input are a DataError naming the culprit.
-    """
-    values = to_float_array(returns, "returns")
-    if values.ndim != 2 or 0 in values.shape:
-        raise DataError(f"returns: rows x assets are needed, got shape {values.shape}")
-    frame = returns if isinstance(returns, pd.DataFrame) else pd.DataFrame(values, copy=False)
-    panel = Panel(values, tuple(frame.columns), frame.index)
-    if frame.columns.has_duplicates:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise DataError(f"returns: column {twice!r} occurs twice; keep one of them")
-    refuse(np.isinf(values), panel, "has an infinite value at", "remove or repair it")
+def read_table(returns: Outcomes | Table) -> Panel:
+    """Read returns of one asset or several, shape (T, N), NaN kept; infinities are refused."""
+    panel = read_panel(returns)
+    refuse(np.isinf(panel.values), panel, "has an infinite value at", "remove or repair it")
     return panel
 
 
@@ -93,24 +67,3 @@ def refuse(bad: np.ndarray, panel: Panel, what: str, advice: str) -> None:
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise DataError(f"returns: {panel.assets[column]!r} {what} {panel.date(int(row))}; {advice}")
-
-
-def check_dates(panel: Panel, what: str) -> None:
-    """Refuse duplicate and unsorted dates."""
-    if panel.index.has_duplicates:
-        twice = panel.date(int(panel.index.duplicated().argmax()))
-        raise DataError(f"{what}: {twice} occurs twice; keep one row a date")
-    if not panel.index.is_monotonic_increasing:
-        raise DataError(f"{what}: dates are not in increasing order; call sort_index() first")
-
-
-def complete_rows(panel: Panel, what: str) -> np.ndarray:
-    """Numbers of the rows without NaN; a log message names the assets that cost rows."""
-    missing = np.isnan(panel.values)
-    rows = np.flatnonzero(~missing.any(axis=1))
-    if len(rows) < len(missing):
-        cost = {str(asset): int(n) for asset, n in zip(panel.assets, missing.sum(axis=0), strict=True) if n}
-        logger.info("%s: dropped %d rows with NaN (%s)", what, len(missing) - len(rows), cost)
-    if not len(rows):
-        raise DataError(f"{what}: every row has a NaN; drop the assets with no data")
-    return rows

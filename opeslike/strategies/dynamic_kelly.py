@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,33 +23,22 @@ logger = logging.getLogger("opeslike")
 
 @dataclass
 class _Tally:
-    """Wins and losses among the trades counted so far."""
+    """Returns on notional of the trades counted so far."""
 
-    wins: int = 0
-    losses: int = 0
-    won: float = 0.0
-    lost: float = 0.0
-    counted: int = 0
+    made: list[float] = field(default_factory=list)
     last: Trade | None = None
     told_at: int | None = None
 
-    def count(self, trades: Sequence[Trade]) -> None:
+    def count(self, trades: Sequence[Trade]) -> FloatArray:
         """Add the trades that have come since; start over if these are another account's."""
-        if self.counted and (len(trades) < self.counted or trades[self.counted - 1] is not self.last):
-            self.wins = self.losses = self.counted = 0
-            self.won = self.lost = 0.0
-            self.told_at = None
-        for trade in trades[self.counted :]:
-            made = trade.return_on_notional
-            if made > 0:
-                self.wins, self.won = self.wins + 1, self.won + made
-            elif made < 0:
-                self.losses, self.lost = self.losses + 1, self.lost - made
-        self.counted = len(trades)
+        counted = len(self.made)
+        if counted and (len(trades) < counted or trades[counted - 1] is not self.last):
+            self.made, self.told_at = [], None
+        self.made += [trade.return_on_notional for trade in trades[len(self.made) :]]
         self.last = trades[-1] if trades else None
+        return np.array(self.made, dtype=np.float64)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class DynamicKelly(Sizer):
     r"""Binary Kelly for each position, its odds learnt from the strategy's own closed trades.
@@ -128,20 +116,19 @@ class DynamicKelly(Sizer):
         DataError
             If a trade's profit or notional is not a number.
         """
-        tally = self._tally
-        tally.count(trades)
-        if not math.isfinite(tally.won + tally.lost):
+        made = self._tally.count(trades)
+        if np.isinf(made).any():
             raise DataError("DynamicKelly: a closed trade has no finite return on notional")
-        seen = tally.wins + tally.losses
-        prior = self.prior_trades
+        won, lost = made[made > 0], made[made < 0]
+        prior, seen = self.prior_trades, len(won) + len(lost)
         if prior + seen == 0:
             return self.win_rate, self.win_loss_ratio
-        p = (prior * self.win_rate + tally.wins) / (prior + seen)
-        if tally.wins == 0 or tally.losses == 0:
-            return p, self.win_loss_ratio
-        ratio = (tally.won / tally.wins) / (tally.lost / tally.losses)
         prior_wins = prior * self.win_rate
-        return p, (prior_wins * self.win_loss_ratio + tally.wins * ratio) / (prior_wins + tally.wins)
+        p = (prior_wins + len(won)) / (prior + seen)
+        if not len(won) or not len(lost):
+            return p, self.win_loss_ratio
+        ratio = float(won.mean() / -lost.mean())
+        return p, (prior_wins * self.win_loss_ratio + len(won) * ratio) / (prior_wins + len(won))
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Kelly fraction of each position under the cap, shape (N,)."""
@@ -157,8 +144,8 @@ class DynamicKelly(Sizer):
         if tally.told_at is not None and step > tally.told_at:
             return
         tally.told_at = step
+        odds = f"a win rate of {p:.3f} and a win/loss ratio of {b:.3f} ask for no bet"
+        lasting = "without positions no trade can change that"
         logger.warning(
-            "DynamicKelly holds nothing on %s: after %d closed trades a win rate of %.3f and a win/loss ratio of %.3f "
-            "ask for no bet; once the last position is closed no trade can change them",
-            *(today, tally.counted, p, b),
+            "DynamicKelly holds nothing on %s: after %d closed trades %s; %s", *(today, len(tally.made), odds, lasting)
         )

@@ -15,27 +15,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.errors import DataError
-from opeslike.market import (
-    FloatArray,
-    Kind,
-    Market,
-    Panel,
-    align_columns,
-    check_values,
-    describe,
-    drop_missing,
-    infer_kind,
-    read_array,
-    read_panel,
-    simple_returns,
-)
+from opeslike.market import FloatArray, Kind, Market, Panel, align_columns, check_values, describe, drop_missing
+from opeslike.panel import infer_kind, read_array, read_panel, simple_returns
 
 logger = logging.getLogger("opeslike")
 
@@ -121,8 +109,8 @@ def join(train: Any, test: Any, kind: Kind | None = None) -> Feed:
         raise DataError(f"{TRAIN} is {_form(train)} but {TEST} is {_form(test)}; give both in the same format")
     if isinstance(train, pd.DataFrame):
         test = _match_levels(train, test)
-    train_panel, test_panel = _read(train, TRAIN), _read(test, TEST)
-    test_panel = align_columns(test_panel, train_panel.assets, TEST)
+    train_panel = _named(TRAIN, read_panel, train)
+    test_panel = align_columns(_named(TEST, read_panel, test), train_panel.assets, TEST)
     kind = _decide(train_panel, test_panel, kind)
     for panel, what in ((train_panel, TRAIN), (test_panel, TEST)):
         _named(what, check_values, panel, kind)
@@ -170,9 +158,9 @@ def _form(data: Any) -> str:
 
 def _match_levels(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """Bring two-level test columns into the order of levels of the training set."""
-    if train.columns.nlevels != 2 or "Close" in test.columns.get_level_values(_close_level(train, TRAIN)):
+    if train.columns.nlevels != 2 or _close_level(train, TRAIN) == _close_level(test, TEST):
         return test
-    return test.swaplevel(axis=1) if _close_level(test, TEST) >= 0 else test
+    return test.swaplevel(axis=1)
 
 
 def _close_level(frame: pd.DataFrame, what: str) -> int:
@@ -189,10 +177,6 @@ def _named(what: str, check: Any, *arguments: Any) -> Any:
         raise DataError(f"{what}: {error}") from error
 
 
-def _read(data: Any, what: str) -> Panel:
-    return cast(Panel, _named(what, read_panel, data))
-
-
 def _decide(train: Panel, test: Panel, kind: Kind | None) -> Kind:
     """Decide once for both sets, on all rows together."""
     both = Panel(np.vstack((train.values, test.values)), train.assets, train.index, train.two_level)
@@ -200,9 +184,7 @@ def _decide(train: Panel, test: Panel, kind: Kind | None) -> Kind:
     if kind is None and not train.two_level:
         alone = [_alone(train), _alone(test)]
         if None not in alone and alone[0] != alone[1]:
-            raise DataError(
-                f"{TRAIN} looks like {alone[0]} but {TEST} like {alone[1]}; pass kind= if they are the same"
-            )
+            raise DataError(f"{TRAIN} looks like {alone[0]} but {TEST} like {alone[1]}; pass kind= if they are one")
     return decided
 
 
@@ -238,9 +220,7 @@ def _complete(panel: Panel, what: str) -> tuple[Panel, Rows]:
 def _labelled(train: pd.Index, test: pd.Index) -> bool:
     """Whether rows have labels that tell their order; positions counted from 0 in each set do not."""
     if isinstance(train, pd.DatetimeIndex) != isinstance(test, pd.DatetimeIndex):
-        raise DataError(
-            f"{TRAIN} is indexed by {train.dtype} but {TEST} by {test.dtype}; index both by date or neither"
-        )
+        raise DataError(f"{TRAIN} is indexed by {train.dtype} but {TEST} by {test.dtype}; index both by date")
     return not (isinstance(test, pd.RangeIndex) and test.start == 0)
 
 
@@ -249,19 +229,17 @@ def _before(train: Panel, rows: Rows, test: Panel) -> tuple[Panel, Rows]:
     try:
         early = np.asarray(train.index < test.index[0])
     except TypeError as error:
+        both = f"the dates of {TRAIN} ({train.index.dtype}) and {TEST} ({test.index.dtype})"
         raise DataError(
-            f"the dates of {TRAIN} ({train.index.dtype}) and {TEST} ({test.index.dtype}) cannot be compared: {error}; "
-            "give both dates of one time zone, or none (tz_localize)"
+            f"{both} cannot be compared: {error}; give both one time zone, or none (tz_localize)"
         ) from error
     if early.all():
         return train, rows
     start = describe(test.index[0])
     if not early.any():
         raise DataError(f"{TRAIN} has no row before {start}, where {TEST} starts; move the split")
-    logger.warning(
-        "%s: %d of %d rows dropped because they are dated on or after %s, where %s starts",
-        *(TRAIN, len(early) - early.sum(), len(early), start, TEST),
-    )
+    late = f"{len(early) - early.sum()} of {len(early)} rows dropped because they are dated on or after {start}"
+    logger.warning("%s: %s, where %s starts", TRAIN, late, TEST)
     return Panel(train.values[early], train.assets, train.index[early], train.two_level), rows[early]
 
 
@@ -288,6 +266,5 @@ def _stack(values: FloatArray, train: Any, train_rows: Rows, test: Any, test_row
 def check_lag(feed: Feed, lag: int) -> None:
     """Raise a DataError where the first step would see no return at all."""
     if feed.first <= lag:
-        raise DataError(
-            f"{TRAIN} has {feed.first} usable rows before the test, but execution_lag={lag} needs at least {lag + 1}"
-        )
+        known = f"{TRAIN} has {feed.first} usable rows before the test"
+        raise DataError(f"{known}, but execution_lag={lag} needs at least {lag + 1}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +27,6 @@ def _by_ticker(name: str, given: Any) -> None:
         finite(f"{name}: {asset}", value)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class BuyAndHold(Selection):
     """Buy once and never trade again: weights drift with prices.
@@ -80,7 +79,6 @@ class BuyAndHold(Selection):
         return _by_asset("BuyAndHold weights", self.weights, past.assets)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class FixedLeverage(Parameters):
     """Hold the same multiples of wealth at every trading date, whatever the data.
@@ -117,10 +115,8 @@ class FixedLeverage(Parameters):
         if isinstance(self.leverages, Mapping):
             return _by_asset("FixedLeverage leverages", self.leverages, assets)
         if len(assets) > 1:
-            raise PortfolioError(
-                f"FixedLeverage leverages is one number but there are {len(assets)} assets; name them: "
-                f"{{{assets[0]!r}: {self.leverages:g}}}"
-            )
+            named = f"{{{assets[0]!r}: {self.leverages:g}}}"
+            raise PortfolioError(f"FixedLeverage leverages is one number but there are {len(assets)} assets: {named}?")
         return np.array([float(self.leverages)])
 
 

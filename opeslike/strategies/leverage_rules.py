@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -167,22 +167,13 @@ class KellyFactorRule(LeverageRule):
         return np.empty((0, whole.shape[1]))
 
     def _factors(self, returns: pd.DataFrame) -> FloatArray:
-        factors = kelly_factor(
-            returns,
-            window=self.window or 2,
-            expanding=self.window is None,
-            min_periods=self.needed,
-            risk_free=self.risk_free,
-            max_leverage=None if self.max_leverage is None else self.max_leverage / self.fraction,
-            allow_short=self.allow_short,
-            use_log=self.use_log,
-            joint=self.joint and returns.shape[1] > 1,
-            periods_per_year=self.periods_per_year,
-        )
+        shared = {name: getattr(self, name) for name in ("risk_free", "allow_short", "use_log", "periods_per_year")}
+        shared |= {"window": self.window or 2, "expanding": self.window is None, "min_periods": self.needed}
+        cap = None if self.max_leverage is None else self.max_leverage / self.fraction
+        factors = kelly_factor(returns, max_leverage=cap, joint=self.joint and returns.shape[1] > 1, **shared)
         return np.ascontiguousarray(factors.to_numpy(np.float64) * self.fraction)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class RollingKelly(KellyFactorRule):
     """Kelly leverage from the mean and variance of the last ``window`` returns.
@@ -210,7 +201,6 @@ class RollingKelly(KellyFactorRule):
     window: int = 252
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class ExpandingKelly(KellyFactorRule):
     """Kelly leverage from the mean and variance of all returns so far.
@@ -273,7 +263,6 @@ class OutcomeRule(LeverageRule, FromOutcomes):
         return np.array([self.leverage_by(np.ascontiguousarray(returns)) for returns in recent.T])
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class OptimalF(OutcomeRule):
     """Vince's optimal f of an asset's own returns, over the expected maximum loss.
@@ -300,7 +289,6 @@ class OptimalF(OutcomeRule):
     """
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class Conservative(Unlucky, OutcomeRule):
     """A sizing rule applied to an unlucky resample of an asset's returns, see :func:`opeslike.sizing.conservative`.

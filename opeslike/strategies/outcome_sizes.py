@@ -17,10 +17,9 @@ LONG = 252  # periods before anything is held where no window says so
 
 def check_periods(owner: Any) -> None:
     """Refuse a minimum of periods that the window can never hold."""
-    if owner.window is not None and owner.min_periods is not None and owner.min_periods > owner.window:
-        raise PortfolioError(
-            f"{type(owner).__name__} min_periods must be at most the window ({owner.window}), got {owner.min_periods}"
-        )
+    window, least = owner.window, owner.min_periods
+    if window is not None and least is not None and least > window:
+        raise PortfolioError(f"{type(owner).__name__} min_periods must be at most the window ({window}), got {least}")
 
 
 def _loss(name: str, value: Any) -> None:

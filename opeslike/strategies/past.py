@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast, final
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -126,7 +126,6 @@ def _volume(data: Any, assets: tuple[Hashable, ...], who: str) -> pd.DataFrame:
     raise DataError(f"{who} needs volume, but the data have no 'Volume' field")
 
 
-@final
 class Memo(Generic[Value]):
     """One value for one object, known by identity and held weakly.
 

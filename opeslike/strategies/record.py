@@ -7,19 +7,14 @@ out once per data set and remembered.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
-
 import numpy as np
 
 from opeslike.market import FloatArray
 from opeslike.sizing import trade_returns
 from opeslike.strategies.past import Memo, Past
-
-if TYPE_CHECKING:
-    from opeslike.strategies.selection import Selection
+from opeslike.strategies.selection import Selection
 
 
-@final
 class Track:
     """Days of a record, filled as they become known. Row u is the day whose return is ``past.record[u]``.
 
@@ -70,7 +65,6 @@ def sides_of(scores: FloatArray, allow_short: bool) -> FloatArray:
     return np.sign(scores if allow_short else np.maximum(scores, 0.0))
 
 
-@final
 class Record:
     """A rule's own unsized results, as of one decision.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -54,7 +54,6 @@ class _RecordSizer(Sizer):
         return known < needed
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class KellySizer(_RecordSizer):
     r"""Kelly leverage of the rule by the mean and variance of its own unsized returns.
@@ -194,7 +193,6 @@ class OutcomeSizerBase(_RecordSizer, FromOutcomes):
         return 0.0 if self._too_few(self.min_outcomes, len(made), record, past, what) else self.leverage_by(made)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class OutcomeSizer(OutcomeSizerBase):
     """Any sizing rule applied to the outcomes of the selection's own record.
@@ -218,7 +216,6 @@ class OutcomeSizer(OutcomeSizerBase):
     rule: SizingRule = EMPIRICAL_KELLY
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class OptimalFSizer(OutcomeSizerBase):
     """Vince's optimal f of the selection's own record, over the expected maximum loss.
@@ -241,7 +238,6 @@ class OptimalFSizer(OutcomeSizerBase):
     """
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class ConservativeSizer(Unlucky, OutcomeSizerBase):
     """A sizing rule applied to an unlucky resample of the outcomes, see :func:`opeslike.sizing.conservative`.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,6 @@ class _CalendarRule(Selection):
         return known if known is not None else self._memo.put(past.dates, _places(past.dates, type(self).__name__))
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class TurnOfMonth(_CalendarRule):
     """Hold every asset on the last trading days of a month and the first of the next.
@@ -102,7 +101,6 @@ class TurnOfMonth(_CalendarRule):
         return np.full(len(past.assets), float(held))
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class MonthlySeasonal(_CalendarRule):
     """Hold every asset in certain calendar months; by default November to April.

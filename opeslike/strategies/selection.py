@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from typing import Any, Self, final
+from typing import Any, Self
 
 import numpy as np
 
@@ -142,7 +142,6 @@ class _Joined(Selection):
         return max(rule.needed for rule in self.rules)
 
 
-@final
 class AllOf(_Joined):
     """Hold what every rule holds on the same side; scores are those of the first rule.
 
@@ -173,7 +172,6 @@ class AllOf(_Joined):
         return scores
 
 
-@final
 class AnyOf(_Joined):
     """Hold what any rule holds; the first rule with an opinion on an asset decides its side and score.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
 from opeslike.checks import at_least
 from opeslike.errors import PortfolioError
@@ -16,7 +16,6 @@ from opeslike.strategies.selection import Selection, tell_waiting
 from opeslike.strategies.sizers import Sizer
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class Sized(Parameters):
     """What to hold by a selection rule, how much by a sizer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -127,7 +127,6 @@ def capped(weights: FloatArray, gross: float | None) -> FloatArray:
     return weights if gross is None or total <= gross else weights * (gross / total)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class EqualWeight(Sizer):
     """The same weight for every position: ``sign(score) * weight``.
@@ -163,7 +162,6 @@ class EqualWeight(Sizer):
         return np.sign(scores) * self.weight
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class MaxPositions(Sizer):
     """The same weight for the strongest few: the ``max_positions`` largest scores in size.
@@ -200,7 +198,6 @@ class MaxPositions(Sizer):
         return answer
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class VolatilityTarget(Sizer):
     r"""Every position on its own has the same annual volatility.
@@ -260,7 +257,6 @@ class VolatilityTarget(Sizer):
         return np.asarray(np.sign(scores) * size)
 
 
-@final
 @dataclass(frozen=True, repr=False)
 class RiskParityVolTarget(Sizer):
     r"""Positions in inverse proportion to their volatility, together at a target volatility.

@@ -197,6 +197,15 @@ def test_ruined_and_constant_strategies_are_left_out_and_told():
         evidence(data, "s2")
 
 
+def test_nobody_left_to_compare():
+    data = frame()[["s0", "s1"]]
+    data.iloc[3, 1] = -1.0
+    found = evidence(data, "s0", statistics=["growth"])
+    assert found.sentences == {"growth": "On growth there is nothing to compare."}
+    assert found.to_frame().empty
+    assert "s1 lost everything" in str(found)
+
+
 def test_without_arch_the_table_says_how_to_get_intervals(monkeypatch):
     for name in ("arch", "arch.bootstrap"):
         monkeypatch.setitem(sys.modules, name, None)
@@ -261,6 +270,10 @@ DATA = [
     ([frame().iloc[:1]], "one date is too little"),
     (frame().astype(str) + "x", "not numbers"),
     ([], "no sample given"),
+    ("returns", "cannot be read as dates x strategies"),
+    (None, "cannot be read as dates x strategies"),
+    ({"a": np.zeros(30), "b": np.zeros(31)}, "cannot be read as dates x strategies"),
+    ([frame(), frame().reset_index(drop=True)], "cannot be put in one order"),
 ]
 
 

@@ -164,7 +164,7 @@ def test_several_assets_labels_rate_and_missing_rows(caplog):
     frame.iloc[5, 1] = np.nan
     with caplog.at_level("INFO", "opeslike.sizing"):
         leverage = kelly_empirical(frame, risk_free=0.03)
-    assert "'B': 1" in caplog.text
+    assert "B 1" in caplog.text
     assert list(leverage.index) == ["A", "B"]
     rate = 1.03 ** (1 / 252) - 1
     excess = (frame.dropna() - rate).to_numpy()
@@ -223,13 +223,13 @@ def test_bad_input_is_named():
     dated = pd.Series([0.1, np.inf], index=pd.to_datetime(["2020-01-02", "2020-01-03"]))
     with pytest.raises(DataError, match="2020-01-03"):
         kelly_empirical(dated)
-    with pytest.raises(DataError, match="dtype object"):
+    with pytest.raises(DataError, match="'a' is not a number"):
         kelly_empirical(pd.Series(["a", "b"], dtype=object))
     with pytest.raises(DataError, match="no values left"):
         kelly_empirical([math.nan])
-    with pytest.raises(DataError, match="every row has a NaN"):
+    with pytest.raises(DataError, match="no row has a value for every asset"):
         kelly_empirical(np.array([[0.1, math.nan], [math.nan, 0.1]]))
     with pytest.raises(DataError, match="'B' has an infinite value at row 1"):
         kelly_empirical(pd.DataFrame({"A": [0.1, 0.2], "B": [0.1, np.inf]}))
-    with pytest.raises(DataError, match="'A' occurs twice"):
+    with pytest.raises(DataError, match="duplicate tickers: A;"):
         kelly_empirical(pd.DataFrame([[0.1, 0.2]], columns=["A", "A"]))

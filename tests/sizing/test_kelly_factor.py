@@ -254,7 +254,7 @@ def test_joint_drops_rows_with_gaps(caplog):
     data.iloc[300, 1] = np.nan
     with caplog.at_level("INFO", "opeslike.sizing"):
         factor = kelly_factor(data, window=60, joint=True, allow_short=True)
-    assert "'A0': 100, 'A1': 1" in caplog.text
+    assert "A0 100, A1 1" in caplog.text
     expected = kelly_factor(data.dropna(), window=60, joint=True, allow_short=True)
     pd.testing.assert_frame_equal(factor.loc[expected.index], expected)
     assert (factor.iloc[300] == factor.iloc[299]).all()
@@ -326,19 +326,19 @@ def test_bad_parameters_are_named(keywords, message):
 
 def test_bad_data_is_named():
     data = returns(2)
-    with pytest.raises(DataError, match="occurs twice; keep one row a date"):
+    with pytest.raises(DataError, match="duplicate date 2010-01-07; keep one row a date"):
         kelly_factor(pd.concat([data.iloc[:5], data.iloc[4:9]]), window=3)
-    with pytest.raises(DataError, match="increasing"):
+    with pytest.raises(DataError, match="not in ascending order"):
         kelly_factor(data.iloc[::-1], window=3)
-    with pytest.raises(DataError, match="'A0' occurs twice"):
+    with pytest.raises(DataError, match="duplicate tickers: A0;"):
         kelly_factor(data.rename(columns={"A1": "A0"}), window=3)
-    with pytest.raises(DataError, match="dtype object"):
+    with pytest.raises(DataError, match="type object is not numeric"):
         kelly_factor(data.astype(object), window=3)
-    with pytest.raises(DataError, match="rows x assets"):
+    with pytest.raises(DataError, match="no rows"):
         kelly_factor(data.iloc[:0], window=3)
-    with pytest.raises(DataError, match="one or two dimensions"):
+    with pytest.raises(DataError, match="two dimensions"):
         kelly_factor(np.zeros((2, 2, 2)), window=3)
-    with pytest.raises(DataError, match="every row has a NaN"):
+    with pytest.raises(DataError, match="no row has a value for every asset"):
         kelly_factor(data * np.nan, window=3, joint=True)
     prices = 30 * (1 + data).cumprod()
     with pytest.raises(DataError, match=r"'A0' is below 0.5, so these look like prices; pass their pct_change"):

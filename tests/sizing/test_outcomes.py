@@ -171,6 +171,12 @@ def test_frames_of_one_column_are_columns():
         trade_returns(pd.concat([held, held], axis=1), made)
 
 
+def test_positions_may_be_signals():
+    dates = pd.bdate_range("2020-01-01", periods=4)
+    signal, made = pd.Series([False, True, True, False], dates), pd.Series([0.1, 0.1, -0.5, 0.1], dates)
+    pd.testing.assert_series_equal(trade_returns(signal, made), trade_returns(signal.astype(float), made))
+
+
 def test_a_total_loss_ends_a_trade_at_minus_one():
     assert trade_returns([1.0, 1.0], [-1.0, 0.5]).to_numpy() == pytest.approx([-1.0])
     assert trade_returns([0.0, 0.0], [0.1, 0.1]).empty
@@ -189,5 +195,5 @@ def test_trade_returns_refuses_bad_input():
     with pytest.raises(DataError, match="loses more than everything"):
         trade_returns([3.0], [-0.5])
     backwards = good.iloc[::-1]
-    with pytest.raises(DataError, match="increasing"):
+    with pytest.raises(DataError, match="not in ascending order"):
         trade_returns(backwards * 0, backwards)

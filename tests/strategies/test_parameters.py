@@ -1,6 +1,7 @@
 """Every rule and sizer keeps its parameters, unchanged and under their names."""
 
 import inspect
+import pickle
 
 import pytest
 
@@ -23,6 +24,7 @@ def test_clones_are_equal_and_share_no_part(name):
     assert cloned is not strategy
     assert repr(cloned) == repr(strategy)
     assert repr(strategy.copy()) == repr(strategy)
+    assert repr(pickle.loads(pickle.dumps(strategy))) == repr(strategy)
     assert " at 0x" not in repr(strategy)
     if "rules" not in vars(strategy):
         assert cloned == strategy
