@@ -200,11 +200,9 @@ class Backtester:
         lag = integer("execution_lag", execution_lag, 0)
         window = None if window is None else integer("window", window, 1)
         seed = None if seed is None else integer("seed", seed, 0)
-        flag("clean_weights", clean_weights)
-        flag("entry_cost", entry_cost)
-        flag("keep_solutions", keep_solutions)
-        if progress is not None:
-            flag("progress", progress)
+        flags = {"clean_weights": clean_weights, "entry_cost": entry_cost, "keep_solutions": keep_solutions}
+        for name, value in (flags if progress is None else {**flags, "progress": progress}).items():
+            flag(name, value)
         if bands is not None and not isinstance(bands, Bands):
             raise PortfolioError(f"bands must be Bands(absolute=..., relative=...), got {bands!r}")
         overlays = tuple(copy.deepcopy(overlay) for overlay in checked_overlays(overlays))
@@ -240,15 +238,13 @@ class Backtester:
             **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
             **({} if bands is None else {"bands": repr(bands)}),
         }
-        last = terms.horizon if path.ruin is None else path.ruin
         result = BacktestResult(
             path,
             closes=feed.closes,
             assets=feed.market.assets,
             strategy=strategy.name,
             settings=settings,
-            certificates=certificates.frame(feed.closes, last),
-            solutions=certificates.solutions(feed.closes, last),
+            certificates=certificates.until(terms.horizon if path.ruin is None else path.ruin),
             reporter=partial(_report, risk_free=self._rates.risk_free, periods_per_year=self.periods_per_year),
         )
         if path.ruin is not None:
@@ -266,12 +262,7 @@ class Backtester:
         return opes_metrics(returns)
 
     def plot_wealth(
-        self,
-        returns_dict: Any,
-        timeline: Any = None,
-        initial_wealth: float = 1.0,
-        savefig: Any = False,
-        **options: Any,
+        self, returns_dict: Any, timeline: Any = None, initial_wealth: float = 1.0, savefig: Any = False, **options: Any
     ) -> Any:
         """Plot wealth over time, one line a strategy, and return the Figure.
 
