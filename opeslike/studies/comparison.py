@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -264,10 +265,8 @@ class Comparison(Mapping[str, BacktestResult]):
         root = make_folder(folder)
         page = ["# Comparison", self.caption, self.to_markdown(), *self.notes, _NOTE, ""]
         metrics = self._metrics.rename(columns=plain).to_csv(lineterminator="\n")
-        written = [
-            write_atomically(root / "table.md", "\n\n".join(page)),
-            write_atomically(root / "metrics.csv", metrics),
-        ]
+        texts = {"table.md": "\n\n".join(page), "metrics.csv": metrics}
+        written = [write_atomically(root / name, text) for name, text in texts.items()]
         if plots:
             for stem, plot in (("wealth", self.plot_wealth), ("drawdown", self.plot_drawdowns)):
                 plot(savefig=root / f"{stem}.png")
@@ -287,20 +286,16 @@ def _describe_cost(cost: Mapping[str, Any]) -> str:
 def plain(label: Any) -> str:
     """A label as a cell that no spreadsheet takes for a formula."""
     text = str(label)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
 
 
 def csv_text(result: BacktestResult, values: NDArray[np.float64]) -> str:
-    """A row a step and a column an asset, in full precision.
-
-    pandas' own writer would take most of the time that saving takes.
-    """
+    """A row a step and a column an asset, in full precision; pandas' own writer takes most of the time of saving."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     dated = isinstance(result.timeline, pd.DatetimeIndex)
     writer.writerow(["Date" if dated else "Step", *map(plain, result.assets)])
-    rows = zip(result.timeline.astype(str), values.tolist(), strict=True)
-    writer.writerows([label, *row] for label, row in rows)
+    writer.writerows([label, *row] for label, row in zip(result.timeline.astype(str), values.tolist(), strict=True))
     return text.getvalue()
 
 
@@ -349,11 +344,9 @@ def check_names(strategies: Any) -> None:
         raise PortfolioError(f"strategies must be a dict of name -> strategy, got {type(strategies).__name__}")
     if not strategies:
         raise PortfolioError('no strategy to compare: pass one at least, such as {"Kelly": Kelly()}')
-    seen: set[str] = set()
     for name in strategies:
         if not isinstance(name, str) or not name.strip():
             raise PortfolioError(f"names of strategies must be text, got {name!r}")
-        short = " ".join(name.split())
-        if short in seen:
-            raise PortfolioError(f"two strategies are called {short!r}; give each a name of its own")
-        seen.add(short)
+    short, count = Counter(" ".join(name.split()) for name in strategies).most_common(1)[0]
+    if count > 1:
+        raise PortfolioError(f"two strategies are called {short!r}; give each a name of its own")

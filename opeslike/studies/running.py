@@ -56,8 +56,7 @@ class SolvedOnce:
     def __init__(self, strategy: Any, scale: float, solved: list[Any], whole: bool) -> None:
         self._strategy, self._scale, self._solved, self._whole = strategy, scale, solved, whole
         self._asked = 0
-        own = getattr(strategy, "name", None)
-        self.name = own if isinstance(own, str) and own.strip() else type(strategy).__name__
+        self.name = getattr(strategy, "name", type(strategy).__name__)
         self.solution: Any = None
 
     def __repr__(self) -> str:
