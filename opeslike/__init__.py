@@ -12,8 +12,9 @@ from opeslike._version import __version__
 
 if TYPE_CHECKING:
     from opeslike.backtester import Backtester
-    from opeslike.data import load_csv, load_sp500, load_us20, load_yahoo
+    from opeslike.data import audit, load_csv, load_prices, load_sp500, load_us20, load_yahoo
     from opeslike.market import Market
+    from opeslike.modelling.mandate import Mandate
     from opeslike.objectives import (
         BCRP,
         CRRA,
@@ -47,6 +48,7 @@ _WHERE = {
     "KLRobust": "opeslike.objectives",
     "KLRobustKelly": "opeslike.objectives",
     "Kelly": "opeslike.objectives",
+    "Mandate": "opeslike.modelling.mandate",
     "Market": "opeslike.market",
     "MaxDiversification": "opeslike.objectives",
     "MaxMean": "opeslike.objectives",
@@ -57,9 +59,11 @@ _WHERE = {
     "RiskParity": "opeslike.objectives",
     "Uniform": "opeslike.objectives",
     "UniversalPortfolios": "opeslike.objectives",
+    "audit": "opeslike.data",
     "compare": "opeslike.studies",
     "kl_radius": "opeslike.objectives",
     "load_csv": "opeslike.data",
+    "load_prices": "opeslike.data",
     "load_sp500": "opeslike.data",
     "load_us20": "opeslike.data",
     "load_yahoo": "opeslike.data",
@@ -76,6 +80,7 @@ __all__ = [
     "KLRobust",
     "KLRobustKelly",
     "Kelly",
+    "Mandate",
     "Market",
     "MaxDiversification",
     "MaxMean",
@@ -87,9 +92,11 @@ __all__ = [
     "Uniform",
     "UniversalPortfolios",
     "__version__",
+    "audit",
     "compare",
     "kl_radius",
     "load_csv",
+    "load_prices",
     "load_sp500",
     "load_us20",
     "load_yahoo",

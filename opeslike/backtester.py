@@ -23,7 +23,7 @@ from opeslike.accounting.financing import Financing, RateTerms
 from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
 from opeslike.accounting.result import BacktestResult
-from opeslike.checks import flag, integer, number
+from opeslike.checks import flag, number, whole
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
@@ -108,7 +108,7 @@ class Backtester:
         self.cost = dict(cost) if isinstance(cost, Mapping) else cost
         self._cost_model = CostModel.parse(cost)
         self._rates = RateTerms(risk_free, borrow_spread, short_fee, periods_per_year)
-        self.initial_capital = number("initial_capital", initial_capital, 0.0, above=True)
+        self.initial_capital = number("initial_capital", initial_capital, 0.0, open_low=True)
         self.periods_per_year: float = periods_per_year
         if train_data is not None and test_data is not None:
             self._cost_rates(None)
@@ -197,9 +197,9 @@ class Backtester:
         RuinWarning
             If wealth reaches zero.
         """
-        lag = integer("execution_lag", execution_lag, 0)
-        window = None if window is None else integer("window", window, 1)
-        seed = None if seed is None else integer("seed", seed, 0)
+        lag = whole("execution_lag", execution_lag, 0)
+        window = None if window is None else whole("window", window, 1)
+        seed = None if seed is None else whole("seed", seed, 0)
         flags = {"clean_weights": clean_weights, "entry_cost": entry_cost, "keep_solutions": keep_solutions}
         for name, value in (flags if progress is None else {**flags, "progress": progress}).items():
             flag(name, value)
@@ -245,7 +245,8 @@ class Backtester:
             strategy=strategy.name,
             settings=settings,
             certificates=certificates.until(terms.horizon if path.ruin is None else path.ruin),
-            reporter=partial(_report, risk_free=self._rates.risk_free, periods_per_year=self.periods_per_year),
+            risk_free=self._rates.risk_free,
+            periods_per_year=self.periods_per_year,
         )
         if path.ruin is not None:
             text = f"{strategy.name} lost all its wealth on {describe(result.ruin_date)}; the path stays at zero"
@@ -275,13 +276,6 @@ class Backtester:
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
 
 
-def _report(*arguments: Any, **rates: Any) -> Any:
-    """Make a report; the library for it is loaded when one is asked for."""
-    from opeslike.analysis.report import Report
-
-    return Report(*arguments, **rates)
-
-
 def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.bool_]:
     """Whether something is due at each step, shape (H,).
 
@@ -302,7 +296,7 @@ def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.b
     """
     due = np.zeros(len(closes) - 1, dtype=bool)
     if not isinstance(frequency, (str, pd.offsets.BaseOffset)):
-        due[:: integer(name, frequency, 1)] = True
+        due[:: whole(name, frequency, 1)] = True
         return due
     try:
         with warnings.catch_warnings():

@@ -19,6 +19,10 @@ class OptimizationError(OpesLikeError, RuntimeError):
     """A strategy failed, or no solver reached a certified optimum."""
 
 
+class TimeLimitError(OptimizationError):
+    """The time limit ran out; the message says which gap was reached."""
+
+
 class InfeasibleError(OptimizationError):
     """No weights satisfy the constraints (or keep wealth positive in every scenario)."""
 
@@ -37,3 +41,7 @@ class RuinWarning(OpesLikeWarning):
 
 class OfflineWarning(OpesLikeWarning):
     """Prices come from the cache because the network could not be reached."""
+
+
+class DataWarning(OpesLikeWarning):
+    """Prices that can be used look wrong: a split not adjusted, a spike, a price that has stopped moving."""

@@ -18,6 +18,11 @@ FloatArray = NDArray[np.float64]
 
 logger = logging.getLogger("opeslike")
 
+#: Every name that marks a column as a field of a bar rather than as a ticker.
+FIELDS = frozenset(
+    {"Open", "High", "Low", "Close", "Volume", "Adj Close", "Dividends", "Stock Splits", "Capital Gains", "Repaired?"}
+)
+
 _NEGATIVE_SHARE = 0.05
 _SMALL = 0.5
 _LOG_OF_TOO_MUCH = 690.0
@@ -78,18 +83,58 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         return data, False
     if data.columns.nlevels != 2:
         raise DataError(f"price columns have {data.columns.nlevels} levels; give one (closes) or two (ticker, field)")
-    for level in (1, 0):
-        if "Close" in data.columns.get_level_values(level):
-            if "Adj Close" in data.columns.get_level_values(level):
-                logger.warning(
-                    "the columns have Close and Adj Close: Close is used, which leaves dividends out; "
-                    "download with auto_adjust=True, or pass the Adj Close columns alone"
-                )
-            return cast(pd.DataFrame, data.xs("Close", axis=1, level=level)), True
+    levels = [level for level in (1, 0) if "Close" in data.columns.get_level_values(level)]
+    if levels:
+        fields = field_level(data.columns)  # a ticker may be called Close
+        level = levels[0] if fields is None else fields
+        if "Adj Close" in data.columns.get_level_values(level):
+            logger.warning(
+                "the columns have Close and Adj Close: Close is used, which leaves dividends out; "
+                "download with auto_adjust=True, or pass the Adj Close columns alone"
+            )
+        return cast(pd.DataFrame, data.xs("Close", axis=1, level=level)), True
     raise DataError(
         "two-level price columns have no 'Close' field in either level; "
         "rename the field to 'Close' or pass a one-level frame of closes"
     )
+
+
+def field_level(columns: pd.Index) -> int | None:
+    """Return which of two column levels holds the fields of a bar (Open, Close ...), if one does.
+
+    Both layouts of yfinance are known by their content, not by the names of their levels: fields on
+    top (its default) and tickers on top (``group_by="ticker"``).
+    """
+    for level in (0, 1):
+        names = set(columns.get_level_values(level))
+        if names <= FIELDS and names & {"Close", "Adj Close"}:
+            return level
+    return None
+
+
+def pandas_frame(data: Any) -> Any:
+    """Turn another library's frame (polars, Arrow, anything with ``to_pandas``) into one of pandas; the rest is kept.
+
+    Its first column becomes the index where it holds dates, as it has no index of its own.
+
+    Raises
+    ------
+    DataError
+        If its library needs one that is not installed.
+    """
+    if isinstance(data, (pd.DataFrame, pd.Series)) or not hasattr(data, "to_pandas"):
+        return data
+    try:
+        frame = data.to_pandas()
+    except ImportError as error:
+        raise DataError(
+            f"a {type(data).__name__} cannot become a pandas frame: {error}; install that package"
+        ) from error
+    if isinstance(frame, pd.DataFrame) and frame.shape[1] > 1:
+        first = frame.iloc[:, 0]
+        if first.dtype.kind == "M" or pd.api.types.infer_dtype(first) in ("date", "datetime"):
+            frame = frame.iloc[:, 1:].set_axis(pd.DatetimeIndex(first, name="Date"), axis=0)
+    return frame
 
 
 def read_panel(data: Any) -> Panel:
@@ -104,6 +149,7 @@ def read_panel(data: Any) -> Panel:
     """
     two_level = False
     assets: tuple[Hashable, ...]
+    data = pandas_frame(data)
     if isinstance(data, pd.Series):
         data = data.to_frame(data.name if data.name is not None else 0)
     if isinstance(data, pd.DataFrame):
@@ -138,7 +184,9 @@ def read_array(data: Any, what: str) -> FloatArray:
         If it is not numeric, or complex; the message starts with ``what``.
     """
     try:
-        values = np.asarray(data)
+        values = (
+            np.ma.filled(np.ma.asarray(data, np.float64), np.nan) if np.ma.isMaskedArray(data) else np.asarray(data)
+        )
         if not np.iscomplexobj(values):
             return values.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
@@ -148,10 +196,16 @@ def read_array(data: Any, what: str) -> FloatArray:
 
 def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
     if len(set(assets)) != len(assets):
-        twice = sorted({str(a) for a in assets if assets.count(a) > 1})
-        raise DataError(f"duplicate tickers: {', '.join(twice)}; keep one column each")
-    if not index.is_unique:
-        raise DataError(f"duplicate date {describe(index[index.duplicated()][0])}; keep one row a date")
+        names = sorted({str(a) for a in assets if assets.count(a) > 1})
+        raise DataError(f"duplicate tickers: {', '.join(names)}; keep one column each")
+    twice = index.duplicated()  # is_unique is remembered by pandas, and handed on to slices
+    if twice.any():
+        raise DataError(f"duplicate date {describe(index[twice][0])}; keep one row a date")
+    if index.inferred_type in ("mixed", "mixed-integer"):
+        kinds = " and ".join(sorted({type(label).__name__ for label in index}))
+        raise DataError(
+            f"the index mixes {kinds}; turn it into dates with pandas.to_datetime, then sort the frame by it"
+        )
     if not index.is_monotonic_increasing:
         if isinstance(index, pd.DatetimeIndex) and index.hasnans:
             raise DataError("a row has no date (NaT); drop it")
@@ -166,7 +220,7 @@ def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
 
 
 def _numeric(frame: pd.DataFrame) -> FloatArray:
-    unfit = [place for place, dtype in enumerate(frame.dtypes) if not _is_number(dtype)]
+    unfit = [place for place, dtype in enumerate(frame.dtypes) if not is_number(dtype)]
     if not unfit:
         return frame.to_numpy(dtype=np.float64, na_value=np.nan)
     for place in unfit:  # a cell that is no number tells more than a type
@@ -181,7 +235,8 @@ def _numeric(frame: pd.DataFrame) -> FloatArray:
     raise DataError(f"{name}: column of type {dtype} is not numeric; convert it with pandas.to_numeric")
 
 
-def _is_number(dtype: Any) -> bool:
+def is_number(dtype: Any) -> bool:
+    """Tell whether a column of that type holds real numbers."""
     types = pd.api.types
     return types.is_numeric_dtype(dtype) and not (types.is_bool_dtype(dtype) or types.is_complex_dtype(dtype))
 

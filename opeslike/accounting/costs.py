@@ -138,7 +138,7 @@ class CostModel:
         if not isinstance(values, (tuple, list, np.ndarray)) or len(values) != len(wanted):
             raise PortfolioError(f"cost {name!r} takes ({', '.join(one for one, *_ in wanted)}), got {value!r}")
         checked = [
-            number(f"cost {name!r}: {one}", number_, low, above=above)
+            number(f"cost {name!r}: {one}", number_, low, open_low=above)
             for (one, low, above), number_ in zip(wanted, values, strict=True)
         ]
         return cls(name, tuple(checked))

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Terms
-from opeslike.checks import integer, is_number, number
+from opeslike.checks import is_number, number, whole
 from opeslike.errors import DataError, OptimizationError, PortfolioError
 from opeslike.market import describe
 from opeslike.strategies.protocol import State
@@ -76,7 +76,7 @@ class DrawdownScaling:
                 f"hard={self.hard!r}"
             )
         if self.recovery is not None:
-            integer("DrawdownScaling recovery", self.recovery, 1)
+            whole("DrawdownScaling recovery", self.recovery, 1)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the drawdown at P_t."""
@@ -127,9 +127,9 @@ class VolatilityScaling:
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        integer("VolatilityScaling lookback", self.lookback, 2)
+        whole("VolatilityScaling lookback", self.lookback, 2)
         for name in ("target", "cap"):
-            number(f"VolatilityScaling {name}", getattr(self, name), 0.0, above=True)
+            number(f"VolatilityScaling {name}", getattr(self, name), 0.0, open_low=True)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the recent volatility of the desired weights.
@@ -175,7 +175,7 @@ class LeverageCap:
             raise PortfolioError("LeverageCap needs gross= or net=")
         for name in ("gross", "net"):
             if getattr(self, name) is not None:
-                number(f"LeverageCap {name}", getattr(self, name), 0.0, above=True)
+                number(f"LeverageCap {name}", getattr(self, name), 0.0, open_low=True)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale down to the caps; never up."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
-from opeslike.errors import PortfolioError
 from opeslike.market import Kind, describe
-
-if TYPE_CHECKING:
-    from opeslike.analysis.report import Report
 
 FloatArray = NDArray[np.float64]
 
@@ -51,6 +47,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     initial_capital : float
     lender_loss : float
         Money lost beyond zero wealth; 0 without ruin.
+
+    Its report takes ``risk_free``, an annual rate, and ``periods_per_year`` from who made it.
     """
 
     def __init__(
@@ -62,15 +60,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         strategy: str,
         settings: dict[str, Any],
         certificates: Certificates,
-        reporter: Callable[..., Report] | None = None,
+        risk_free: float | pd.Series = 0.0,
+        periods_per_year: float = 252,
     ) -> None:
         self._path = path
         self._closes = closes
         self.assets = tuple(assets)
         self.strategy = strategy
         self.settings = settings
-        # Handed in by who knows the rates: accounting does not know of reports.
-        self._reporter = reporter
+        self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self._certificates = certificates
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
@@ -213,7 +211,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """Win rate, average win and loss and more, see :func:`~opeslike.accounting.trades.trade_summary`."""
         return trade_summary(self.trades, closed_only=closed_only)
 
-    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> Report:
+    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> Any:
         """Report of the run: ``print`` shows it as text, ``to_html(path)`` writes one file that holds everything.
 
         Parameters
@@ -235,11 +233,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         DataError
             If the benchmark cannot be used or lacks a date, which is named.
         PortfolioError
-            If a parameter is out of its range, or the result was not made by a Backtester.
+            If a parameter is out of its range.
         """
-        if self._reporter is None:
-            raise PortfolioError("only a result of Backtester.backtest can report; this one was made by hand")
-        return self._reporter(self, benchmark, title, kind=kind)
+        from opeslike.analysis.report import Report
+
+        return Report(self, benchmark, title, kind=kind, **self._rates)
+
+    def _repr_html_(self) -> str:
+        """Show the headline figures and the wealth in a notebook."""
+        return str(self.report().brief_html())
 
     @property
     def ruin_date(self) -> Any:

@@ -1,16 +1,13 @@
 """Figures, tables and charts of returns."""
 
-from opeslike.analysis.metrics import (
-    contributions,
+from opeslike.analysis.attribution import contributions
+from opeslike.analysis.metrics import opes_metrics, summary
+from opeslike.analysis.paths import (
     drawdown_table,
     drawdowns,
     monthly_returns,
-    opes_metrics,
-    relative_metrics,
     rolling_sharpe,
     rolling_volatility,
-    summary,
-    trailing,
     wealth,
 )
 from opeslike.analysis.plots import (
@@ -21,6 +18,7 @@ from opeslike.analysis.plots import (
     plot_wealth,
     plot_weights,
 )
+from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.analysis.tables import StrategyRun, metrics_table, render
 
 __all__ = [

@@ -9,18 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis.drawdown import wealth_path
-from opeslike.analysis.inputs import (
-    Floats,
-    SeriesLike,
-    as_floats,
-    checked_periods,
-    checked_returns,
-    locate,
-)
+from opeslike.accounting.result import COSTS, FINANCING, LENDER
+from opeslike.analysis.record import Floats, Record, SeriesLike, as_floats, checked_periods, locate, per_step, record
 from opeslike.errors import DataError
 
-FINANCING, COSTS, LENDER, TOTAL = "cash and financing", "costs", "lender's loss", "total"
+TOTAL = "total"
 
 
 def step_contributions(
@@ -59,8 +52,8 @@ def step_contributions(
         an asset bears the name of one of the other columns.
     """
     held, moved, index, names = _matched(weights, asset_returns)
-    paid = _per_step(costs, "costs", len(held))
-    earned = _per_step(financing, "financing", len(held))
+    paid = per_step(costs, "costs", len(held))
+    earned = per_step(financing, "financing", len(held))
     kept = 1.0 - paid
     parts = np.column_stack((held * moved * kept[:, None], earned * kept, -paid))
     labels = [*names, FINANCING, COSTS]
@@ -115,17 +108,12 @@ def contributions(
     periods = checked_periods(periods_per_year)
     steps = step_contributions(weights, asset_returns, costs, financing)
     parts = steps.to_numpy()
-    summed = np.maximum(parts.sum(axis=1), -1.0)
-    if returns is not None:
-        _reproduces(summed, checked_returns(returns).values, steps.index)
-    wealth = wealth_path(summed)
-    earned = wealth[:-1] @ parts
+    path = _reproduced(np.maximum(parts.sum(axis=1), -1.0), returns, steps.index)
+    earned = path.wealth[:-1] @ parts
     total = float(earned.sum())
-    scale = _annual_scale(float(wealth[-1]), total, len(parts) / periods)
+    scale = _annual_scale(float(path.wealth[-1]), total, len(parts) / periods)
     table = pd.DataFrame(index=steps.columns)
     held = np.asarray(weights, dtype=np.float64).mean(axis=0)
-    if isinstance(weights, pd.DataFrame):
-        held = weights.mean(axis=0).reindex(steps.columns[: held.size]).to_numpy()
     average = np.full(parts.shape[1], np.nan)
     average[: held.size], average[held.size] = held, 1.0 - held.sum()
     table["average_weight"] = average
@@ -145,19 +133,21 @@ def _annual_scale(wealth: float, total: float, years: float) -> float:
     return math.expm1(math.log1p(total) / years) / total if total != 0.0 else 1.0 / years
 
 
-def _reproduces(summed: Floats, returns: Floats, index: pd.Index[Any]) -> None:
-    if returns.size != summed.size:
-        raise DataError(f"returns: {returns.size} values for {summed.size} rows of weights")
+def _reproduced(summed: Floats, returns: SeriesLike | None, index: pd.Index[Any]) -> Record:
+    """The portfolio's record, which the parts must add up to."""
+    path = record(summed if returns is None else returns)
+    if path.values.size != summed.size:
+        raise DataError(f"returns: {path.values.size} values for {summed.size} rows of weights")
     # After ruin there is nothing left to contribute to.
-    alive = wealth_path(returns)[:-1] > 0.0
-    error = np.where(alive, np.abs(summed - returns), 0.0)
+    error = np.where(path.wealth[:-1] > 0.0, np.abs(summed - path.values), 0.0)
     worst = int(np.argmax(error))
     if error[worst] > 1e-10:
         raise DataError(
             f"weights, asset returns, costs and financing give {summed[worst]:.12g} "
-            f"{locate(index, worst)}, where the portfolio returned {returns[worst]:.12g}; "
+            f"{locate(index, worst)}, where the portfolio returned {path.values[worst]:.12g}; "
             "pass the weights held, and every cost and interest"
         )
+    return path
 
 
 def _matched(
@@ -190,12 +180,3 @@ def _matched(
             row, column = bad[0]
             raise DataError(f"{what}: not finite for {names[column]} {locate(index, int(row))}")
     return held, moved, pd.RangeIndex(len(held)) if index is None else index, names
-
-
-def _per_step(values: SeriesLike | float, what: str, length: int) -> Floats:
-    if np.ndim(values) == 0:
-        values = np.full(length, values, dtype=np.float64)
-    steps = as_floats(values, what)
-    if steps.size != length or not np.isfinite(steps).all():
-        raise DataError(f"{what}: {length} finite values expected, got {steps.size}")
-    return steps

@@ -1,65 +1,148 @@
-"""What the charts share: colours, ticks, time axes and the lines of several strategies.
+"""Charts drawn with matplotlib: figures that belong to nobody else, written, and shown where there is a display.
 
-Nothing here imports matplotlib; the functions draw on axes they are given.
+matplotlib is imported when the first chart is drawn; pyplot only where a window was asked for and can open.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis.drawdown import drawdown_path
-from opeslike.analysis.inputs import Floats
-from opeslike.analysis.timelines import Line, Times, is_dated
+from opeslike.analysis.charts import REFERENCE_COLOUR, Chart, Trace, look
+from opeslike.analysis.formats import money, percent, short
+from opeslike.analysis.output import SaveFig, chart_path, write_atomically
+from opeslike.analysis.record import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Axes: TypeAlias = Any
+#: What the legend shows: an artist and its text.
+Drawn: TypeAlias = "list[tuple[Any, str]]"
 
-# Okabe and Ito (2008), safe for colour-blind readers; grey for the yellow that vanishes on white.
-LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#8C8C8C")
 LINE_STYLES: tuple[Any, ...] = ("-", (0, (6, 1.6)), (0, (1.4, 1.2)), (0, (7, 1.6, 1.4, 1.6)))
-# Tol's muted scheme (2021): ten fills that stay apart for colour-blind readers.
-FILL_COLOURS = (
-    "#332288", "#88CCEE", "#117733", "#DDCC77", "#CC6677",
-    "#44AA99", "#882255", "#999933", "#AA4499", "#661100",
-)  # fmt: skip
-CASH_COLOUR, BORROWED_COLOUR, OTHER_COLOUR, GREY = "#E4E4E4", "#C4B8B0", "#9A9A9A", "#555555"
+GREY = "#555555"
+#: Inches: the width of a small figure, and the heights of its axes, of what stands above and below them and of a line
+#: of its legend. Fixed, because a layout engine would draw everything twice.
+WIDTH, HEIGHT, TOP, BELOW, LINE = 5.4, 2.6, 0.12, 0.32, 0.19
+#: Areas of more corners than this are drawn as pixels, which are smaller then.
+MANY_POINTS = 400
 
 
 def plain(text: object, width: int = 44) -> str:
     """A name as literal text: one line, no mathematics between dollar signs, not too long."""
-    short = " ".join(str(text).split())
-    if len(short) > width:
-        short = textwrap.shorten(short, width, placeholder=" …") if " " in short[:width] else short
-        short = short if len(short) <= width else short[: width - 1] + "…"
-    return short.replace("$", r"\$")
+    return short(text, width).replace("$", r"\$")
 
 
-def line_look(number: int, width: float = 1.6) -> dict[str, Any]:
-    """Colour and dash of the n-th line; 32 different ones, colours first."""
-    return {
-        "color": LINE_COLOURS[number % len(LINE_COLOURS)],
-        "linestyle": LINE_STYLES[number // len(LINE_COLOURS) % len(LINE_STYLES)],
-        "linewidth": width,
-    }
+def draw(ax: Axes, chart: Chart, width: int = 44) -> Drawn:
+    """Draw a chart on axes, with grid, labels and limits; what belongs in the legend, names up to ``width`` long."""
+    drawn: list[tuple[float, Any, str]] = []
+    handles = _stack(ax, chart.traces) if chart.kind == "areas" else [_draw(ax, chart, each) for each in chart.traces]
+    for trace, handle in zip(chart.traces, handles, strict=True):
+        label = f"{trace.figure}{'  ' * bool(trace.figure)}{plain(trace.name, width)}{trace.remark}"
+        drawn.append((trace.rank, handle, label))
+    drawn.sort(key=lambda item: item[0])
+    shown = [(handle, label) for _, handle, label in drawn]
+    if chart.level is not None:
+        level, name = chart.level
+        solid = {"linestyle": "-", "color": "black", "linewidth": 0.8}
+        style = solid if level == 0.0 else {"linestyle": ":", "color": GREY, "linewidth": 1.0, "zorder": 1}
+        line = ax.axhline(level, **style)
+        shown += [(line, name)] if name else []
+    if chart.kind == "areas":
+        ax.set_xlim(chart.traces[0].x[0], chart.traces[0].x[-1])
+    if chart.kind == "bars":
+        ax.grid(False, axis="y")
+        ax.axvline(0.0, color="black", linewidth=0.8)
+        ax.xaxis.set_major_formatter(lambda value, _: percent(value))
+    else:
+        _value_axis(ax, chart)
+    tidy(ax, chart.ylabel)
+    return shown
 
 
-def sweep_looks(names: Sequence[str], reference: str | None, colours: Any) -> list[dict[str, Any]]:
-    """A scale of colours over the settings, every second line dashed; the reference black and on top."""
-    settings = [name for name in names if name != reference]
-    shades = colours(np.linspace(0.0, 0.88, len(settings)))
-    looks = {
-        name: line_look(i * len(LINE_COLOURS) % (2 * len(LINE_COLOURS)), 1.2) | {"color": shade}
-        for i, (name, shade) in enumerate(zip(settings, shades, strict=True))
-    }
-    if reference is not None:
-        looks[reference] = {"color": "black", "linestyle": "-", "linewidth": 1.2, "zorder": 3}
-    return [looks[name] for name in names]
+def _draw(ax: Axes, chart: Chart, trace: Trace) -> Any:
+    style: dict[str, Any] = {"color": trace.colour}
+    if chart.kind == "spikes":
+        return ax.vlines(trace.x, 0.0, trace.y, linewidth=0.9, **style)
+    if chart.kind == "bars":
+        colours = np.where(trace.y >= 0, trace.colour, look(1)["colour"])
+        ax.set_yticks(np.arange(trace.x.size), [plain(name, 18) for name in trace.x])
+        return ax.barh(np.arange(trace.x.size), trace.y, color=colours, height=0.7)
+    style |= {"linestyle": LINE_STYLES[trace.dash], "linewidth": trace.width}
+    style |= {"zorder": 3} if trace.colour == REFERENCE_COLOUR else {}
+    if chart.fill:
+        ax.fill_between(trace.x, trace.y, 0.0, color=trace.colour, alpha=0.25, linewidth=0)
+    if chart.kind == "steps":
+        return ax.step(trace.x, trace.y, where="pre", **style)[0]
+    (handle,) = ax.plot(trace.x, trace.y, marker="o" if trace.x.size == 1 else None, **style)
+    if trace.ruin is not None:
+        cross = slice(trace.ruin, trace.ruin + 1)
+        ax.plot(
+            trace.x[cross], trace.y[cross], "X", **style | {"markersize": 9, "markeredgecolor": "white", "zorder": 5}
+        )
+    return handle
+
+
+def _stack(ax: Axes, traces: Sequence[Trace]) -> list[Any]:
+    """Stack areas, gains above zero and shorts below, each held up to its time."""
+    above, below = np.zeros(traces[0].y.size), np.zeros(traces[0].y.size)
+    handles = []
+    for trace in traces:
+        up, down = np.maximum(trace.y, 0.0), np.minimum(trace.y, 0.0)
+        # A thin edge in the fill's colour closes the seams between areas.
+        style: dict[str, Any] = {"step": "pre", "color": trace.colour, "linewidth": 0.3}
+        style["rasterized"] = trace.y.size > MANY_POINTS
+        parts = [
+            ax.fill_between(trace.x, base, base + side, where=_touching(side), **style)
+            for base, side in ((above, up), (below, down))
+            if side.any()
+        ]
+        above, below = above + up, below + down
+        handles.append(parts[0])
+    return handles
+
+
+def _touching(values: Floats) -> npt.NDArray[np.bool_]:
+    """Where an area has height, one step wider so that its borders are drawn."""
+    shown = values != 0.0
+    return np.asarray(shown | np.roll(shown, -1) | np.roll(shown, 1))
+
+
+def _value_axis(ax: Axes, chart: Chart) -> None:
+    """The axis of values, labelled in its unit; a logarithmic one with round numbers, also after zooming."""
+    if chart.limits is not None:
+        ax.set_ylim(*chart.limits)
+    elif chart.kind == "spikes":
+        ax.set_ylim(bottom=0.0)
+    if chart.unit != "number" and not chart.log:
+        written = percent if chart.unit == "percent" else money
+        ax.yaxis.set_major_formatter(lambda value, _: written(value))
+    if not chart.log:
+        return
+    ax.set_yscale("log")
+    ax.minorticks_off()
+
+    def relabel(axes: Axes) -> None:
+        low, high = axes.get_ylim()
+        if 0 < low < high < math.inf:
+            ticks = log_ticks(low, high)
+            axes.set_yticks(ticks, tick_labels(ticks))
+
+    ax.callbacks.connect("ylim_changed", relabel)
+    ax.margins(y=0.06)
+    ax.autoscale_view()
+    relabel(ax)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -71,31 +154,12 @@ def log_ticks(low: float, high: float) -> list[float]:
         step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= rough)
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         return [float(f"{k * step:.10g}") for k in range(first, last + 1)]
-    bottom, top = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for ladder in ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
-        ticks = [
-            float(f"{m}e{power}")
-            for power in range(bottom, top + 1)
-            for m in ladder
-            if low <= float(f"{m}e{power}") <= high
-        ]
+        ticks = [tick for power in powers for m in ladder if low <= (tick := float(f"{m}e{power}")) <= high]
         if len(ticks) <= 10:
             return ticks
     return ticks[:: math.ceil(len(ticks) / 9)]
-
-
-def money(value: float, digits: int = 4, *, zeros: bool = False) -> str:
-    """A wealth as a short label, such as 0.85, 1.2, 250,000, 3.5M or 1e-06; ``zeros`` keeps trailing ones."""
-    size = abs(value)
-    if size == 0.0:
-        return "0"
-    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if limit <= size < 1e15:
-            return f"{value / limit:{'#' if zeros else ''}.{digits}g}{unit}"
-    if size >= 999.95:
-        # From here on whole numbers do, unless more digits are asked for.
-        return f"{value:,.0f}" if digits <= 4 and size < 1e15 else f"{value:,.{digits + 2 if size < 1e15 else 3}g}"
-    return f"{value:{'#' if zeros else ''}.{digits}g}"
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
@@ -107,25 +171,7 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     return labels
 
 
-def log_axis(ax: Axes) -> None:
-    """A logarithmic y axis labelled with round numbers, also after zooming."""
-    ax.set_yscale("log")
-    ax.minorticks_off()
-
-    def relabel(axes: Axes) -> None:
-        low, high = axes.get_ylim()
-        if not 0 < low < high < math.inf:
-            return
-        ticks = log_ticks(low, high)
-        axes.set_yticks(ticks, tick_labels(ticks))
-
-    ax.callbacks.connect("ylim_changed", relabel)
-    ax.margins(y=0.06)
-    ax.autoscale_view()
-    relabel(ax)
-
-
-def tidy(ax: Axes, title: str | None, ylabel: str) -> None:
+def tidy(ax: Axes, ylabel: str, title: str | None = None) -> None:
     """Light grid, no box, a title on the left."""
     ax.grid(True, color="#D9D9D9", linewidth=0.6)
     ax.set_axisbelow(True)
@@ -136,189 +182,185 @@ def tidy(ax: Axes, title: str | None, ylabel: str) -> None:
         ax.set_title(plain(title, 120), loc="left", fontsize=12, fontweight="bold")
 
 
-def legend(ax: Axes, drawn: Sequence[tuple[Any, str]], title: str | None = None, *, outside: bool = True) -> None:
+def date_axis(ax: Axes, dates: bool, ticks: int | None = None) -> None:
+    """Label the time axis with dates, or as steps."""
+    if not dates:
+        ax.set_xlabel("Step")
+        return
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    # Few ticks with many at least asked for would make the locator warn.
+    locator = AutoDateLocator(minticks=3 if ticks is None else 1, maxticks=ticks)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def legend(ax: Axes, drawn: Drawn, title: str | None = None, *, outside: bool = True) -> None:
     """Legend of what was drawn, beside the axes or inside them."""
-    handles, labels = zip(*drawn, strict=True)
-    place = {"loc": "upper left"}
-    if outside:
-        place |= {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}  # type: ignore[dict-item]
+    place: dict[str, Any] = {"bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if outside else {}
+    size = 9 if len(drawn) <= 16 else 7
     box = ax.legend(
-        handles,
-        ["-"] * len(handles),
-        title=title,
-        frameon=not outside,
-        fontsize=9 if len(handles) <= 16 else 7,
-        title_fontsize=9,
-        alignment="left",
-        handlelength=2.8,
-        **place,
-    )
-    # Set afterwards: a label that starts with an underscore would be left out.
-    for text, label in zip(box.get_texts(), labels, strict=True):
+        [handle for handle, _ in drawn], ["-"] * len(drawn), title=title, loc="upper left", frameon=not outside,
+        fontsize=size, title_fontsize=9, alignment="left", handlelength=2.8, **place,
+    )  # fmt: skip
+    _name(box, drawn)
+
+
+def _name(box: Any, drawn: Drawn) -> None:
+    """Set the texts of a legend after it was made: a label that starts with an underscore would be left out."""
+    for text, (_, label) in zip(box.get_texts(), drawn, strict=True):
         text.set_text(label)
 
 
-def draw_wealth(
-    ax: Axes,
-    lines: dict[str, Line],
-    initial: float,
-    *,
-    log: bool,
-    looks: Sequence[dict[str, Any]] | None = None,
-) -> list[tuple[Any, str]]:
-    """Draw wealth lines; a logarithmic one stops, marked, at ruin. Handles, best first."""
-    drawn = []
-    for number, (name, line) in enumerate(lines.items()):
-        look = looks[number] if looks is not None else line_look(number, 1.6 if len(lines) <= 4 else 1.3)
-        times, wealth = line.wealth(initial)
-        final = float(wealth[-1])
-        label = f"{money(final, zeros=True)}  {plain(name)}"
-        ruined = np.flatnonzero(wealth <= 0.0)
-        stop = int(ruined[0]) if ruined.size else wealth.size
-        if ruined.size:
-            moment = np.datetime_as_string(times[stop], "D") if is_dated(times) else f"at step {times[stop]:g}"
-            label += f" (ruin {moment})"
-        if ruined.size and stop == 0:
-            # Ruined in the first step: show where it stood before.
-            shown_t, shown_w = times[:1], np.array([initial])
-        elif ruined.size and log:
-            shown_t, shown_w = times[:stop], wealth[:stop]
+def new_figure(
+    show: bool,
+    savefig: SaveFig,
+    size: tuple[float, float] = (11.0, 5.5),
+    layout: Literal["constrained", "none"] = "constrained",
+) -> Figure:
+    """An empty figure; pyplot's only where a window was asked for and can open."""
+    chart_path(savefig)  # an unknown format is told before anything is drawn
+    if show and display_kind() == "window":
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=size, layout=layout)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=size, layout=layout)  # type: ignore[arg-type]
+    FigureCanvasAgg(fig)
+    return fig
+
+
+def display_kind() -> Literal["none", "window", "notebook"]:
+    """Where matplotlib's backend can show a figure: nowhere, in a window of its own, or in the cell of a notebook."""
+    import matplotlib
+
+    backend = matplotlib.get_backend().lower()
+    if "inline" in backend:
+        return "notebook"
+    if backend in {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}:
+        return "none"
+    if any(kind in backend for kind in ("nbagg", "webagg", "ipympl", "widget")):
+        return "window"
+    shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return "window" if not sys.platform.startswith("linux") or shown else "none"
+
+
+def finish(fig: Figure, savefig: SaveFig, show: bool) -> Figure:
+    """Write and show the figure where that was asked for; a notebook shows it once, however it came there."""
+    target = chart_path(savefig)
+    if target is not None:
+        write_atomically(target, picture(fig, target.suffix[1:].lower(), dpi=150))
+    # IPython asks the value of a cell for this first, whatever formatters the backend has registered.
+    vars(fig)["_ipython_display_"] = partial(_display_once, fig)
+    where = display_kind() if show else "none"
+    if where == "notebook":
+        _display_once(fig)
+    elif where == "window":
+        import matplotlib.pyplot as plt
+
+        plt.show()
+        vars(fig)["_shown_in"] = _cell()
+    return fig
+
+
+def _display_once(fig: Figure) -> None:
+    """Show the figure in the cell of a notebook, unless that cell shows it already."""
+    shown_in = vars(fig).get("_shown_in")
+    if shown_in is None or shown_in != _cell():
+        from IPython.display import display
+
+        display({"image/png": picture(fig, "png", dpi=96)}, raw=True)
+        vars(fig)["_shown_in"] = _cell()
+
+
+def _cell() -> int | None:
+    """The number of the cell that runs; None outside a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "execution_count", None)
+
+
+def picture(fig: Figure, form: str, **options: Any) -> bytes:
+    """A figure as the content of a file, the same each time."""
+    from matplotlib import rc_context
+
+    content = io.BytesIO()
+    with rc_context({"svg.hashsalt": "report"}):
+        fig.savefig(content, format=form, **options)
+    return content.getvalue()
+
+
+def small(chart: Chart) -> Figure:
+    """A chart small enough for a phone, two of them abreast on a desk, its legend below in as many columns as fit."""
+    fig = new_figure(False, False, (WIDTH, TOP + HEIGHT + BELOW), "none")
+    ax = fig.subplots()
+    drawn = draw(ax, chart, 16 if chart.kind == "areas" else 44)
+    ax.set_ylabel("")
+    lines = 0
+    if chart.kind != "bars":
+        date_axis(ax, chart.dated, 7)
+        ax.set_xlabel("" if chart.dated else "Step", loc="right", labelpad=-10.0, fontsize=8)
+        lines = _legend_below(fig, drawn) if chart.kind != "spikes" else 0
+    total = TOP + HEIGHT + BELOW + LINE * lines
+    fig.set_size_inches(WIDTH, total)
+    left = 0.27 if chart.kind == "bars" else 0.13
+    fig.subplots_adjust(left, (BELOW + LINE * lines) / total, 0.955, 1.0 - TOP / total)
+    return fig
+
+
+def _legend_below(fig: Figure, drawn: Drawn) -> int:
+    """Add a legend below the axes; its lines."""
+    longest, size = max(len(label) for _, label in drawn), 9.5
+    for columns in range(4 if longest <= 10 else 3 if longest <= 20 else 2, 0, -1):
+        box = fig.legend(
+            [handle for handle, _ in drawn], ["-"] * len(drawn), loc="lower left", bbox_to_anchor=(0.0, 0.0),
+            ncols=columns, frameon=False, fontsize=size, handlelength=1.6, columnspacing=1.2, labelspacing=0.3,
+            borderaxespad=0.0,
+        )  # fmt: skip
+        _name(box, drawn)
+        excess = box.get_window_extent().width / fig.bbox.width
+        if excess <= 1.0:
+            break
+        if columns > 1:
+            box.remove()
         else:
-            shown_t, shown_w = times, wealth
-        (handle,) = ax.plot(shown_t, shown_w, **look, marker="o" if shown_w.size == 1 else None)
-        if ruined.size:
-            last = min(stop, shown_w.size - 1)
-            ax.plot(
-                shown_t[last:][:1], shown_w[last:][:1], "X", color=look["color"], markersize=9,
-                markeredgecolor="white", zorder=5,
-            )  # fmt: skip
-        drawn.append((final, number, handle, label))
-    drawn.sort(key=lambda item: (-item[0], item[1]))
-    level = ax.axhline(initial, color=GREY, linestyle=":", linewidth=1.0, zorder=1)
-    return [*((handle, label) for _, _, handle, label in drawn), (level, "breakeven")]
-
-
-def draw_drawdowns(ax: Axes, lines: dict[str, Line]) -> list[tuple[Any, str]]:
-    """Draw percent below the peak, filled where there is one strategy. Handles, mildest first."""
-    drawn = []
-    for number, (name, line) in enumerate(lines.items()):
-        lost = -100.0 * drawdown_path(line.values)
-        look = line_look(number, width=1.1)
-        if len(lines) == 1:
-            ax.fill_between(line.times, lost, 0.0, color=look["color"], alpha=0.25, linewidth=0)
-        (handle,) = ax.plot(line.times, lost, **look)
-        worst = -float(lost.min())
-        drawn.append((worst, number, handle, f"{'−' if worst else ''}{worst:.1f}%  {plain(name)}"))
-    drawn.sort(key=lambda item: item[:2])
-    return [(handle, label) for _, _, handle, label in drawn]
-
-
-def floor(lines: dict[str, Line]) -> float:
-    """Bottom of an axis of drawdowns in percent: the deepest, and a little more."""
-    deepest = max(float(drawdown_path(line.values).max()) for line in lines.values())
-    return -105.0 * deepest if deepest > 0 else -1.0
-
-
-def draw_weights(ax: Axes, times: Times, table: pd.DataFrame, assets: int) -> list[tuple[Any, str]]:
-    """Stack debt, assets, others and cash in percent. Handles, top of the stack first."""
-    colours = [BORROWED_COLOUR, *(FILL_COLOURS[i % len(FILL_COLOURS)] for i in range(assets))]
-    colours += [OTHER_COLOUR] * (table.shape[1] - 2 - assets) + [CASH_COLOUR]
-    percent = 100.0 * table.to_numpy(dtype=np.float64)
-    handles = stack(ax, times, percent, colours)
-    low, high = np.minimum(percent, 0.0).sum(axis=1).min(), np.maximum(percent, 0.0).sum(axis=1).max()
-    if low < 0:
-        ax.axhline(0.0, color="black", linewidth=0.8)
-    ax.set_ylim(1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high)
-    drawn = [(handle, plain(name)) for handle, name in zip(handles, table.columns, strict=True) if handle is not None]
-    return drawn[::-1]
-
-
-def stack(ax: Axes, times: Times, table: npt.NDArray[np.float64], colours: Sequence[str]) -> list[Any]:
-    """Stack the columns of a table, gains above zero and shorts below, each held up to its time."""
-    above, below = np.zeros(len(table)), np.zeros(len(table))
-    handles = []
-    for column, colour in zip(table.T, colours, strict=True):
-        up, down = np.maximum(column, 0.0), np.minimum(column, 0.0)
-        # A thin edge in the fill's colour closes the seams between areas.
-        look: dict[str, Any] = {"step": "pre", "color": colour, "linewidth": 0.3}
-        handle = None
-        if up.any():
-            handle = ax.fill_between(times, above, above + up, where=_touching(up), **look)
-        if down.any():
-            lower = ax.fill_between(times, below, below + down, where=_touching(down), **look)
-            handle = handle if handle is not None else lower
-        above, below = above + up, below + down
-        handles.append(handle)
-    return handles
-
-
-def _touching(values: Floats) -> npt.NDArray[np.bool_]:
-    """Where an area has height, one step wider so that its borders are drawn."""
-    shown = values != 0.0
-    return np.asarray(shown | np.roll(shown, -1) | np.roll(shown, 1))
-
-
-def wealth_axis(ax: Axes, title: str | None, *, log: bool) -> None:
-    """Title, grid and a wealth axis with readable labels."""
-    tidy(ax, title, "Wealth")
-    if log:
-        log_axis(ax)
-    else:
-        ax.yaxis.set_major_formatter(lambda value, _: money(value))
-
-
-def percent_axis(ax: Axes) -> None:
-    """Label the y axis in percent."""
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}%".replace("-", "−"))
+            for text in box.get_texts():
+                text.set_fontsize(0.97 * size / excess)
+    return -(-len(drawn) // columns)
 
 
 def draw_table(ax: Axes, text: pd.DataFrame) -> None:
     """Text cells on axes of their own, the heads wrapped."""
     ax.set_axis_off()
     heads = ["\n".join(textwrap.wrap(plain(name), 10)) for name in text.columns]
+    rows = [plain(name, 28) for name in text.index]
+    table = ax.table(
+        cellText=text.to_numpy().tolist(), rowLabels=rows, colLabels=heads, cellLoc="right", loc="upper center",
+        bbox=[0.0, 0.0, 1.0, 1.0], edges="horizontal",
+    )  # fmt: skip
+    table.auto_set_font_size(False)
+    table.set_fontsize(8)
     lines = 1 + max(head.count("\n") for head in heads)
-    drawn = ax.table(
-        cellText=text.to_numpy().tolist(),
-        rowLabels=[plain(name, 28) for name in text.index],
-        colLabels=heads,
-        cellLoc="right",
-        loc="upper center",
-        bbox=[0.0, 0.0, 1.0, 1.0],
-        edges="horizontal",
-    )
-    drawn.auto_set_font_size(False)
-    drawn.set_fontsize(8)
-    for (row, _), cell in drawn.get_celld().items():
-        cell.set_edgecolor("#D9D9D9")
+    for (row, _), each in table.get_celld().items():
+        each.set_edgecolor("#D9D9D9")
         if row == 0:
-            cell.set_height((0.4 + 0.8 * lines) * cell.get_height())
+            each.set_height((0.4 + 0.8 * lines) * each.get_height())
 
 
-def draw_growth(ax: Axes, x: Floats, curves: dict[str, Floats], marks: Mapping[str, float]) -> list[tuple[Any, str]]:
-    """Growth curves and their marks, on an axis that the fall near ruin does not stretch."""
-    exact = curves["exact"]
-    looks: list[dict[str, Any]] = [
-        {"color": LINE_COLOURS[0], "linewidth": 2.2},
-        {"color": GREY, "linestyle": LINE_STYLES[1], "linewidth": 1.4},
-    ]
-    drawn: list[tuple[Any, str]] = []
-    for (name, curve), look in zip(curves.items(), looks, strict=False):
-        shown = np.isfinite(curve)
-        drawn += [(ax.plot(x[shown], curve[shown], **look)[0], name)]
-    ax.axhline(0.0, color="black", linewidth=0.8)
-    peak, bottom = float(exact[np.isfinite(exact)].max()), float(exact[np.isfinite(exact)].min())
-    reach = max(peak, 0.0) or abs(bottom)
-    ax.set_ylim(max(min(bottom, 0.0), -reach) - 0.08 * reach, max(peak, 0.0) + 0.15 * reach)
+def draw_marks(ax: Axes, curve: Trace, marks: Mapping[str, float]) -> Drawn:
+    """Vertical lines at named places of a curve, with a dot where it has a value."""
+    drawn: Drawn = []
     for number, (name, at) in enumerate(marks.items()):
         if not np.isfinite(at):
             continue
-        look = line_look(number + 1, width=1.3) | {"linestyle": LINE_STYLES[number % 3 + 1]}
-        if not x[0] <= at <= x[-1]:  # a line out there would squeeze the curve
-            drawn.append((ax.plot([], [], linestyle="none")[0], f"{plain(name)}  {at:.4g} (beyond)"))
+        text = f"{plain(name)}  {at:.4g}"
+        if not curve.x[0] <= at <= curve.x[-1]:  # a line out there would squeeze the curve
+            drawn.append((ax.plot([], [], linestyle="none")[0], f"{text} (beyond)"))
             continue
-        handle = ax.axvline(at, **look)
-        value = float(np.interp(at, x, exact))
+        colour = look(number + 1)["colour"]
+        drawn.append((ax.axvline(at, color=colour, linestyle=LINE_STYLES[number % 3 + 1], linewidth=1.3), text))
+        value = float(np.interp(at, curve.x, curve.y))
         if np.isfinite(value):
-            ax.plot([at], [value], "o", color=look["color"], markersize=6, zorder=5)
-        drawn.append((handle, f"{plain(name)}  {at:.4g}"))
+            ax.plot([at], [value], "o", color=colour, markersize=6, zorder=5)
     return drawn

@@ -1,8 +1,9 @@
-"""Performance figures as pure functions of returns.
+"""Figures of one portfolio as pure functions of its returns.
 
-Per period unless a name says ``annual``; fractions unless said otherwise. :func:`opes_metrics` is the
-exception: it keeps the keys, definitions and percentages of the OPES package, so that results can be
-laid side by side.
+Growth, risk and their ratios, one formula a function, annual by the square root of time. All take simple returns per
+period, shape (T,), as fractions, and raise a DataError naming the date or position of a return that is NaN, infinite
+or below -1. A quantity that its formula leaves undefined (no variance, no drawdown) is NaN. :func:`opes_metrics` keeps
+the keys, definitions and percentages of the OPES package, so that results can be laid side by side.
 """
 
 from __future__ import annotations
@@ -11,93 +12,20 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis.attribution import contributions, step_contributions
-from opeslike.analysis.drawdown import (
-    describe_spells,
-    drawdown_path,
-    drawdown_table,
-    drawdowns,
-    episodes,
-    max_drawdown,
-    wealth,
-)
-from opeslike.analysis.inputs import (
+from opeslike.analysis.paths import spells
+from opeslike.analysis.record import (
     Floats,
-    Path,
     RateLike,
+    Record,
     SeriesLike,
     as_floats,
     checked_periods,
-    checked_returns,
     rate_per_period,
+    record,
 )
-from opeslike.analysis.periods import monthly_returns, rolling_sharpe, rolling_volatility
-from opeslike.analysis.ratios import (
-    annual_growth,
-    annual_return,
-    annual_volatility,
-    annualized,
-    calmar_ratio,
-    compound,
-    conditional_value_at_risk,
-    excess_kurtosis,
-    mean_log,
-    ratio,
-    sharpe_of,
-    sharpe_ratio,
-    skewness,
-    sortino_of,
-    sortino_ratio,
-    spread,
-    tail_of,
-    total_return,
-    value_at_risk,
-)
-from opeslike.analysis.relative import (
-    alpha_beta,
-    capture_ratio,
-    correlation,
-    information_ratio,
-    relative_metrics,
-    tracking_error,
-    trailing,
-)
-from opeslike.errors import DataError
-
-__all__ = [
-    "alpha_beta",
-    "annual_growth",
-    "annual_return",
-    "annual_volatility",
-    "calmar_ratio",
-    "capture_ratio",
-    "conditional_value_at_risk",
-    "contributions",
-    "correlation",
-    "drawdown_table",
-    "drawdowns",
-    "excess_kurtosis",
-    "information_ratio",
-    "max_drawdown",
-    "monthly_returns",
-    "opes_metrics",
-    "relative_metrics",
-    "rolling_sharpe",
-    "rolling_volatility",
-    "sharpe_ratio",
-    "skewness",
-    "sortino_ratio",
-    "step_contributions",
-    "summary",
-    "total_return",
-    "tracking_error",
-    "trailing",
-    "value_at_risk",
-    "wealth",
-]
+from opeslike.errors import DataError, PortfolioError
 
 
 def opes_metrics(returns: SeriesLike) -> dict[str, float]:
@@ -139,10 +67,10 @@ def opes_metrics(returns: SeriesLike) -> dict[str, float]:
     Two differences from OPES: the peak of a drawdown starts at the initial wealth, so a loss in the
     first period counts, and a return that is not finite is an error, where OPES drops it.
     """
-    values = checked_returns(returns).values
+    path = record(returns)
+    values, drop = path.values, path.drawdowns
     mean, scale = float(values.mean()), spread(values, ddof=0)
     losses = values[values < 0]
-    drop = drawdown_path(values)
     var, cvar = tail_of(values, 0.95)
     gained, lost = float(np.maximum(values, 0).sum()), -float(losses.sum())
     omega = gained / lost if lost > 0 else (math.inf if gained > 0 else math.nan)
@@ -150,16 +78,16 @@ def opes_metrics(returns: SeriesLike) -> dict[str, float]:
         "sharpe": ratio(mean, scale),
         "sortino": ratio(mean, spread(losses, ddof=0) if losses.size else math.nan),
         "volatility": 100 * scale if scale > 0 else math.nan,
-        "growth_rate": 100 * annualized(values, 1.0),
+        "growth_rate": 100 * path.annual_return(1.0),
         "mean_return": 100 * mean,
-        "total_return": 100 * compound(values),
-        "max_drawdown": 100 * float(drop.max()),
+        "total_return": 100 * path.total_return,
+        "max_drawdown": 100 * path.max_drawdown,
         "mean_drawdown": 100 * float(drop.mean()),
         "ulcer_index": math.sqrt(float(np.mean(drop**2))),
         "var_95": 100 * var,
         "cvar_95": 100 * cvar,
-        "skew": skewness(values),
-        "kurtosis": excess_kurtosis(values),
+        "skew": skewness(path),
+        "kurtosis": excess_kurtosis(path),
         "omega_0": omega,
         "hit_ratio": float(np.mean(values > 0)),
     }
@@ -225,37 +153,14 @@ def summary(
     PortfolioError
         If ``periods_per_year``, ``risk_free`` or ``start`` is out of its range.
     """
-    periods = checked_periods(periods_per_year)
-    if log_returns:
-        path, measured = _from_logs(returns)
-    else:
-        path = checked_returns(returns)
-        measured = path.values
-    rate = rate_per_period(risk_free, path, periods, "risk_free")
-    excess = measured - (np.log1p(rate) if log_returns else rate)
+    path, logs = _from_logs(returns) if log_returns else (record(returns), None)
     values = path.values
-    growth = mean_log(values)
-    cagr = annualized(values, periods)
-    deepest = float(drawdown_path(values).max())
-    total = compound(values)
     ends = (path.dates[0], path.dates[-1]) if path.dates is not None else (0, values.size - 1)
     figures: dict[str, Any] = {
-        "return_kind": "log" if log_returns else "simple",
-        "start": ends[0],
-        "end": ends[1],
-        "periods": values.size,
-        "total_return": total,
-        "final_wealth": 1.0 + total,
-        "annual_return": cagr,
-        "annual_growth": periods * growth,
-        "annual_volatility": spread(measured) * math.sqrt(periods),
-        "sharpe": sharpe_of(excess, periods),
-        "sortino": sortino_of(excess, periods),
-        "calmar": ratio(cagr, deepest),
-        "max_drawdown": deepest,
+        **{"return_kind": "log" if log_returns else "simple", "start": ends[0], "end": ends[1], "periods": values.size},
+        **annual_figures(path, risk_free, checked_periods(periods_per_year), logs),
         **_worst_spells(path, start),
-        "best_period": float(values.max()),
-        "worst_period": float(values.min()),
+        **{"best_period": float(values.max()), "worst_period": float(values.min())},
         "hit_ratio": float(np.mean(values > 0)),
     }
     if exposure is not None:
@@ -263,47 +168,58 @@ def summary(
     return pd.Series(figures, dtype=object, name="summary")
 
 
-def _from_logs(returns: SeriesLike) -> tuple[Path, Floats]:
+def annual_figures(path: Record, risk_free: RateLike, periods: float, logs: Floats | None = None) -> dict[str, float]:
+    """The figures that :func:`summary` and the tables of strategies share; with log returns the ratios are theirs."""
+    rate = rate_per_period(risk_free, path, periods)
+    measured, rate = (path.values, rate) if logs is None else (logs, np.log1p(rate))
+    annual = path.annual_return(periods)
+    return {
+        "total_return": path.total_return,
+        "final_wealth": 1.0 + path.total_return,
+        "annual_return": annual,
+        "annual_growth": periods * path.log_growth,
+        "annual_volatility": spread(measured) * math.sqrt(periods),
+        "sharpe": sharpe_of(measured - rate, periods),
+        "sortino": sortino_of(measured - rate, periods),
+        "calmar": ratio(annual, path.max_drawdown),
+        "max_drawdown": path.max_drawdown,
+    }
+
+
+def _from_logs(returns: SeriesLike) -> tuple[Record, Floats]:
     logs = as_floats(returns, "log returns")
     infinite = np.flatnonzero(np.isneginf(logs))
     if infinite.size:
         raise DataError(f"log returns: minus infinity at position {infinite[0]} is ruin; pass simple returns")
-    simple: npt.ArrayLike | pd.Series[Any] = np.expm1(logs)
-    if isinstance(returns, pd.Series):
-        simple = pd.Series(simple, index=returns.index)
-    return checked_returns(simple, "log returns"), logs
+    simple = np.expm1(logs)
+    return record(pd.Series(simple, returns.index) if isinstance(returns, pd.Series) else simple, "log returns"), logs
 
 
-def _worst_spells(path: Path, start: pd.Timestamp | str | None) -> dict[str, Any]:
+def _worst_spells(path: Record, start: pd.Timestamp | str | None) -> dict[str, Any]:
     """Dates and length of the deepest spell below a peak, and the length of the longest."""
-    spells = describe_spells(episodes(path), path, start)
-    undated = path.dates is None
-    if spells.empty:
+    found, undated = spells(path, start), path.dates is None
+    if found.empty:
         never = math.nan if undated else pd.NaT
-        worst: dict[str, Any] = {"peak": never, "trough": never, "recovery": never}
+        worst: dict[str, Any] = dict.fromkeys(("peak", "trough", "recovery"), never)
         worst |= {"days": math.nan if undated else 0.0, "periods": 0}
         longest = worst
     else:
-        deepest = int(np.argmax(spells["depth"]))
-        worst = {str(key): spells[key].iloc[deepest] for key in spells.columns}
-        longest = {"days": float(spells["days"].max()), "periods": int(spells["periods"].max())}
+        worst = {key: found[key].iloc[int(np.argmax(found["depth"]))] for key in found.columns}
+        longest = {"days": float(found["days"].max()), "periods": int(found["periods"].max())}
     return {
-        **{f"max_drawdown_{key}": worst[key] for key in ("peak", "trough", "recovery")},
-        "max_drawdown_days": worst["days"],
-        "max_drawdown_periods": worst["periods"],
-        "longest_drawdown_days": longest["days"],
-        "longest_drawdown_periods": longest["periods"],
+        **{f"max_drawdown_{key}": worst[key] for key in ("peak", "trough", "recovery", "days", "periods")},
+        **{f"longest_drawdown_{key}": longest[key] for key in ("days", "periods")},
     }
 
 
 def _exposure(exposure: SeriesLike | pd.DataFrame, length: int) -> dict[str, float]:
-    held = as_floats(exposure, "exposure", ndim=np.ndim(exposure) if np.ndim(exposure) == 2 else 1)
-    if len(held) != length:
-        raise DataError(f"exposure: {len(held)} rows for {length} returns")
-    if not np.isfinite(held).all():
-        first = int(np.argmax(~np.isfinite(held.reshape(length, -1)).all(axis=1)))
-        raise DataError(f"exposure: not finite at position {first}")
-    table = held.reshape(length, -1)
+    held = np.asarray(exposure)
+    table = as_floats(held, "exposure", ndim=2 if held.ndim == 2 else 1).reshape(len(held) if held.ndim else 0, -1)
+    if len(table) != length:
+        raise DataError(f"exposure: {len(table)} rows for {length} returns")
+    finite = np.isfinite(table).all(axis=1)
+    if not finite.all():
+        raise DataError(f"exposure: not finite at position {int(np.argmin(finite))}")
     gross = np.abs(table).sum(axis=1)
     return {
         "time_in_market": float(np.mean(gross > 0)),
@@ -311,3 +227,138 @@ def _exposure(exposure: SeriesLike | pd.DataFrame, length: int) -> dict[str, flo
         "average_gross": float(gross.mean()),
         "max_gross": float(gross.max()),
     }
+
+
+def spread(values: Floats, ddof: int = 1) -> float:
+    """Standard deviation, exactly 0 for a constant, NaN for too few values."""
+    if values.size <= ddof:
+        return math.nan
+    if values.min() == values.max():
+        return 0.0
+    return float(values.std(ddof=ddof))
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """``numerator / denominator``, NaN unless the denominator is above zero."""
+    return numerator / denominator if denominator > 0 else math.nan
+
+
+def sharpe_of(excess: Floats, periods: float) -> float:
+    """Annual Sharpe ratio of excess returns per period."""
+    return ratio(float(excess.mean()), spread(excess)) * math.sqrt(periods)
+
+
+def sortino_of(excess: Floats, periods: float) -> float:
+    """Annual Sortino ratio of excess returns per period."""
+    downside = math.sqrt(float(np.mean(np.minimum(excess, 0.0) ** 2)))
+    return ratio(float(excess.mean()), downside) * math.sqrt(periods)
+
+
+def tail_of(values: Floats, confidence: float) -> tuple[float, float]:
+    """Value at risk and conditional value at risk, both as losses per period."""
+    if not 0.0 < confidence < 1.0:
+        raise PortfolioError(f"confidence must lie strictly between 0 and 1, got {confidence}")
+    quantile = float(np.quantile(values, 1.0 - confidence))
+    return -quantile, -float(values[values <= quantile].mean())
+
+
+def total_return(returns: SeriesLike) -> float:
+    """Total return, ``prod(1 + r) - 1``; a fraction, -1 after ruin."""
+    return record(returns).total_return
+
+
+def annual_return(returns: SeriesLike, periods_per_year: float = 252) -> float:
+    """Compound annual growth rate, ``prod(1 + r) ** (periods_per_year / T) - 1``.
+
+    A fraction a year; -1 after ruin. The years are T / periods_per_year, not calendar years.
+    """
+    return record(returns).annual_return(checked_periods(periods_per_year))
+
+
+def annual_growth(returns: SeriesLike, periods_per_year: float = 252) -> float:
+    """Log growth a year, ``periods_per_year * mean(log(1 + r))``; minus infinity after ruin.
+
+    What the Kelly criterion maximises. Source: Kelly, *A new interpretation of information rate*
+    (1956).
+    """
+    return checked_periods(periods_per_year) * record(returns).log_growth
+
+
+def annual_volatility(returns: SeriesLike, periods_per_year: float = 252) -> float:
+    """Standard deviation a year, ``std(r, ddof=1) * sqrt(periods_per_year)``; a fraction.
+
+    NaN for a single period.
+    """
+    return spread(record(returns).values) * math.sqrt(checked_periods(periods_per_year))
+
+
+def sharpe_ratio(returns: SeriesLike, risk_free: RateLike = 0.0, periods_per_year: float = 252) -> float:
+    """Annual Sharpe ratio, ``mean(x) / std(x, ddof=1) * sqrt(periods_per_year)``.
+
+    ``x = r - risk_free``, per period. ``risk_free`` is annual: a number, or a dated Series filled
+    forward. Source: Sharpe, *The Sharpe ratio* (1994).
+    """
+    path, periods = record(returns), checked_periods(periods_per_year)
+    return sharpe_of(path.values - rate_per_period(risk_free, path, periods), periods)
+
+
+def sortino_ratio(returns: SeriesLike, risk_free: RateLike = 0.0, periods_per_year: float = 252) -> float:
+    """Annual Sortino ratio, ``mean(x) / sqrt(mean(min(x, 0)^2)) * sqrt(periods_per_year)``.
+
+    ``x = r - risk_free``, per period, so the rate is also the target. Source: Sortino and van der
+    Meer, *Downside risk* (1991). (:func:`opes_metrics` divides by the standard deviation of the
+    negative returns instead.)
+    """
+    path, periods = record(returns), checked_periods(periods_per_year)
+    return sortino_of(path.values - rate_per_period(risk_free, path, periods), periods)
+
+
+def calmar_ratio(returns: SeriesLike, periods_per_year: float = 252) -> float:
+    """Compound annual growth rate over maximum drawdown, both over the whole sample.
+
+    Source: Young, *Calmar ratio: a smoother tool* (1991), there over 36 months.
+    """
+    path = record(returns)
+    return ratio(path.annual_return(checked_periods(periods_per_year)), path.max_drawdown)
+
+
+def max_drawdown(returns: SeriesLike) -> float:
+    """Largest fraction of a peak lost, the maximum of :func:`~opeslike.analysis.paths.drawdowns`.
+
+    Source: Magdon-Ismail and Atiya, *Maximum drawdown* (2004).
+    """
+    return record(returns).max_drawdown
+
+
+def value_at_risk(returns: SeriesLike, confidence: float = 0.95) -> float:
+    """Historical value at risk, minus the (1 - confidence) quantile; a loss per period.
+
+    The quantile is interpolated linearly. PortfolioError unless 0 < confidence < 1.
+    """
+    return tail_of(record(returns).values, confidence)[0]
+
+
+def conditional_value_at_risk(returns: SeriesLike, confidence: float = 0.95) -> float:
+    """Minus the mean of the returns at or below the value at risk; a loss per period.
+
+    Source: Rockafellar and Uryasev, *Optimization of conditional value-at-risk* (2000), as the plain
+    mean of the tail. PortfolioError unless 0 < confidence < 1.
+    """
+    return tail_of(record(returns).values, confidence)[1]
+
+
+def skewness(returns: SeriesLike) -> float:
+    """Third standardised moment, ``m3 / m2 ** 1.5`` (biased); NaN for constant returns."""
+    return _moment(record(returns).values, 3)
+
+
+def excess_kurtosis(returns: SeriesLike) -> float:
+    """Fourth standardised moment less 3, ``m4 / m2 ** 2 - 3`` (biased); NaN if constant."""
+    return _moment(record(returns).values, 4) - 3.0
+
+
+def _moment(values: Floats, order: int) -> float:
+    scale = spread(values, ddof=0)
+    if not scale > 0:
+        return math.nan
+    return float(np.mean(((values - values.mean()) / scale) ** order))

@@ -8,26 +8,27 @@ imported when the first chart is drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 import opeslike.analysis.drawing as drawing
-from opeslike.analysis.canvas import date_axis, finish, new_canvas, new_figure
-from opeslike.analysis.drawdown import checked_initial
-from opeslike.analysis.inputs import SeriesLike, checked_periods
-from opeslike.analysis.output import SaveFig
-from opeslike.analysis.tables import cells
-from opeslike.analysis.timelines import (
-    Line,
-    growth_curves,
-    is_dated,
-    leverages_of,
+from opeslike.analysis.charts import (
+    Chart,
+    drawdown_chart,
+    growth_chart,
+    leverage_chart,
     lines_of,
-    share_dates,
-    weights_table,
+    looks,
+    wealth_chart,
+    weights_chart,
 )
+from opeslike.analysis.output import SaveFig, chart_path
+from opeslike.analysis.record import Returns, SeriesLike, above_zero, checked_periods
+from opeslike.analysis.tables import cells
 from opeslike.errors import PortfolioError
 from opeslike.sizing import GrowthCurve
 
@@ -35,7 +36,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Returns: TypeAlias = "Mapping[str, SeriesLike] | pd.DataFrame | SeriesLike"
+
+def _framed(
+    chart: Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig, marks: Any = None
+) -> Figure:
+    """A chart on the caller's axes, or in a figure of its own with the legend beside it."""
+    chart_path(savefig)
+    axes = drawing.new_figure(show, savefig).subplots() if ax is None else ax
+    drawn = drawing.draw(axes, chart)
+    drawing.tidy(axes, chart.ylabel, title)
+    if marks is None:
+        drawing.date_axis(axes, chart.dated)
+    else:
+        drawn += drawing.draw_marks(axes, chart.traces[0], marks)
+        axes.set_xlabel("Leverage")
+    # Beside stacked areas even on axes of the caller: inside it would hide some.
+    drawing.legend(axes, drawn, chart.legend, outside=ax is None or chart.kind == "areas")
+    # Axes may sit in a subfigure; its figure is the whole.
+    return drawing.finish(axes.figure.figure, savefig, show)
 
 
 def plot_wealth(
@@ -90,14 +108,9 @@ def plot_wealth(
     OutputError
         If the file cannot be written.
     """
-    initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
-    fig, axes = new_canvas(ax, show, savefig)
-    drawn = drawing.draw_wealth(axes, lines, initial, log=log)
-    drawing.wealth_axis(axes, title, log=log)
-    date_axis(axes, share_dates(lines))
-    drawing.legend(axes, drawn, "Final wealth", outside=ax is None)
-    return finish(fig, savefig, show)
+    chart = wealth_chart(lines, above_zero(initial_wealth, "initial wealth"), log=log)
+    return _framed(chart, ax, title, show, savefig)
 
 
 def plot_drawdowns(
@@ -130,43 +143,33 @@ def plot_drawdowns(
         As :func:`plot_wealth`.
     """
     lines = lines_of(returns, timeline)
-    dates = share_dates(lines)
+    chart = drawdown_chart(lines)
     if ax is None and len(lines) > 4:
-        return finish(_drawdown_panels(lines, title, dates, show, savefig), savefig, show)
-    fig, axes = new_canvas(ax, show, savefig)
-    drawn = drawing.draw_drawdowns(axes, lines)
-    axes.set_ylim(drawing.floor(lines), 0.0)
-    drawing.tidy(axes, title, "Below the peak")
-    drawing.percent_axis(axes)
-    date_axis(axes, dates)
-    drawing.legend(axes, drawn, "Maximum", outside=ax is None)
-    return finish(fig, savefig, show)
+        return _drawdown_panels(chart, title, show, savefig)
+    return _framed(chart, ax, title, show, savefig)
 
 
-def _drawdown_panels(lines: dict[str, Line], title: str | None, dates: bool, show: bool, savefig: SaveFig) -> Figure:
+def _drawdown_panels(chart: Chart, title: str | None, show: bool, savefig: SaveFig) -> Figure:
     """A panel a strategy on shared axes, for more of them than one panel can show."""
-    columns = 2 if len(lines) <= 8 else 4
-    rows = -(-len(lines) // columns)
+    columns = 2 if len(chart.traces) <= 8 else 4
+    rows = -(-len(chart.traces) // columns)
     height = 1.0 + 1.5 * rows
     # Panels of one size need no layout engine, which would measure every label of each.
-    fig = new_figure(show, savefig, (11.0, height), layout="none")
-    fig.subplots_adjust(
-        0.06, 0.35 / height, 0.98, 1.0 - 0.6 / height, wspace=0.08 if columns == 2 else 0.14, hspace=0.3
-    )
+    fig = drawing.new_figure(show, savefig, (11.0, height), layout="none")
+    gaps = {"wspace": 0.08 if columns == 2 else 0.14, "hspace": 0.3}
+    fig.subplots_adjust(0.06, 0.35 / height, 0.98, 1.0 - 0.6 / height, **gaps)
     grid = fig.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, (name, line) in zip(grid.ravel(), lines.items(), strict=False):
-        ((_, label),) = drawing.draw_drawdowns(axes, {name: line})
-        drawing.tidy(axes, None, "")
+    for axes, trace in zip(grid.ravel(), chart.traces, strict=False):
+        ((_, label),) = drawing.draw(axes, replace(chart, traces=[trace], ylabel="", fill=True))
         axes.set_title(label, loc="left", fontsize=9, pad=3)
         axes.tick_params(labelsize=8)
-    grid[0, 0].set_ylim(drawing.floor(lines), 0.0)
-    drawing.percent_axis(grid[0, 0])
-    date_axis(grid[0, 0], dates, ticks=6 if columns == 2 else 4)
-    for axes in grid.ravel()[len(lines) :]:
+    drawing.date_axis(grid[0, 0], chart.dated, ticks=6 if columns == 2 else 4)
+    for axes in grid.ravel()[len(chart.traces) :]:
         axes.set_axis_off()
     if title:
-        fig.suptitle(drawing.plain(title, 120), x=0.06, y=1.0 - 0.2 / height, ha="left", fontsize=12, fontweight="bold")
-    return fig
+        short = drawing.plain(title, 120)
+        fig.suptitle(short, x=0.06, y=1.0 - 0.2 / height, ha="left", fontsize=12, fontweight="bold")
+    return drawing.finish(fig, savefig, show)
 
 
 def plot_weights(
@@ -205,16 +208,7 @@ def plot_weights(
     OutputError
         If the file cannot be written.
     """
-    times, table = weights_table(weights, timeline, top)
-    fig, axes = new_canvas(ax, show, savefig)
-    drawn = drawing.draw_weights(axes, times, table, min(top, table.shape[1] - 2))
-    drawing.tidy(axes, title, "Fraction of wealth")
-    axes.set_xlim(times[0], times[-1])
-    drawing.percent_axis(axes)
-    date_axis(axes, is_dated(times))
-    # Beside the areas even on axes of the caller: inside it would hide some.
-    drawing.legend(axes, drawn)
-    return finish(fig, savefig, show)
+    return _framed(weights_chart(weights, timeline, top), ax, title, show, savefig)
 
 
 def plot_leverage(
@@ -250,24 +244,18 @@ def plot_leverage(
         As :func:`plot_wealth`; a PortfolioError too if a leverage has another length, or a name that
         ``returns`` has not.
     """
-    initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
-    held = leverages_of(leverage, {name: line.values.size for name, line in lines.items()})
-    fig = new_figure(show, savefig, (11.0, 7.5))
+    wealth = wealth_chart(lines, above_zero(initial_wealth, "initial wealth"), log=log)
+    held = leverage_chart(leverage, lines)
+    fig = drawing.new_figure(show, savefig, (11.0, 7.5))
     upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    drawn = drawing.draw_wealth(upper, lines, initial, log=log)
-    dates = share_dates(lines)
-    drawing.wealth_axis(upper, title, log=log)
-    date_axis(upper, dates)
-    for number, (name, line) in enumerate(lines.items()):
-        if name in held:
-            look = drawing.line_look(number, width=1.2)
-            lower.step(line.times, held[name], where="pre", **look)
-    lower.axhline(1.0, color=drawing.GREY, linestyle=":", linewidth=1.0, zorder=1)
-    drawing.tidy(lower, None, "Leverage")
-    date_axis(lower, dates)
-    drawing.legend(upper, drawn, "Final wealth")
-    return finish(fig, savefig, show)
+    drawn = drawing.draw(upper, wealth)
+    drawing.tidy(upper, wealth.ylabel, title)
+    drawing.draw(lower, held)
+    for axes in (upper, lower):
+        drawing.date_axis(axes, wealth.dated)
+    drawing.legend(upper, drawn, wealth.legend)
+    return drawing.finish(fig, savefig, show)
 
 
 def plot_growth_curve(
@@ -325,15 +313,8 @@ def plot_growth_curve(
     if growth is None:
         raise PortfolioError("growth is missing: give the growth at each leverage, or what growth_curve returns")
     scale = 100.0 * (1.0 if periods_per_year is None else checked_periods(periods_per_year))
-    x, curves = growth_curves(leverages, growth, quadratic, scale)
-    fig, axes = new_canvas(ax, show, savefig)
-    drawn = drawing.draw_growth(axes, x, curves, marks or {})
-    unit = "per period" if periods_per_year is None else "a year"
-    drawing.tidy(axes, title, f"Log growth {unit}")
-    drawing.percent_axis(axes)
-    axes.set_xlabel("Leverage")
-    drawing.legend(axes, drawn, outside=ax is None)
-    return finish(fig, savefig, show)
+    ylabel = f"Log growth {'per period' if periods_per_year is None else 'a year'}"
+    return _framed(growth_chart(leverages, growth, quadratic, scale, ylabel), ax, title, show, savefig, marks or {})
 
 
 def plot_sweep(
@@ -373,22 +354,25 @@ def plot_sweep(
         As :func:`plot_wealth`; a PortfolioError too if there is no line of the name ``reference``.
     """
     from matplotlib import colormaps
+    from matplotlib.colors import to_hex
 
-    initial = checked_initial(initial_wealth)
     lines = lines_of(returns, timeline, start)
     if reference is not None and reference not in lines:
         raise PortfolioError(f"reference {reference!r} is not among the lines: {', '.join(lines)}")
-    looks = drawing.sweep_looks(list(lines), reference, colormaps["viridis"])
+    # A scale of colours over the settings, every second line dashed; the reference black and on top.
+    styles = looks(lines, reference, width=1.2)
+    settings = [name for name in lines if name != reference]
+    for number, (name, shade) in enumerate(zip(settings, np.linspace(0.0, 0.88, len(settings)), strict=True)):
+        styles[name] |= {"colour": to_hex(colormaps["viridis"](shade)), "dash": number % 2}
+    chart = wealth_chart(lines, above_zero(initial_wealth, "initial wealth"), log=log, styles=styles)
     text = None if table is None else cells(table).T
     below = 0.0 if text is None else 0.27 * (len(text) + 2)
-    fig = new_figure(show, savefig, (11.0, 5.5 + below))
-    if text is None:
-        axes = fig.subplots()
-    else:
-        axes, lower = fig.subplots(2, 1, height_ratios=(5.5, below))
-        drawing.draw_table(lower, text)
-    drawn = drawing.draw_wealth(axes, lines, initial, log=log, looks=looks)
-    drawing.wealth_axis(axes, title, log=log)
-    date_axis(axes, share_dates(lines))
-    drawing.legend(axes, drawn, "Final wealth")
-    return finish(fig, savefig, show)
+    fig = drawing.new_figure(show, savefig, (11.0, 5.5 + below))
+    axes = fig.subplots(1 if text is None else 2, 1, squeeze=False, height_ratios=(5.5, below)[: 1 + (below > 0)])[:, 0]
+    if text is not None:
+        drawing.draw_table(axes[1], text)
+    drawn = drawing.draw(axes[0], chart)
+    drawing.tidy(axes[0], chart.ylabel, title)
+    drawing.date_axis(axes[0], chart.dated)
+    drawing.legend(axes[0], drawn, chart.legend)
+    return drawing.finish(fig, savefig, show)

@@ -13,39 +13,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opeslike.analysis.drawdown import drawdown_path
-from opeslike.analysis.inputs import (
-    Floats,
-    Path,
+from opeslike.analysis.metrics import annual_figures, sharpe_of, spread
+from opeslike.analysis.record import (
     RateLike,
+    Record,
     SeriesLike,
     align,
+    annual_rates,
     checked_periods,
-    checked_returns,
     dated,
     rate_per_period,
-)
-from opeslike.analysis.ratios import (
-    annualized,
-    compound,
-    mean_log,
-    sharpe_of,
-    spread,
+    record,
 )
 from opeslike.errors import PortfolioError
 
+#: What the table shows of strategy and benchmark alike.
+OWN = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown")
 
-def _pair(returns: SeriesLike, benchmark: SeriesLike) -> tuple[Path, Floats]:
-    path, other = checked_returns(returns), checked_returns(benchmark, "benchmark")
-    if path.dates is not None and other.dates is not None:
-        return path, align(other.wrap(other.values, "benchmark"), path, "benchmark")
-    return path, align(other.values, path, "benchmark")
+
+def _pair(returns: SeriesLike, benchmark: SeriesLike) -> tuple[Record, Record]:
+    """Both records, the benchmark's with the periods of the strategy."""
+    path, other = record(returns), record(benchmark, "benchmark")
+    matched = align(other, path, "benchmark")
+    return path, other if matched is other.values else Record(matched, path.index, other.name)
 
 
 def tracking_error(returns: SeriesLike, benchmark: SeriesLike, periods_per_year: float = 252) -> float:
     """Annual tracking error, ``std(r - b, ddof=1) * sqrt(periods_per_year)``; a fraction."""
     path, other = _pair(returns, benchmark)
-    return spread(path.values - other) * math.sqrt(checked_periods(periods_per_year))
+    return spread(path.values - other.values) * math.sqrt(checked_periods(periods_per_year))
 
 
 def information_ratio(returns: SeriesLike, benchmark: SeriesLike, periods_per_year: float = 252) -> float:
@@ -54,14 +50,11 @@ def information_ratio(returns: SeriesLike, benchmark: SeriesLike, periods_per_ye
     NaN where the strategy is its benchmark. Source: Goodwin, *The information ratio* (1998).
     """
     path, other = _pair(returns, benchmark)
-    return sharpe_of(path.values - other, checked_periods(periods_per_year))
+    return sharpe_of(path.values - other.values, checked_periods(periods_per_year))
 
 
 def alpha_beta(
-    returns: SeriesLike,
-    benchmark: SeriesLike,
-    risk_free: RateLike = 0.0,
-    periods_per_year: float = 252,
+    returns: SeriesLike, benchmark: SeriesLike, risk_free: RateLike = 0.0, periods_per_year: float = 252
 ) -> tuple[float, float]:
     """Jensen's alpha (annual, arithmetic) and beta, by least squares on excess returns.
 
@@ -71,14 +64,24 @@ def alpha_beta(
     """
     path, other = _pair(returns, benchmark)
     periods = checked_periods(periods_per_year)
-    rate = rate_per_period(risk_free, path, periods, "risk_free")
-    return _alpha_beta(path.values - rate, other - rate, periods)
+    rate = rate_per_period(risk_free, path, periods)
+    own, theirs = path.values - rate, other.values - rate
+    if not spread(theirs) > 0:
+        return math.nan, math.nan
+    centred = theirs - theirs.mean()
+    beta = float(centred @ (own - own.mean()) / (centred @ centred))
+    return periods * (float(own.mean()) - beta * float(theirs.mean())), beta
 
 
 def correlation(returns: SeriesLike, benchmark: SeriesLike) -> float:
     """Pearson correlation of the returns, in [-1, 1]; NaN where either has no variance."""
     path, other = _pair(returns, benchmark)
-    return _correlation(path.values, other)
+    if not (spread(path.values) > 0 and spread(other.values) > 0):
+        return math.nan
+    a, b = path.values - path.values.mean(), other.values - other.values.mean()
+    # Scaled first, so that tiny returns do not underflow when squared.
+    a, b = a / np.abs(a).max(), b / np.abs(b).max()
+    return float(np.clip(a @ b / math.sqrt(float((a @ a) * (b @ b))), -1.0, 1.0))
 
 
 def capture_ratio(returns: SeriesLike, benchmark: SeriesLike, side: str = "up") -> float:
@@ -92,14 +95,15 @@ def capture_ratio(returns: SeriesLike, benchmark: SeriesLike, side: str = "up") 
     if side not in ("up", "down"):
         raise PortfolioError(f'side must be "up" or "down", got {side!r}')
     path, other = _pair(returns, benchmark)
-    return _capture(path.values, other, side)
+    chosen = other.values > 0 if side == "up" else other.values < 0
+    if not chosen.any():
+        return math.nan
+    reference = math.expm1(Record(other.values[chosen]).log_growth)
+    return math.expm1(Record(path.values[chosen]).log_growth) / reference if reference != 0.0 else math.nan
 
 
 def relative_metrics(
-    returns: SeriesLike,
-    benchmark: SeriesLike,
-    risk_free: RateLike = 0.0,
-    periods_per_year: float = 252,
+    returns: SeriesLike, benchmark: SeriesLike, risk_free: RateLike = 0.0, periods_per_year: float = 252
 ) -> pd.Series[Any]:
     """Every figure of this module over the whole span.
 
@@ -128,13 +132,12 @@ def relative_metrics(
         If ``risk_free`` or ``periods_per_year`` is out of its range.
     """
     path, other = _pair(returns, benchmark)
-    periods = checked_periods(periods_per_year)
-    rate = rate_per_period(risk_free, path, periods, "risk_free")
-    return pd.Series(_figures(path.values, other, rate, periods), dtype=float, name="relative")
+    figures = _figures(path, other, risk_free, checked_periods(periods_per_year))
+    return pd.Series(figures, dtype=float, name="relative")
 
 
 def trailing(
-    returns: pd.Series[Any],
+    returns: SeriesLike,
     benchmark: SeriesLike | None = None,
     months: Sequence[int] = (1, 3, 6, 12),
     risk_free: RateLike = 0.0,
@@ -169,82 +172,50 @@ def trailing(
     PortfolioError
         If a number of months is below 1, or a rate is out of its range.
     """
-    path = checked_returns(returns)
+    path = record(returns)
     dates = dated(path, "the trailing table")
-    other = None if benchmark is None else _pair(returns, benchmark)[1]
+    other = None if benchmark is None else _pair(path, benchmark)[1]
     periods = checked_periods(periods_per_year)
-    rate = rate_per_period(risk_free, path, periods, "risk_free")
+    annual = annual_rates(risk_free, path)
     if any(count < 1 for count in months):
         raise PortfolioError(f"months must be 1 or more, got {tuple(months)}")
     # The first return began one step before its date.
     slack = pd.Timedelta(dates.to_series().diff().max()) if dates.size > 1 else pd.Timedelta(0)
-    full = _figures(path.values, other, rate, periods)
+    full = _figures(path, other, annual, periods)
     rows: dict[str, dict[str, float]] = {}
     for count in months:
         cut = dates[-1] - pd.DateOffset(months=int(count))
-        if dates[0] - slack > cut:
-            rows[f"{count}m"] = dict.fromkeys(full, math.nan)
-            continue
-        inside = np.asarray(dates > cut)
-        rows[f"{count}m"] = _figures(
-            path.values[inside], None if other is None else other[inside], rate[inside], periods
+        first = int(dates.searchsorted(cut, side="right"))
+        known = dates[0] - slack <= cut
+        rows[f"{count}m"] = (
+            dict.fromkeys(full, math.nan)
+            if not known
+            else _figures(path.tail(first), None if other is None else other.tail(first), annual[first:], periods)
         )
-    rows["all"] = full
-    return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+    return pd.DataFrame.from_dict(rows | {"all": full}, orient="index", dtype=float)
 
 
-def _figures(values: Floats, other: Floats | None, rate: Floats, periods: float) -> dict[str, float]:
-    figures = _own(values, rate, periods)
+def _figures(path: Record, other: Record | None, risk_free: RateLike, periods: float) -> dict[str, float]:
+    own = _own(path, risk_free, periods)
     if other is None:
-        return figures
-    theirs = _own(other, rate, periods)
-    alpha, beta = _alpha_beta(values - rate, other - rate, periods)
-    active = values - other
+        return own
+    theirs = _own(other, risk_free, periods)
+    alpha, beta = alpha_beta(path, other, risk_free, periods)
     return {
-        **figures,
+        **own,
         **{f"benchmark_{key}": value for key, value in theirs.items()},
-        "excess_annual_return": figures["annual_return"] - theirs["annual_return"],
-        "tracking_error": spread(active) * math.sqrt(periods),
-        "information_ratio": sharpe_of(active, periods),
+        "excess_annual_return": own["annual_return"] - theirs["annual_return"],
+        "tracking_error": tracking_error(path, other, periods),
+        "information_ratio": information_ratio(path, other, periods),
         "alpha": alpha,
         "beta": beta,
-        "correlation": _correlation(values, other),
-        "up_capture": _capture(values, other, "up"),
-        "down_capture": _capture(values, other, "down"),
-        "win_rate": float(np.mean(active > 0)),
+        "correlation": correlation(path, other),
+        "up_capture": capture_ratio(path, other, "up"),
+        "down_capture": capture_ratio(path, other, "down"),
+        "win_rate": float(np.mean(path.values > other.values)),
     }
 
 
-def _own(values: Floats, rate: Floats, periods: float) -> dict[str, float]:
-    return {
-        "total_return": compound(values),
-        "annual_return": annualized(values, periods),
-        "annual_volatility": spread(values) * math.sqrt(periods),
-        "sharpe": sharpe_of(values - rate, periods),
-        "max_drawdown": float(drawdown_path(values).max()),
-    }
-
-
-def _alpha_beta(own: Floats, other: Floats, periods: float) -> tuple[float, float]:
-    if not spread(other) > 0:
-        return math.nan, math.nan
-    centred = other - other.mean()
-    beta = float(centred @ (own - own.mean()) / (centred @ centred))
-    return periods * (float(own.mean()) - beta * float(other.mean())), beta
-
-
-def _correlation(own: Floats, other: Floats) -> float:
-    if not (spread(own) > 0 and spread(other) > 0):
-        return math.nan
-    a, b = own - own.mean(), other - other.mean()
-    # Scaled first, so that tiny returns do not underflow when squared.
-    a, b = a / np.abs(a).max(), b / np.abs(b).max()
-    return float(np.clip(a @ b / math.sqrt(float((a @ a) * (b @ b))), -1.0, 1.0))
-
-
-def _capture(own: Floats, other: Floats, side: str) -> float:
-    chosen = other > 0 if side == "up" else other < 0
-    if not chosen.any():
-        return math.nan
-    reference = math.expm1(mean_log(other[chosen]))
-    return math.expm1(mean_log(own[chosen])) / reference if reference != 0.0 else math.nan
+def _own(path: Record, risk_free: RateLike, periods: float) -> dict[str, float]:
+    figures = annual_figures(path, risk_free, periods)
+    return {key: figures[key] for key in OWN}

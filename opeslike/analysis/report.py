@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,51 +11,197 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
-import opeslike.analysis.report_figures as draw
 from opeslike.accounting.result import BacktestResult
-from opeslike.analysis.inputs import RateLike
-from opeslike.analysis.metrics import relative_metrics, trailing
-from opeslike.analysis.report_format import Table, cell
-from opeslike.analysis.report_page import Chart, Page, Part, deliver, page_text
-from opeslike.analysis.report_tables import Source, all_tables, benchmark_returns
-from opeslike.analysis.tables import FORMATS, cells
+from opeslike.analysis.charts import (
+    LINE_COLOURS,
+    Chart,
+    Trace,
+    curves_chart,
+    drawdown_chart,
+    lines_of,
+    looks,
+    wealth_chart,
+    weights_chart,
+)
+from opeslike.analysis.drawing import small
+from opeslike.analysis.formats import Table, cell, money, money_kind
+from opeslike.analysis.output import write_atomically
+from opeslike.analysis.page import Page, notebook_html, page_html, page_text
+from opeslike.analysis.paths import rolling_sharpe, rolling_volatility
+from opeslike.analysis.record import RateLike
+from opeslike.analysis.relative import trailing
+from opeslike.analysis.report_tables import Source, against, all_tables, benchmark_record, records_of
+from opeslike.analysis.tables import cells
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, describe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Charts of one strategy by key, and the heading of each.
+#: The headings of charts, by key.
 TITLES = {
     "wealth": "Wealth",
     "drawdown": "Drawdown",
-    "sharpe": "Rolling Sharpe",
-    "volatility": "Rolling volatility",
+    "sharpe": "Rolling Sharpe, {} steps",
+    "volatility": "Rolling volatility, {} steps",
     "weights": "Weights",
     "exposure": "Exposure, of wealth",
-    "turnover": "Turnover, of wealth",
     "contributions": "Contributions to the total return",
+    "turnover": "Turnover, of wealth",
 }
-_TILES = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "final_wealth")
-_TILE_NAMES = {"annual_return": "Annual return", "annual_volatility": "Volatility a year", "sharpe": "Sharpe a year"}
-#: Headings of a report and the tables and charts below each, by key.
-_PARTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    (
-        "Performance",
-        ("headline", "relative", "drawdowns", "monthly", "trailing"),
-        ("wealth", "drawdown", "sharpe", "volatility"),
-    ),
-    ("Holdings", ("contributions",), ("weights", "exposure", "contributions", "turnover")),
-    ("Trades", ("trades", "largest_trades", "last_trades", "all_trades"), ()),
-    ("Costs and financing", ("accounts",), ()),
-    ("How it was made", ("settings", "certificates"), ()),
-)
-_STRATEGY_TABLES = ("contributions", "monthly", "trades", "accounts", "certificates")
-_STRATEGY_CHARTS = ("weights", "exposure", "contributions")
+_TILES = {
+    "total_return": "Total return",
+    "annual_return": "Annual return",
+    "annual_volatility": "Volatility a year",
+    "sharpe": "Sharpe a year",
+    "max_drawdown": "Max drawdown",
+    "final_wealth": "Final wealth",
+}
+#: Headings of a report and the keys of the tables and charts below each.
+_PARTS = {
+    "Performance": ("headline relative drawdowns monthly trailing", "wealth drawdown sharpe volatility"),
+    "Holdings": ("contributions", "weights exposure contributions turnover"),
+    "Trades": ("trades largest_trades last_trades all_trades", ""),
+    "Costs and financing": ("accounts", ""),
+    "How it was made": ("settings certificates", ""),
+}
+#: What a comparison shows of each strategy.
+_EACH = ("drawdowns", "contributions", "monthly", "trades", "accounts", "certificates")
+_EACH_CHARTS = ("weights", "exposure", "contributions")
+
+
+class _Report:
+    """What both kinds of report have in common: tables and charts by key, and the page they make."""
+
+    def __init__(self, sources: Sequence[Source], title: Any, default: str, tables: dict[str, Table]) -> None:
+        if title is not None and (not isinstance(title, str) or not title.strip()):
+            raise PortfolioError(f"title must be text, got {title!r}")
+        self.title: str = default if title is None else title
+        self._sources, self._tables = sources, tables
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.title!r}, {self.caption})"
+
+    def __str__(self) -> str:
+        """The tables as text for the terminal."""
+        return page_text(self._page(full=False))
+
+    def _repr_html_(self) -> str:
+        """Show the report in a notebook."""
+        return page_html(self._page(full=True), "fragment.html.j2")
+
+    @property
+    def caption(self) -> str:
+        """One line: dates, steps, assets and the money at the start."""
+        source = self._sources[0]
+        result, count = source.result, len(source.result.assets)
+        rival = f", against {source.rival}" if source.benchmark is not None else ""
+        return (
+            f"{describe(result.start)} to {describe(result.timeline[-1])}, {len(result.timeline)} steps, "
+            f"{count} asset{'s' if count != 1 else ''}, {money(result.initial_capital)} to begin with{rival}"
+        )
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """Charts by name, matplotlib figures; drawn when first asked for."""
+        return {key: small(chart) for key, chart in self._charts.items()}
+
+    def to_frame(self, name: str | None = None) -> pd.DataFrame:
+        """A table as a frame of raw numbers: fractions, money, dates; by default the first.
+
+        Raises
+        ------
+        PortfolioError
+            If there is no such table; the message lists those there are.
+        """
+        name = next(iter(self._tables)) if name is None else name
+        if name not in self._tables:
+            raise PortfolioError(f"the report has no table {name!r}; it has {', '.join(self._tables)}")
+        return self._tables[name].frame.copy()
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> Path | str:
+        """The report as one HTML file with its pictures inside.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where to; its folder must exist, an existing file is replaced. Without one the text is returned.
+
+        Returns
+        -------
+        Path or str
+            The file written, or the text.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        """
+        text = page_html(self._page(full=True))
+        return text if path is None else write_atomically(path, text)
+
+    @cached_property
+    def _charts(self) -> dict[str, Chart]:
+        """Charts of all the strategies, by key."""
+        sources, first = self._sources, self._sources[0]
+        records = records_of(sources)
+        styles = looks(records, first.rival or None)
+        lines = lines_of(records, None, first.origin)
+        charts = {
+            "wealth": wealth_chart(lines, first.result.initial_capital, log=True, styles=styles),
+            "drawdown": drawdown_chart(lines, styles),
+        }
+        if first.own.values.size >= 4:
+            half, quarter = _windows(first)
+            times, periods = next(iter(lines.values())).times, first.periods
+            sharpe = {name: rolling_sharpe(path, half, first.risk_free, periods) for name, path in records.items()}
+            volatility = {name: rolling_volatility(path, quarter, periods) for name, path in records.items()}
+            charts["sharpe"] = curves_chart(sharpe, times, "number", styles)
+            charts["volatility"] = curves_chart(volatility, times, "percent", styles)
+        return charts
+
+    def _titled(self, keys: Sequence[str]) -> dict[str, Chart]:
+        """Charts by their headings."""
+        windows = dict(zip(("sharpe", "volatility"), _windows(self._sources[0]), strict=True))
+        return {TITLES[key].format(windows.get(key)): self._charts[key] for key in keys if key in self._charts}
+
+    def _ruins(self) -> list[str]:
+        lost = [(each.name, each.result) for each in self._sources if each.result.ruin_date is not None]
+        return [
+            f"{name} lost everything on {describe(one.ruin_date)}, and the lender {cell(one.lender_loss, 'money')}."
+            for name, one in lost
+        ]
+
+    def _page(self, *, full: bool) -> Page:
+        raise NotImplementedError
+
+
+def _windows(source: Source) -> tuple[int, int]:
+    """Steps looked back on for Sharpe and volatility: half a year and a quarter, where there is that much."""
+    most = max(source.own.values.size // 2, 2)
+    half, quarter = (max(2, min(round(source.periods / part), most)) for part in (2, 4))
+    return half, quarter
+
+
+def _holdings(source: Source, contributions: pd.DataFrame) -> dict[str, Chart]:
+    """Charts of what one strategy held, by key."""
+    result = source.result
+    times = next(iter(lines_of(source.own).values())).times
+    exposure = {"gross": result.gross_exposure, "net": result.net_exposure, "cash": result.cash}
+    parts = contributions["contribution"].drop(index="total")
+    parts = parts[parts != 0.0]
+    largest = parts.reindex(parts.abs().sort_values(ascending=False, kind="stable").index[:12]).sort_values()
+    bars = Trace("", largest.index.to_numpy(), 100.0 * largest.to_numpy(), LINE_COLOURS[0])
+    return {
+        "weights": weights_chart(result.weights, times, top=8),
+        "exposure": curves_chart(exposure, times, "percent", kind="steps"),
+        "contributions": Chart([bars], "bars", "percent", source.dated),
+        "turnover": curves_chart({"": result.turnover}, times, "percent", kind="spikes", level=None),
+    }
 
 
 @final
-class Report(Mapping[str, pd.DataFrame]):
+class Report(_Report, Mapping[str, pd.DataFrame]):
     """What one backtest did: tables and charts, as text, HTML or raw numbers.
 
     Made by :meth:`BacktestResult.report <opeslike.accounting.result.BacktestResult.report>`. ``print(report)`` gives
@@ -78,6 +224,8 @@ class Report(Mapping[str, pd.DataFrame]):
         Annual rate, a fraction; for Sharpe, Sortino, alpha and beta.
     periods_per_year : float
         252 for daily stock prices, 365 for daily crypto, 52, 12.
+    name : str, optional
+        What to call the strategy; default: its own name.
 
     Raises
     ------
@@ -96,11 +244,12 @@ class Report(Mapping[str, pd.DataFrame]):
         kind: Kind | None = None,
         risk_free: RateLike = 0.0,
         periods_per_year: float = 252,
+        name: str | None = None,
     ) -> None:
-        rival = None if benchmark is None else benchmark_returns(result, benchmark, kind)
-        self.source = Source(result.strategy, result, rival, risk_free, periods_per_year)
-        self.title = _checked_title(title, result.strategy)
-        self._tables = all_tables(self.source)
+        name = result.strategy if name is None else name
+        rival = None if benchmark is None else benchmark_record(result, benchmark, kind, (name,))
+        self.source = Source(name, result, rival, risk_free, periods_per_year)
+        super().__init__([self.source], title, name, all_tables(self.source))
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """The raw numbers of a table."""
@@ -117,90 +266,27 @@ class Report(Mapping[str, pd.DataFrame]):
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
-    def __repr__(self) -> str:
-        return f"Report({self.title!r}, {self.caption})"
-
-    def __str__(self) -> str:
-        """The tables as text for the terminal."""
-        return page_text(self._page({}))
-
-    def to_frame(self, name: str = "headline") -> pd.DataFrame:
-        """A table as a frame of raw numbers: fractions, money, dates.
-
-        Raises
-        ------
-        PortfolioError
-            If there is no such table; the message lists those there are.
-        """
-        if name not in self._tables:
-            raise PortfolioError(f"the report has no table {name!r}; it has {', '.join(self._tables)}")
-        return self[name]
-
     @cached_property
-    def figures(self) -> dict[str, Figure]:
-        """Charts by name, matplotlib figures; drawn when first asked for."""
-        return {key: draw_one() for key, draw_one in self._drawers().items()}
+    def _charts(self) -> dict[str, Chart]:
+        return super()._charts | _holdings(self.source, self._tables["contributions"].frame)
 
-    @property
-    def caption(self) -> str:
-        """One line: dates, steps and assets."""
-        return _caption(self.source)
+    def brief_html(self) -> str:
+        """The headline figures and two charts, for the cell of a notebook."""
+        return notebook_html(self.title, self.caption, [self._tables["headline"]], self._titled(["wealth", "drawdown"]))
 
-    def to_html(self, path: str | os.PathLike[str] | None = None) -> Path | str:
-        """The report as one HTML file with its pictures inside.
-
-        Parameters
-        ----------
-        path : path-like, optional
-            Where to; its folder must exist, an existing file is replaced. Without one the text is returned.
-
-        Returns
-        -------
-        Path or str
-            The file written, or the text.
-
-        Raises
-        ------
-        OutputError
-            If the file cannot be written.
-        """
-        return deliver(self._page(self.figures), path)
-
-    def _drawers(self) -> dict[str, Callable[[], Figure]]:
-        alone = {self.source.name: self.source}
-        drawers: dict[str, Callable[[], Figure]] = {
-            "wealth": lambda: draw.wealth(alone),
-            "drawdown": lambda: draw.drawdown(alone),
-            "weights": lambda: draw.weights(self.source),
-            "exposure": lambda: draw.exposure(self.source),
-            "contributions": lambda: draw.contributions(self.source, self._tables["contributions"].frame),
-            "turnover": lambda: draw.turnover(self.source),
-        }
-        if len(self.source.result.returns) >= 4:
-            drawers |= {"sharpe": lambda: draw.sharpe(alone), "volatility": lambda: draw.volatility(alone)}
-        return drawers
-
-    def _page(self, figures: Mapping[str, Figure]) -> Page:
-        parts = [
-            Part(
-                heading,
-                [self._tables[key] for key in tables if key in self._tables],
-                [
-                    Chart(_chart_title(key, self.source), draw.as_image(figures[key]))
-                    for key in charts
-                    if key in figures
-                ],
-            )
-            for heading, tables, charts in _PARTS
-        ]
+    def _page(self, *, full: bool) -> Page:
+        parts = []
+        for heading, (keys, charts) in _PARTS.items():
+            tables = [self._tables[key] for key in keys.split() if key in self._tables]
+            parts.append((heading, tables, self._titled(charts.split()) if full else {}))
         table = self._tables["headline"]
         texts = {key: values[0] for key, (_, values) in zip(table.frame.index, table.rows, strict=True)}
-        tiles = [(_TILE_NAMES.get(key) or key.replace("_", " ").capitalize(), texts[key]) for key in _TILES]
-        return Page(self.title, self.caption, _ruins({self.source.name: self.source.result}), tiles, parts)
+        tiles = {name: texts[key] for key, name in _TILES.items()}
+        return Page(self.title, self.caption, self._ruins(), tiles, parts)
 
 
 @final
-class ComparisonReport:
+class ComparisonReport(_Report):
     """Several strategies on the same data: an overview, then a part for each.
 
     Made by :meth:`Comparison.report <opeslike.studies.Comparison.report>`. ``report.reports["Kelly"]`` is the
@@ -226,75 +312,35 @@ class ComparisonReport:
         risk_free: RateLike = 0.0,
         periods_per_year: float = 252,
     ) -> None:
-        self.title = _checked_title(title, "Comparison")
         self.overview = overview
         self.reports: dict[str, Report] = {}
+        rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
+        rival = None
         for name, result in results.items():
-            report = Report(result, benchmark, kind=kind, risk_free=risk_free, periods_per_year=periods_per_year)
-            report.source = replace(report.source, name=name)
-            self.reports[name] = report
-        self._tables = self._overview()
-
-    def __repr__(self) -> str:
-        return f"ComparisonReport({', '.join(self.reports)})"
+            if benchmark is not None and (rival is None or not result.timeline.equals(rival.index)):
+                rival = benchmark_record(result, benchmark, kind, results)
+            self.reports[name] = Report(result, rival, name=name, **rates)
+        sources = [report.source for report in self.reports.values()]
+        super().__init__(sources, title, "Comparison", self._overview(sources))
 
     def __str__(self) -> str:
         """The overview as text for the terminal; ``print(report.reports[name])`` shows one strategy."""
-        return page_text(self._page(shown=False))
+        return super().__str__()
 
-    @property
-    def caption(self) -> str:
-        """One line: dates, steps and assets."""
-        return _caption(next(iter(self.reports.values())).source)
-
-    def to_frame(self, name: str = "overview") -> pd.DataFrame:
-        """A table of all strategies, raw: ``overview``, ``relative`` (with a benchmark), ``trailing`` (with dates).
-
-        Raises
-        ------
-        PortfolioError
-            If there is no such table.
-        """
-        frames = {"overview": self.overview} | {key: table.frame for key, table in self._tables.items()}
-        if name not in frames:
-            raise PortfolioError(f"the report has no table {name!r}; it has {', '.join(frames)}")
-        return frames[name].copy()
-
-    @cached_property
-    def figures(self) -> dict[str, Figure]:
-        """Charts of all strategies by name, matplotlib figures; drawn when first asked for."""
-        sources = {name: report.source for name, report in self.reports.items()}
-        figures = {"wealth": draw.wealth(sources), "drawdown": draw.drawdown(sources)}
-        if len(next(iter(sources.values())).result.returns) >= 4:
-            figures |= {"sharpe": draw.sharpe(sources), "volatility": draw.volatility(sources)}
-        return figures
-
-    def to_html(self, path: str | os.PathLike[str] | None = None) -> Path | str:
-        """The report as one HTML file, see :meth:`Report.to_html`."""
-        return deliver(self._page(shown=True), path)
-
-    def _overview(self) -> dict[str, Table]:
-        sources = {name: report.source for name, report in self.reports.items()}
-        first = next(iter(sources.values()))
-        tables = {}
-        if first.benchmark is not None:
-            frame = pd.DataFrame(
-                {
-                    name: relative_metrics(
-                        source.result.returns, source.benchmark, source.risk_free, source.periods_per_year
-                    )
-                    for name, source in sources.items()
-                    if source.benchmark is not None
-                }
-            )
-            own = [key for key in frame.index if f"benchmark_{key}" in frame.index or key.startswith("benchmark_")]
-            tables["relative"] = Table(f"Against {first.rival}", frame.drop(index=own))
-        if first.dated:
-            spans = pd.DataFrame({name: trailing(s.result.returns)["total_return"] for name, s in sources.items()}).T
-            if first.benchmark is not None and first.rival not in spans.index:
-                spans.loc[first.rival] = trailing(first.benchmark)["total_return"]
-            kinds = dict.fromkeys(spans.columns, "percent")
-            tables["trailing"] = Table("Total return of the last months", spans, "column", kinds=kinds)
+    def _overview(self, sources: list[Source]) -> dict[str, Table]:
+        capital = max(each.result.initial_capital for each in sources)
+        texts = cells(self.overview, {"Final wealth": money_kind(capital)})
+        tables = {"overview": Table("Figures", self.overview, brief=texts)}
+        worst = {name: report["drawdowns"].head(1) for name, report in self.reports.items()}
+        frame = pd.concat(worst.values()).set_axis([name for name, one in worst.items() if len(one)])
+        kinds = {} if sources[0].dated else dict.fromkeys(("peak", "trough", "recovery"), "count")
+        tables["drawdowns"] = Table("Deepest drawdown of each", frame, "column", kinds=kinds)
+        if sources[0].benchmark is not None:
+            tables["relative"] = replace(against(*sources), title=f"Against {sources[0].rival}", note="")
+        if sources[0].dated:
+            spans = {name: trailing(path)["total_return"] for name, path in records_of(sources).items()}
+            past, kinds = pd.DataFrame(spans).T, dict.fromkeys(spans[sources[0].name].index, "percent")
+            tables["trailing"] = Table("Total return of the last months", past, "column", kinds=kinds)
         return tables
 
     def _settings(self) -> list[Table]:
@@ -306,61 +352,12 @@ class ComparisonReport:
         each = Table("Settings of each", used.loc[~alike].T, "column", words=True)
         return [Table("Settings shared by all", shared, "column", words=True), each]
 
-    def _page(self, *, shown: bool) -> Page:
-        formats = (
-            {"Final wealth": ",.2f"}
-            if max(r.source.result.initial_capital for r in self.reports.values()) >= 1e3
-            else {}
-        )
-        texts = cells(self.overview, {**FORMATS, **formats})
-        first = next(iter(self.reports.values()))
-        figures = self.figures if shown else {}
-        charts = [Chart(_chart_title(key, first.source), draw.as_image(fig)) for key, fig in figures.items()]
-        parts = [Part("Overview", [Table("Figures", texts), *self._tables.values()], charts)]
-        for name, report in self.reports.items() if shown else ():
-            drawers = report._drawers()
-            tables = [report._tables[key] for key in _STRATEGY_TABLES if key in report._tables]
-            if report is not first:  # the explanations are the same
+    def _page(self, *, full: bool) -> Page:
+        parts = [("Overview", [*self._tables.values()], self._titled(list(self._charts)) if full else {})]
+        for number, (name, report) in enumerate(self.reports.items() if full else ()):
+            tables = [report._tables[key] for key in _EACH if key in report._tables]
+            if number:  # the explanations are the same
                 tables = [each if each.title == "Costs and financing" else replace(each, note="") for each in tables]
-            parts.append(
-                Part(
-                    name,
-                    tables,
-                    [Chart(TITLES[key], draw.as_image(drawers[key]())) for key in _STRATEGY_CHARTS],
-                )
-            )
-        parts.append(Part("How it was made", self._settings(), []))
-        ruins = _ruins({name: report.source.result for name, report in self.reports.items()})
-        return Page(self.title, self.caption, ruins, [], parts)
-
-
-def _checked_title(title: Any, default: str) -> str:
-    if title is None:
-        return default
-    if not isinstance(title, str) or not title.strip():
-        raise PortfolioError(f"title must be text, got {title!r}")
-    return title
-
-
-def _caption(source: Source) -> str:
-    result = source.result
-    count = len(result.assets)
-    rival = f", against {source.rival}" if source.benchmark is not None else ""
-    return (
-        f"{describe(result.start)} to {describe(result.timeline[-1])}, {len(result.timeline)} steps, "
-        f"{count} asset{'s' if count != 1 else ''}{rival}"
-    )
-
-
-def _ruins(results: Mapping[str, BacktestResult]) -> list[str]:
-    return [
-        f"{name} lost everything on {describe(result.ruin_date)}, and the lender {cell(result.lender_loss, 'money')}."
-        for name, result in results.items()
-        if result.ruin_date is not None
-    ]
-
-
-def _chart_title(key: str, source: Source) -> str:
-    if key in ("sharpe", "volatility"):
-        return f"{TITLES[key]}, {draw.windows(source)[key == 'volatility']} steps"
-    return TITLES[key]
+            parts.append((name, tables, report._titled(_EACH_CHARTS)))
+        parts.append(("How it was made", self._settings(), {}))
+        return Page(self.title, self.caption, self._ruins(), {}, parts)

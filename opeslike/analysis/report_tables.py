@@ -1,26 +1,22 @@
-"""The tables of a report, made of one result."""
+"""The tables and charts of a report, made of one result or several."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from opeslike.accounting.result import BacktestResult
-from opeslike.analysis.inputs import RateLike
-from opeslike.analysis.metrics import (
-    conditional_value_at_risk,
-    contributions,
-    drawdown_table,
-    monthly_returns,
-    relative_metrics,
-    summary,
-    trailing,
-)
-from opeslike.analysis.report_format import Table, cell
+from opeslike.accounting.result import FINANCING, LENDER, BacktestResult
+from opeslike.analysis.attribution import contributions
+from opeslike.analysis.formats import Table, cell, money_kind
+from opeslike.analysis.metrics import conditional_value_at_risk, summary
+from opeslike.analysis.paths import drawdown_table, monthly_returns
+from opeslike.analysis.record import RateLike, Record, record
+from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Kind, describe, infer_kind, read_panel
 
@@ -38,8 +34,8 @@ MOST_TRADES = 500
 _UNNAMED = frozenset({None, "", 0})
 
 
-def benchmark_returns(result: BacktestResult, benchmark: Any, kind: Kind | None) -> pd.Series[Any]:
-    """The benchmark's simple returns in the steps of a result.
+def benchmark_record(result: BacktestResult, benchmark: Any, kind: Kind | None, strategies: Collection[str]) -> Record:
+    """The benchmark's simple returns in the steps of a result; called apart where a strategy has its name.
 
     Raises
     ------
@@ -48,43 +44,42 @@ def benchmark_returns(result: BacktestResult, benchmark: Any, kind: Kind | None)
     PortfolioError
         If a text names no asset of the result.
     """
+    if isinstance(benchmark, Record):
+        return benchmark
     if isinstance(benchmark, str):
         if benchmark not in result.asset_returns.columns:
             known = ", ".join(map(str, result.assets[:8]))
             raise PortfolioError(f"benchmark {benchmark!r} is no asset of the backtest ({known} …); pass a Series")
-        return result.asset_returns[benchmark].rename(benchmark)
+        benchmark, kind = result.asset_returns[benchmark], "returns"
     if isinstance(benchmark, pd.DataFrame):
         if benchmark.shape[1] != 1:
             raise DataError(f"benchmark: one column expected, got {benchmark.shape[1]}; choose one")
         benchmark = benchmark.iloc[:, 0]
-    dated = isinstance(benchmark, pd.Series) and isinstance(benchmark.index, pd.DatetimeIndex)
     name = getattr(benchmark, "name", None)
     name = "benchmark" if isinstance(name, Hashable) and name in _UNNAMED else str(name)
-    closes, steps = pd.Index([result.start]).append(result.timeline), result.timeline
-    values: Any = benchmark
-    if dated and isinstance(steps, pd.DatetimeIndex):
-        known = benchmark.dropna()
-        found = infer_kind(read_panel(known), kind)
-        wanted = pd.DatetimeIndex(closes) if found == "prices" else steps
-        if (pd.DatetimeIndex(known.index).tz is None) != (wanted.tz is None):
+    title = f"{name} (benchmark)" if name in strategies else name
+    steps = result.timeline
+    dated = isinstance(benchmark, pd.Series) and isinstance(benchmark.index, pd.DatetimeIndex)
+    panel = read_panel(benchmark.dropna() if dated else benchmark)
+    found = infer_kind(panel, kind)
+    wanted = pd.Index([result.start]).append(steps) if found == "prices" else steps
+    if dated and isinstance(wanted, pd.DatetimeIndex):
+        if (benchmark.index.tz is None) != (wanted.tz is None):
             raise DataError("benchmark: its dates and the backtest's differ in having a time zone; drop it")
-        values = known.reindex(wanted).to_numpy(np.float64)
+        values = benchmark.dropna().reindex(wanted).to_numpy(np.float64)
         lacking = np.flatnonzero(np.isnan(values))
         if lacking.size:
             raise DataError(
-                f"benchmark {name!r} has no {'price' if found == 'prices' else 'return'} on "
-                f"{describe(wanted[lacking[0]])} ({lacking.size} such dates); give it on every date of the backtest"
+                f"benchmark {name!r} has no {found.removesuffix('s')} on {describe(wanted[lacking[0]])} "
+                f"({lacking.size} such dates); give it on every date of the backtest"
             )
     else:
-        panel = read_panel(values)
-        found = infer_kind(panel, kind)
         values = np.asarray(panel.values, dtype=np.float64).ravel()
-        count = len(closes) if found == "prices" else len(steps)
-        if len(values) != count:
-            raise DataError(f"benchmark: {len(values)} {found}, where the backtest has {count}; or date it")
+        if len(values) != len(wanted):
+            raise DataError(f"benchmark: {len(values)} {found}, where the backtest has {len(wanted)}; or date it")
     if found == "prices":
         values = values[1:] / values[:-1] - 1.0
-    return pd.Series(values, index=steps, name=name)
+    return record(pd.Series(values, index=steps, name=title), "benchmark")
 
 
 @dataclass(frozen=True)
@@ -93,93 +88,107 @@ class Source:
 
     name: str
     result: BacktestResult
-    benchmark: pd.Series[Any] | None
+    benchmark: Record | None
     risk_free: RateLike
-    periods_per_year: float
+    periods: float
+
+    @cached_property
+    def own(self) -> Record:
+        """The strategy's record."""
+        return record(self.result.returns)
 
     @property
     def rival(self) -> str:
-        """The benchmark's name."""
-        return "" if self.benchmark is None else str(self.benchmark.name)
+        """The benchmark's name; empty without one."""
+        return "" if self.benchmark is None else self.benchmark.name
 
     @property
     def dated(self) -> bool:
         """Whether the steps have dates."""
-        return isinstance(self.result.timeline, pd.DatetimeIndex)
+        return self.own.dates is not None
 
     @property
     def origin(self) -> pd.Timestamp | None:
         """The date of initial wealth."""
         return self.result.start if self.dated else None
 
+    @property
+    def years(self) -> float:
+        """The length of the run by its steps."""
+        return len(self.own.values) / self.periods
+
+
+def records_of(sources: Sequence[Source]) -> dict[str, Record]:
+    """The record of every strategy, then that of the benchmark, by name."""
+    first = sources[0]
+    return {each.name: each.own for each in sources} | ({first.rival: first.benchmark} if first.benchmark else {})
+
 
 def headline(source: Source) -> Table:
     """Annual figures of the strategy, and of its benchmark beside it."""
-    result = source.result
-    columns = {source.name: _headline(source, result.returns, result.weights)}
-    if source.benchmark is not None:
-        rival = source.rival if source.rival != source.name else f"{source.rival} (benchmark)"
-        columns[rival] = _headline(source, source.benchmark, None)
+    columns = {}
+    for name, path in records_of([source]).items():
+        exposure = source.result.weights if path is source.own else None
+        figures = summary(path, source.risk_free, source.periods, exposure=exposure, start=source.origin)
+        figures["cvar_95"] = conditional_value_at_risk(path)
+        figures["final_wealth"] *= source.result.initial_capital
+        columns[name] = figures
     frame = pd.DataFrame(columns, index=list(HEADLINE), dtype=object)
+    notes = ["Annual figures extrapolate a span shorter than a year."] if source.years < 1.0 else []
     if not source.dated:
-        frame = frame.drop(index=["max_drawdown_days", "longest_drawdown_days"])
-    notes = []
-    if len(result.returns) < source.periods_per_year:
-        notes.append("Annual figures extrapolate a span shorter than a year.")
-    found = _steps_a_year(source)
-    if found is not None and not 0.8 < found / source.periods_per_year < 1.25:
+        return Table(
+            "Headline figures", frame.drop(index=["max_drawdown_days", "longest_drawdown_days"]), note="".join(notes)
+        )
+    days = (source.result.timeline[-1] - source.result.start) / pd.Timedelta(days=1)
+    found = 365.25 * len(source.own.values) / days
+    if days >= 60 and not 0.8 < found / source.periods < 1.25:
         notes.append(
-            f"Annual figures take {source.periods_per_year:g} steps for a year, but the dates have about {found:.0f}; "
+            f"Annual figures take {source.periods:g} steps for a year, but the dates have about {found:.0f}; "
             "give the Backtester periods_per_year."
         )
     return Table("Headline figures", frame, note=" ".join(notes))
 
 
-def _steps_a_year(source: Source) -> float | None:
-    """Steps in a year by the dates; None without dates, or where they span less than two months."""
-    if not source.dated:
-        return None
-    days = (source.result.timeline[-1] - source.result.start) / pd.Timedelta(days=1)
-    return 365.25 * len(source.result.returns) / days if days >= 60 else None
-
-
-def _headline(source: Source, returns: pd.Series[Any], weights: pd.DataFrame | None) -> pd.Series[Any]:
-    figures = summary(returns, source.risk_free, source.periods_per_year, exposure=weights, start=source.origin)
-    figures["cvar_95"] = conditional_value_at_risk(returns)
-    figures["final_wealth"] *= source.result.initial_capital
-    return figures
+def deepest(source: Source) -> Table:
+    """The worst spells below a peak."""
+    frame = drawdown_table(source.own, 5, source.origin)
+    if source.dated:
+        return Table("Deepest drawdowns", frame, "column", index=False)
+    kinds = dict.fromkeys(("peak", "trough", "recovery"), "count")
+    return Table("Deepest drawdowns", frame.drop(columns="days"), "column", index=False, kinds=kinds)
 
 
 def monthly(source: Source) -> Table:
     """Compound return of each month and year."""
-    frame = monthly_returns(source.result.returns)
-    note = "First and last month as far as they go."
-    return Table(
-        "Monthly returns", frame, "column", note, "Year", heat=True, kinds=dict.fromkeys(frame.columns, "percent")
-    )
+    frame = monthly_returns(source.own)
+    note, kinds = "First and last month as far as they go.", dict.fromkeys(frame.columns, "percent")
+    return Table("Monthly returns", frame, "column", note, "Year", heat=True, kinds=kinds)
 
 
 def past_spans(source: Source) -> Table:
     """Figures of the last 1, 3, 6 and 12 months and of all."""
-    frame = trailing(
-        source.result.returns, source.benchmark, risk_free=source.risk_free, periods_per_year=source.periods_per_year
-    ).T
+    frame = trailing(source.own, source.benchmark, risk_free=source.risk_free, periods_per_year=source.periods)
     note = "Annual figures of a span shorter than a year extrapolate it; read its total return instead."
-    return Table("Trailing 1, 3, 6 and 12 months", frame, note=note)
+    return Table("Trailing 1, 3, 6 and 12 months", frame.T, note=note)
 
 
-def against(source: Source) -> Table:
-    """The strategy against its benchmark."""
-    if source.benchmark is None:
+def against(*sources: Source) -> Table:
+    """Strategies against their benchmark, a column each; what the headline says of them alone is left out."""
+    columns = {
+        each.name: relative_metrics(each.own, each.benchmark, each.risk_free, each.periods)
+        for each in sources
+        if each.benchmark is not None
+    }
+    if not columns:
         raise PortfolioError("the report has no benchmark: pass one, result.report(benchmark=series)")
-    figures = relative_metrics(source.result.returns, source.benchmark, source.risk_free, source.periods_per_year)
-    own = [key for key in figures.index if f"benchmark_{key}" in figures.index or key.startswith("benchmark_")]
+    frame = pd.DataFrame(columns)
+    alone = [key for key in frame.index if f"benchmark_{key}" in frame.index or key.startswith("benchmark_")]
     note = (
-        f"Benchmark: {source.rival}. Alpha and beta by least squares on excess returns (alpha is arithmetic); capture "
-        "is the geometric mean return over the benchmark's, in its up and down steps; win rate is the share of steps "
-        "ahead of it."
+        f"Benchmark: {sources[0].rival}. Alpha and beta by least squares on excess returns (alpha is arithmetic); "
+        "capture is the geometric mean return over the benchmark's, in its up and down steps; win rate is the share of "
+        "steps ahead of it."
     )
-    return Table("Against the benchmark", figures.drop(own).to_frame(source.name), note=note)
+    return Table("Against the benchmark", frame.drop(index=alone), note=note)
 
 
 def sources_of_return(source: Source) -> Table:
@@ -187,12 +196,11 @@ def sources_of_return(source: Source) -> Table:
     result = source.result
     frame = contributions(
         result.weights, result.asset_returns, result.costs, result.financing,
-        returns=result.returns, periods_per_year=source.periods_per_year,
+        returns=source.own, periods_per_year=source.periods,
     )  # fmt: skip
     assets = frame.index[: len(result.assets)]
-    years = len(result.returns) / source.periods_per_year
-    frame["turnover"] = pd.Series(result.traded.abs().sum().to_numpy() / years, index=assets)
-    frame.loc["total", "turnover"] = float(result.turnover.sum()) / years
+    frame["turnover"] = pd.Series(result.traded.abs().sum().to_numpy() / source.years, index=assets)
+    frame.loc["total", "turnover"] = float(result.turnover.sum()) / source.years
     frame["profit"] = frame["contribution"] * result.initial_capital
     largest = frame.loc[assets, "contribution"].sort_values(ascending=False, kind="stable").index
     frame = frame.loc[[*largest, *frame.index[len(assets) :]]]
@@ -211,55 +219,47 @@ def sources_of_return(source: Source) -> Table:
     return Table("Contributions", frame, "column", note, brief=brief)
 
 
-def trade_figures(source: Source) -> Table:
-    """Win rate, profit factor and the like of closed and of all round trips."""
-    result = source.result
-    columns = {"all": result.trade_summary(), "closed only": result.trade_summary(closed_only=True)}
+def round_trips(source: Source) -> dict[str, Table]:
+    """Figures of the round trips, and lists of them."""
+    result, trades = source.result, source.result.trades
+    figures = {"all": result.trade_summary(), "closed only": result.trade_summary(closed_only=True)}
     note = "Round trips from flat to flat or to a change of side; open ones are marked at the last close."
-    return Table("Trades", pd.DataFrame(columns), note=note)
-
-
-def largest_trades(source: Source, count: int = 5) -> Table:
-    """Round trips with the largest gains and losses."""
-    trades = source.result.trades.sort_values("profit", ascending=False, kind="stable")
-    chosen = trades if len(trades) <= 2 * count else pd.concat([trades.head(count), trades.tail(count)])
-    return Table("Best and worst trades", chosen.drop(columns="steps"), "column", index=False)
-
-
-def last_trades(source: Source, count: int = 10) -> Table:
-    """Round trips that ended last."""
-    return Table("Last trades", source.result.trades.tail(count).drop(columns="steps"), "column", index=False)
-
-
-def every_trade(source: Source) -> Table:
-    """All round trips; of very many the last are shown."""
-    trades = source.result.trades
-    count, brief = f"{len(trades):,}", None
-    if len(trades) > MOST_TRADES:
-        count, brief = f"the last {MOST_TRADES} of {count}", trades.tail(MOST_TRADES)
-    return Table(f"All trades: {count}", trades, "column", index=False, brief=brief, folded=True)
+    tables = {"trades": Table("Trades", pd.DataFrame(figures), note=note)}
+    if not len(trades):
+        return tables
+    ranked = trades.sort_values("profit", ascending=False, kind="stable")
+    ends = ranked if len(trades) <= 10 else pd.concat([ranked.head(5), ranked.tail(5)])
+    many = len(trades) > MOST_TRADES
+    count = f"the last {MOST_TRADES} of {len(trades):,}" if many else f"{len(trades):,}"
+    for key, title, frame in (
+        ("largest_trades", "Best and worst trades", ends.drop(columns="steps")),
+        ("last_trades", "Last trades", trades.tail(10).drop(columns="steps")),
+        ("all_trades", f"All trades: {count}", trades),
+    ):
+        tables[key] = Table(title, frame, "column", index=False)
+    brief = trades.tail(MOST_TRADES) if many else None
+    return tables | {"all_trades": replace(tables["all_trades"], brief=brief, folded=True)}
 
 
 def accounts(source: Source) -> Table:
     """Where the change in wealth came from, and two checks of it."""
     result = source.result
     steps = result.contributions
-    names = [*steps.columns[len(result.assets) :]]
     change = float(result["wealth"][-1]) - result.initial_capital
-    parts = {"positions before costs": float(steps.iloc[:, : len(result.assets)].to_numpy().sum())}
-    parts |= {str(name): float(steps[name].sum()) for name in names}
-    outside = parts["cash and financing"] + parts["lender's loss"]
-    money_rows = {
-        **{name: amount for name, amount in parts.items() if amount != 0.0 or name != "lender's loss"},
+    count = len(result.assets)
+    parts = {"positions before costs": float(steps.iloc[:, :count].to_numpy().sum())}
+    parts |= {str(name): float(steps[name].sum()) for name in steps.columns[count:]}
+    traded = float(result.trades["profit"].sum())
+    rows = {
+        **{name: amount for name, amount in parts.items() if amount != 0.0 or name != LENDER},
         "change in wealth": change,
         "change not explained by the rows above": change - sum(parts.values()),
-        "trades' profits": float(result.trades["profit"].sum()),
-        "change less financing and trades' profits": change - outside - float(result.trades["profit"].sum()),
+        "trades' profits": traded,
+        "change less financing and trades' profits": change - parts[FINANCING] - parts[LENDER] - traded,
     }
-    years = len(result.returns) / source.periods_per_year
-    frame = pd.DataFrame({"money": money_rows})
+    frame = pd.DataFrame({"money": rows})
     frame["of initial capital"] = frame["money"] / result.initial_capital
-    turnover, paid = float(result.turnover.sum()) / years, 100 * float(result.costs.sum()) / years
+    turnover, paid = float(result.turnover.sum()) / source.years, 100 * float(result.costs.sum()) / source.years
     note = (
         f"Turnover {turnover:,.2f} times wealth a year; trading costs {paid:,.2f}% of wealth a year. Financing is "
         "interest on cash less what borrowing and shorts cost. Two rows are checks and should be zero up to rounding."
@@ -269,16 +269,16 @@ def accounts(source: Source) -> Table:
 
 def settings_used(source: Source) -> Table:
     """What the run was asked to do."""
-    used = {key: _setting(value) for key, value in source.result.settings.items()}
+
+    def words(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return ", ".join(f"{key} {amount}" for key, amount in value.items())
+        return (
+            (", ".join(map(str, value)) or "none") if isinstance(value, list) else "none" if value == () else str(value)
+        )
+
+    used = {key: words(value) for key, value in source.result.settings.items()}
     return Table("Settings", pd.DataFrame({"value": used}, dtype=object), "column", words=True)
-
-
-def _setting(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {amount}" for key, amount in value.items())
-    if isinstance(value, list | tuple) and not value:
-        return "none"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def certificates(source: Source) -> Table:
@@ -300,15 +300,6 @@ def certificates(source: Source) -> Table:
     return Table("Certificates", pd.DataFrame({"value": facts}, dtype=object), "column", note, words=True)
 
 
-def deepest(source: Source) -> Table:
-    """The worst spells below a peak."""
-    frame = drawdown_table(source.result.returns, 5, source.origin)
-    if not source.dated:
-        frame = frame.drop(columns="days")
-    kinds = {} if source.dated else dict.fromkeys(("peak", "trough", "recovery"), "count")
-    return Table("Deepest drawdowns", frame, "column", index=False, kinds=kinds)
-
-
 def all_tables(source: Source) -> dict[str, Table]:
     """Every table that the result allows, by key, in the order they are read."""
     tables = {"headline": headline(source), "drawdowns": deepest(source)}
@@ -316,12 +307,7 @@ def all_tables(source: Source) -> dict[str, Table]:
         tables |= {"monthly": monthly(source), "trailing": past_spans(source)}
     if source.benchmark is not None:
         tables["relative"] = against(source)
-    tables["contributions"] = sources_of_return(source)
-    tables["trades"] = trade_figures(source)
-    if len(source.result.trades):
-        tables |= {"largest_trades": largest_trades(source), "last_trades": last_trades(source)}
-        tables["all_trades"] = every_trade(source)
-    tables |= {"accounts": accounts(source), "settings": settings_used(source), "certificates": certificates(source)}
-    # Cents say nothing about an account of 1.
-    small = source.result.initial_capital < 1e3
-    return {key: replace(table, fine=small) for key, table in tables.items()}
+    tables |= {"contributions": sources_of_return(source), **round_trips(source), "accounts": accounts(source)}
+    tables |= {"settings": settings_used(source), "certificates": certificates(source)}
+    money = money_kind(source.result.initial_capital)
+    return {key: replace(table, money=money) for key, table in tables.items()}

@@ -6,48 +6,31 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import pandas as pd
 
-from opeslike.analysis.drawdown import drawdown_path
-from opeslike.analysis.inputs import (
-    RateLike,
-    SeriesLike,
-    as_floats,
-    checked_periods,
-    checked_returns,
-    rate_per_period,
-)
-from opeslike.analysis.ratios import (
-    annualized,
-    compound,
-    mean_log,
-    ratio,
-    sharpe_of,
-    sortino_of,
-    spread,
-    tail_of,
-)
-from opeslike.errors import DataError, PortfolioError
+from opeslike.analysis.formats import cell, text_table
+from opeslike.analysis.metrics import annual_figures, tail_of
+from opeslike.analysis.record import RateLike, Record, SeriesLike, checked_periods, per_step, record
+from opeslike.errors import PortfolioError
 
 GAP = "Worst gap per period"
-#: The rows of :func:`metrics_table` and how each is printed.
-FORMATS: dict[str, str] = {
-    "Annual return %": ",.2f",
-    "Annual growth (log) %": ",.2f",
-    "Annual volatility %": ",.2f",
-    "Sharpe (annual)": ",.3f",
-    "Sortino (annual)": ",.3f",
-    "Calmar": ",.3f",
-    "Max drawdown %": ",.2f",
-    "CVaR 95 per period %": ",.2f",
-    "Total return %": ",.2f",
-    "Final wealth": ",.4f",
-    "Annual turnover": ",.2f",
-    "Annual costs %": ",.3f",
-    GAP: ".1e",
+#: The rows of :func:`metrics_table`: which figure, times what, and how it is printed.
+ROWS: dict[str, tuple[str, float, str]] = {
+    "Annual return %": ("annual_return", 100, ",.2f"),
+    "Annual growth (log) %": ("annual_growth", 100, ",.2f"),
+    "Annual volatility %": ("annual_volatility", 100, ",.2f"),
+    "Sharpe (annual)": ("sharpe", 1, ",.3f"),
+    "Sortino (annual)": ("sortino", 1, ",.3f"),
+    "Calmar": ("calmar", 1, ",.3f"),
+    "Max drawdown %": ("max_drawdown", 100, ",.2f"),
+    "CVaR 95 per period %": ("cvar_95", 100, ",.2f"),
+    "Total return %": ("total_return", 100, ",.2f"),
+    "Final wealth": ("final_wealth", 1, ",.4f"),
+    "Annual turnover": ("turnover", 1, ",.2f"),
+    "Annual costs %": ("costs", 100, ",.3f"),
+    GAP: ("gap", 1, ".1e"),
 }
 #: More strategies than this are printed as rows.
 MAX_COLUMNS = 8
@@ -64,7 +47,7 @@ class StrategyRun:
 
     Parameters
     ----------
-    returns : array_like or Series, shape (T,)
+    returns : array_like, Series or Record, shape (T,)
         Simple returns per period, after costs.
     gap : float, "heuristic" or None
         The worst certified optimality gap per period, in the objective's unit; ``"heuristic"`` (or
@@ -126,68 +109,31 @@ def metrics_table(
     if not runs:
         raise PortfolioError("no strategy given: pass a dict of name -> returns with one at least")
     periods = checked_periods(periods_per_year)
-    columns = {name: _figures(name, run, periods, risk_free) for name, run in runs.items()}
-    table = pd.DataFrame(columns, index=pd.Index(list(FORMATS), name="metric"), dtype=float)
-    optional = {
-        "Annual turnover": any(run.turnover is not None for run in runs.values()),
-        "Annual costs %": any(run.costs is not None for run in runs.values()),
-        GAP: any(run.gap is not None for run in runs.values()),
-    }
-    return table.drop(index=[row for row, present in optional.items() if not present])
+    figures = {name: _figures(name, run, periods, risk_free) for name, run in runs.items()}
+    table = pd.DataFrame(
+        {name: {row: times * own[key] for row, (key, times, _) in ROWS.items()} for name, own in figures.items()},
+        index=pd.Index(list(ROWS), name="metric"),
+        dtype=float,
+    )
+    given = {key for run in runs.values() for key in ("turnover", "costs", "gap") if getattr(run, key) is not None}
+    return table.drop(index=[row for row, (key, _, _) in ROWS.items() if key in {"turnover", "costs", "gap"} - given])
 
 
 def _figures(name: str, run: StrategyRun, periods: float, risk_free: RateLike) -> dict[str, float]:
-    path = checked_returns(run.returns, f"returns of {name!r}")
-    values = path.values
-    excess = values - rate_per_period(risk_free, path, periods, "risk_free")
-    growth = mean_log(values)
-    deepest = float(drawdown_path(values).max())
-    annual, total = annualized(values, periods), compound(values)
-    if run.gap is None:
-        gap = math.nan
-    elif isinstance(run.gap, str):
-        if run.gap != "heuristic":
-            raise PortfolioError(f'gap of {name!r}: a number, "heuristic" or None, got {run.gap!r}')
-        gap = math.inf
-    else:
-        gap = float(run.gap)
+    path = record(run.returns, f"returns of {name!r}")
+    if isinstance(run.gap, str) and run.gap != "heuristic":
+        raise PortfolioError(f'gap of {name!r}: a number, "heuristic" or None, got {run.gap!r}')
     return {
-        "Annual return %": 100 * annual,
-        "Annual growth (log) %": 100 * periods * growth,
-        "Annual volatility %": 100 * spread(values) * math.sqrt(periods),
-        "Sharpe (annual)": sharpe_of(excess, periods),
-        "Sortino (annual)": sortino_of(excess, periods),
-        "Calmar": ratio(annual, deepest),
-        "Max drawdown %": 100 * deepest,
-        "CVaR 95 per period %": 100 * tail_of(values, 0.95)[1],
-        "Total return %": 100 * total,
-        "Final wealth": 1.0 + total,
-        "Annual turnover": periods * _mean(run.turnover, f"turnover of {name!r}", values.size),
-        "Annual costs %": 100 * periods * _mean(run.costs, f"costs of {name!r}", values.size),
-        GAP: gap,
+        **annual_figures(path, risk_free, periods),
+        "cvar_95": tail_of(path.values, 0.95)[1],
+        "turnover": periods * _mean(run.turnover, f"turnover of {name!r}", path),
+        "costs": periods * _mean(run.costs, f"costs of {name!r}", path),
+        "gap": math.nan if run.gap is None else math.inf if run.gap == "heuristic" else float(run.gap),
     }
 
 
-def _mean(series: SeriesLike | None, what: str, length: int) -> float:
-    if series is None:
-        return math.nan
-    values = as_floats(series, what)
-    if values.size != length or not np.isfinite(values).all():
-        raise DataError(f"{what}: {length} finite values expected, as many as returns")
-    return float(values.mean())
-
-
-def format_cell(row: str, value: Any, formats: Mapping[str, str] = FORMATS) -> str:
-    """Text of one figure: by the row's format, "-" where undefined, "heuristic" for no gap."""
-    if not isinstance(value, int | float | np.number):
-        return "-" if value is None or value is pd.NaT else str(value)
-    if math.isnan(value):
-        return "-"
-    if row == GAP and math.isinf(value):
-        return "heuristic"
-    text = format(value, formats.get(row, ",.4g"))
-    # A small loss rounds to zero, not to minus zero.
-    return text[1:] if text.startswith("-") and not text.strip("-0.,") else text
+def _mean(series: SeriesLike | None, what: str, path: Record) -> float:
+    return math.nan if series is None else float(per_step(series, what, path.values.size).mean())
 
 
 def cells(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -198,15 +144,18 @@ def cells(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> pd.D
     frame : DataFrame
         A row a figure, such as :func:`metrics_table` returns.
     formats : mapping of row to format specification, optional
-        Beyond and before ``FORMATS``; rows in neither get four significant digits.
+        Beyond and before ``ROWS``; rows in neither get four significant digits.
 
     Returns
     -------
     DataFrame of str
     """
-    chosen = {**FORMATS, **(formats or {})}
+    chosen = {row: form for row, (_, _, form) in ROWS.items()} | dict(formats or {})
     texts = [
-        [format_cell(str(row), value, chosen) for value in line]
+        [
+            "heuristic" if row == GAP and value == math.inf else cell(value, chosen.get(str(row), ",.4g"))
+            for value in line
+        ]
         for row, line in zip(frame.index, frame.itertuples(index=False), strict=True)
     ]
     return pd.DataFrame(texts, index=frame.index.map(str), columns=frame.columns.map(str))
@@ -251,17 +200,9 @@ def render(
     text = cells(frame, formats)
     if transpose if transpose is not None else text.shape[1] > MAX_COLUMNS:
         text = text.T
-    headers = [_header(name, tablefmt) for name in text.columns]
-    rows = [
-        [_inline(str(name), tablefmt), *line] for name, line in zip(text.index, text.to_numpy().tolist(), strict=True)
-    ]
-    return tabulate.tabulate(
-        rows,
-        headers=["", *headers],
-        tablefmt=tablefmt,
-        colalign=("left", *("right" for _ in headers)),
-        disable_numparse=True,
-    )
+    heads = ["", *(_header(name, tablefmt) for name in text.columns)]
+    lines = text.itertuples(name=None)
+    return text_table(heads, [[_inline(name, tablefmt), *line] for name, *line in lines], tablefmt)
 
 
 def _inline(name: str, tablefmt: str) -> str:

@@ -1,4 +1,4 @@
-"""Prices from the package, from files and from Yahoo; each loader is imported when first asked for."""
+"""Prices from the package, from files and from Yahoo, and their audit; each name is imported when first asked for."""
 
 from __future__ import annotations
 
@@ -6,26 +6,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from opeslike.data.audit import Audit, Finding, audit, warn_about
     from opeslike.data.datasets import load_sp500, load_us20
-    from opeslike.data.files import load_csv
+    from opeslike.data.files import load_csv, load_prices
     from opeslike.data.yahoo import load_yahoo
 
-__all__ = ["load_csv", "load_sp500", "load_us20", "load_yahoo"]
-
 _HOME = {
-    "load_csv": "files",
-    "load_sp500": "datasets",
-    "load_us20": "datasets",
+    **dict.fromkeys(("Audit", "Finding", "audit", "warn_about"), "audit"),
+    **dict.fromkeys(("load_csv", "load_prices"), "files"),
+    **dict.fromkeys(("load_sp500", "load_us20"), "datasets"),
     "load_yahoo": "yahoo",
 }
+__all__ = [
+    "Audit",
+    "Finding",
+    "audit",
+    "load_csv",
+    "load_prices",
+    "load_sp500",
+    "load_us20",
+    "load_yahoo",
+    "warn_about",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    loader = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = loader
-    return loader
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -9,15 +9,13 @@ from typing import TypeAlias
 import pandas as pd
 
 from opeslike.errors import DataError
+from opeslike.panel import FIELDS
 
 #: A day as people write it; ``None`` leaves that side open.
 Day: TypeAlias = str | dt.date | pd.Timestamp | None
 
 #: The columns of a bar, in the order Yahoo and this package write them.
 BAR = ("Open", "High", "Low", "Close", "Volume")
-
-#: Every name that marks a column as a field of a bar rather than as a ticker.
-FIELDS = frozenset({*BAR, "Adj Close", "Dividends", "Stock Splits", "Capital Gains", "Repaired?"})
 
 
 def read_tickers(tickers: str | Iterable[str]) -> list[str]:
@@ -148,19 +146,6 @@ def pick(frame: pd.DataFrame, tickers: str | Iterable[str] | None, source: str, 
     if frame.columns.nlevels == 1:
         return frame[names]
     return pd.concat([frame.loc[:, frame.columns.get_level_values(level) == name] for name in names], axis=1)
-
-
-def field_level(columns: pd.Index) -> int | None:
-    """Return which of two column levels holds the fields of a bar (Open, Close ...), if one does.
-
-    Both layouts of yfinance are known by their content, not by the names of their levels: fields on
-    top (its default) and tickers on top (``group_by="ticker"``).
-    """
-    for level in (0, 1):
-        names = set(columns.get_level_values(level))
-        if names <= FIELDS and names & {"Close", "Adj Close"}:
-            return level
-    return None
 
 
 def check_fields(fields: str | Iterable[str]) -> list[str]:

@@ -21,13 +21,13 @@ from opeslike.data.selection import (
     BAR,
     Day,
     check_fields,
-    field_level,
     read_range,
     read_tickers,
     take_fields,
 )
 from opeslike.data.updating import Job, NoDataError, OutageError
 from opeslike.errors import DataError
+from opeslike.panel import field_level
 
 logger = logging.getLogger(__name__)
 

@@ -1,144 +1,88 @@
-"""Checks of the parameters that objectives are given; every message names the parameter."""
+"""How an objective declares its parameters: a dataclass field whose type says what it may be."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Any
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial, wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
-import numpy as np
-from numpy.typing import NDArray
+from opeslike.checks import choice, finite, flag, fraction_of, positive, radii_of, share_of, whole
+from opeslike.errors import PortfolioError
+from opeslike.market import Market
+from opeslike.modelling.regularizers import regularizer_name
 
-from opeslike.errors import DataError, PortfolioError
+Kind = TypeVar("Kind", bound=type)
+Check = Callable[[str, Any], Any]
 
-FloatArray = NDArray[np.float64]
-
-
-def positive(name: str, value: Any, *, zero: bool = False) -> float:
-    """Check that a parameter is a finite number above 0 (or at least 0).
-
-    Raises
-    ------
-    PortfolioError
-        Naming the parameter.
-    """
-    limit = ">= 0" if zero else "> 0"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise PortfolioError(f"{name}={value!r} must be a number {limit}")
-    number = float(value)
-    if not np.isfinite(number) or number < 0 or (number == 0 and not zero):
-        raise PortfolioError(f"{name}={value!r} must be a finite number {limit}")
-    return number
+#: inherited parameters that follow an objective's own by position too, as they do in OPES
+AFTER = ("fraction", "reg", "strength")
 
 
-def finite(name: str, value: Any) -> float:
-    """Check that a parameter is a finite number.
-
-    Raises
-    ------
-    PortfolioError
-        Naming the parameter.
-    """
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not np.isfinite(value):
-        raise PortfolioError(f"{name}={value!r} must be a finite number")
-    return float(value)
+def one_of(*options: str) -> Check:
+    """A check that a parameter is one of a few names, in any case."""
+    return partial(choice, options=options)
 
 
-def fraction_of(value: Any) -> float:
-    """Check a Kelly fraction, in (0, 1].
-
-    Raises
-    ------
-    PortfolioError
-    """
-    number = positive("fraction", value, zero=True)
-    if number == 0:
-        raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold nothing but cash, nothing is optimised")
-    if number > 1:
-        raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold more than full Kelly use leverage")
-    return number
+def _radius(name: str, value: Any) -> None:
+    if value != "auto" if isinstance(value, str) else positive(name, value, zero=True) < 0:
+        raise PortfolioError(f"{name}={value!r} must be a finite number >= 0 or 'auto'")
 
 
-def share_of(name: str, value: Any) -> float:
-    """Check a number strictly between 0 and 1.
-
-    Raises
-    ------
-    PortfolioError
-        Naming the parameter.
-    """
-    number = positive(name, value)
-    if number >= 1:
-        raise PortfolioError(f"{name}={value!r} must lie strictly between 0 and 1")
-    return number
+Count = Annotated[int, partial(whole, low=1)]
+Finite = Annotated[float, finite]
+Positive = Annotated[float, positive]
+AtLeastZero = Annotated[float, partial(positive, zero=True)]
+Share = Annotated[float, share_of]
+Fraction = Annotated[float, lambda _, value: fraction_of(value)]
+Radius = Annotated[float | str, _radius]
+Radii = Annotated[Any, lambda _, value: radii_of(value)]
+Regulariser = Annotated[str | None, lambda _, value: regularizer_name(value)]
 
 
-def radii_of(radius: Any) -> float | FloatArray:
-    """Check radii: one number >= 0 for all scenarios, or an array of one each.
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def objective(kind: Kind) -> Kind:
+    """Make a dataclass of an objective; what was inherited of :data:`AFTER` can be given by position, after its own."""
+    made: Any = dataclass(eq=False, repr=False)(kind)
+    stored, order = made.__init__, signature(made.__init__)
 
-    Raises
-    ------
-    PortfolioError
-    """
-    if np.ndim(radius) == 0:
-        return positive("radius", radius, zero=True)
-    try:
-        values = np.array(radius, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise PortfolioError(f"radius must be a number >= 0 or one a scenario, got {radius!r}") from None
-    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
-        raise PortfolioError("radius must be a finite number >= 0, or one a scenario")
-    return values
+    def place(one: Parameter) -> Parameter:
+        return one.replace(kind=one.POSITIONAL_OR_KEYWORD) if one.name in AFTER else one
 
+    own = [one for one in order.parameters.values() if one.kind is not one.KEYWORD_ONLY]
+    late = [order.parameters[name] for name in AFTER if name in order.parameters.keys() - {one.name for one in own}]
+    others = [one for one in order.parameters.values() if one not in own and one not in late]
+    order = order.replace(parameters=[*own, *map(place, late), *others])
 
-def _labelled(values: Any, assets: Sequence[Hashable], name: str) -> Any:
-    """Bring a labelled mean or covariance into the order of the assets."""
-    if not hasattr(values, "reindex"):
-        return values
-    missing = [str(asset) for asset in assets if asset not in values.index]
-    if missing:
-        raise DataError(f"{name} lacks {', '.join(missing)}")
-    order = list(assets)
-    return values.reindex(order) if values.ndim == 1 else values.reindex(index=order, columns=order)
+    @wraps(stored)
+    def init(*args: Any, **keywords: Any) -> None:
+        stored(**order.bind(*args, **keywords).arguments)
+
+    init.__signature__ = order  # type: ignore[attr-defined]
+    made.__init__ = init
+    return made  # type: ignore[no-any-return]
 
 
-def _finite(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} is not numeric: {error}") from error
-    if array.shape != shape:
-        raise DataError(f"{name} has shape {array.shape}, expected {shape}")
-    if not np.isfinite(array).all():
-        raise DataError(f"{name} has values that are not finite")
-    return array
+def radius_for(radius: float | str, market: Market) -> float:
+    """A radius in nats: ``1 / sqrt(n)`` for "auto", with n the effective number of scenarios."""
+    return 1.0 / math.sqrt(market.effective_size) if isinstance(radius, str) else float(radius)
 
 
-def check_mean(values: Any, assets: Sequence[Hashable]) -> FloatArray:
-    """Validate expected returns per period: (N,) numbers, or a Series labelled by asset.
+@cache
+def checks_of(kind: type) -> dict[str, Check]:
+    """The check of each parameter whose type has one; None passes where the type allows it."""
+    found: dict[str, Check] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        optional = type(None) in get_args(hint)
+        given = get_args(hint)[0] if optional else hint
+        check = flag if given is bool else given.__metadata__[0] if get_origin(given) is Annotated else None
+        if check is not None:
+            found[name] = partial(_unless_none, check) if optional else check
+    return found
 
-    Raises
-    ------
-    DataError
-    """
-    return _finite(_labelled(values, assets, "custom_mean"), (len(assets),), "custom_mean")
 
-
-def check_covariance(values: Any, assets: Sequence[Hashable]) -> FloatArray:
-    """Validate a covariance per period: symmetric positive semidefinite (N, N), or a frame labelled by asset.
-
-    Raises
-    ------
-    DataError
-        Also where the matrix is not symmetric, or has a negative eigenvalue beyond rounding.
-    """
-    count = len(assets)
-    matrix = _finite(_labelled(values, assets, "custom_cov"), (count, count), "custom_cov")
-    scale = float(np.abs(matrix).max()) or 1.0
-    if np.abs(matrix - matrix.T).max() > 1e-8 * scale:
-        raise DataError("custom_cov is not symmetric")
-    matrix = 0.5 * (matrix + matrix.T)
-    least = float(np.linalg.eigvalsh(matrix)[0])
-    if least < -1e-10 * count * scale:
-        raise DataError(f"custom_cov is not positive semidefinite (least eigenvalue {least:.2e})")
-    return matrix
+def _unless_none(check: Check, name: str, value: Any) -> None:
+    if value is not None:
+        check(name, value)

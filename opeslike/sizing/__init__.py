@@ -11,13 +11,13 @@ from opeslike.sizing.bootstrap import (
     bootstrap_indices,
     conservative,
 )
-from opeslike.sizing.drawdown import drawdown_odds
 from opeslike.sizing.empirical import (
     EmpiricalSolution,
     kelly_empirical,
     ruin_bounds,
     solve_empirical,
 )
+from opeslike.sizing.factors import kelly_factor
 from opeslike.sizing.formulas import (
     growth_binary,
     growth_continuous,
@@ -28,6 +28,7 @@ from opeslike.sizing.formulas import (
     kelly_payout,
 )
 from opeslike.sizing.growth import GrowthCurve, growth_curve
+from opeslike.sizing.odds import drawdown_odds
 from opeslike.sizing.outcomes import (
     OptimalFSize,
     OutcomeStatistics,
@@ -37,7 +38,6 @@ from opeslike.sizing.outcomes import (
     outcome_statistics,
     trade_returns,
 )
-from opeslike.sizing.rolling import kelly_factor
 
 __all__ = [
     "BINARY_KELLY",

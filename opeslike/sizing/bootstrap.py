@@ -10,23 +10,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
-from opeslike.sizing._inputs import (
-    FloatArray,
-    Outcomes,
-    Seed,
-    check_count,
-    check_number,
-    check_seed,
-    read_outcomes,
-)
+from opeslike.market import FloatArray
 from opeslike.sizing.empirical import kelly_empirical
 from opeslike.sizing.formulas import kelly_binary, kelly_continuous, kelly_partial
-from opeslike.sizing.outcomes import (
-    kelly_binary_from_outcomes,
-    kelly_from_outcomes,
-    optimal_f,
-)
+from opeslike.sizing.outcomes import expected_loss, kelly_binary_from_outcomes, kelly_from_outcomes, optimal_f
+from opeslike.sizing.reading import Outcomes, read_outcomes
 
 Unit: TypeAlias = Literal["risk_fraction", "leverage"]
 
@@ -48,19 +38,44 @@ class SizingRule:
 
     name: str
     unit: Unit
-    function: Callable[[FloatArray], float]
+    function: Callable[[FloatArray], float] = field(repr=False)
 
     def __post_init__(self) -> None:
+        """Check the unit."""
         if self.unit not in ("risk_fraction", "leverage"):
             raise PortfolioError(f"unit of rule {self.name!r} must be 'risk_fraction' or 'leverage', got {self.unit!r}")
 
     def __call__(self, outcomes: Outcomes) -> float:
         """Size for these outcomes, in the rule's unit."""
-        size: object = self.function(read_outcomes(outcomes)[0])
+        size: object = self.function(read_outcomes(outcomes))
         try:
             return float(size)  # type: ignore[arg-type]
         except (TypeError, ValueError) as exc:
             raise PortfolioError(f"rule {self.name!r} must return a number, got {size!r}") from exc
+
+    def leverage(self, outcomes: Outcomes, expected_max_loss: float | None = None) -> float:
+        """Size for these outcomes as a leverage: a risk fraction is divided by the expected maximum loss.
+
+        Parameters
+        ----------
+        outcomes : Series or array_like, shape (T,)
+        expected_max_loss : float, optional
+            Its sign is ignored; the largest loss among the outcomes where omitted.
+
+        Returns
+        -------
+        float
+            Value to hold as a multiple of wealth.
+
+        Raises
+        ------
+        DataError
+            Unusable outcomes, or no loss among them for a risk fraction.
+        PortfolioError
+            An expected loss of zero or that is not finite.
+        """
+        size = self(outcomes)
+        return size if self.unit == "leverage" else size / expected_loss(expected_max_loss, read_outcomes(outcomes))
 
 
 def _mean_variance(outcomes: FloatArray) -> float:
@@ -69,16 +84,12 @@ def _mean_variance(outcomes: FloatArray) -> float:
     return max(0.0, kelly_continuous(float(outcomes.mean()), float(outcomes.var(ddof=1))))
 
 
-def _exact(outcomes: FloatArray) -> float:
-    return float(kelly_empirical(outcomes, allow_short=False))
-
-
 # Each is long or out: a rule that is sized is followed or left alone, not reversed.
 BINARY_KELLY = SizingRule("binary Kelly", "risk_fraction", kelly_binary_from_outcomes)
 OPTIMAL_F = SizingRule("optimal f", "risk_fraction", lambda x: optimal_f(x).f)
 PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", lambda x: kelly_from_outcomes(x, allow_short=False))
 CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
-EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _exact)
+EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", lambda x: kelly_empirical(x, allow_short=False))
 
 RuleFunction: TypeAlias = Callable[..., Any]
 _FUNCTIONS: dict[object, SizingRule] = {
@@ -101,8 +112,6 @@ class ConservativeSize:
     ----------
     value : float
         Size in the unit of the rule.
-    unit : {"risk_fraction", "leverage"}
-        That unit.
     leverage : float
         Value to hold as a multiple of wealth: ``value`` itself, or divided by
         ``expected_max_loss``.
@@ -119,13 +128,17 @@ class ConservativeSize:
     """
 
     value: float
-    unit: Unit
     leverage: float
     expected_max_loss: float
     percentile: float
     mean_outcome: float
     rule: SizingRule
     resample: FloatArray = field(repr=False, compare=False)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the rule, "risk_fraction" or "leverage"."""
+        return self.rule.unit
 
     def __float__(self) -> float:
         """The leverage."""
@@ -136,7 +149,7 @@ def bootstrap_indices(
     size: int,
     n_boot: int = 100,
     block: float | None = None,
-    seed: Seed = 100,
+    seed: int | np.random.Generator | None = 100,
     *,
     length: int | None = None,
 ) -> NDArray[np.intp]:
@@ -171,14 +184,14 @@ def bootstrap_indices(
     D. N. Politis and J. P. Romano, "The stationary bootstrap", Journal of the American Statistical
     Association 89, 1994.
     """
-    size = check_count("size", size, low=1)
-    n_boot = check_count("n_boot", n_boot, low=1)
-    length = size if length is None else check_count("length", length, low=1)
-    generator = check_seed(seed)
+    size = checks.whole("size", size, low=1)
+    n_boot = checks.whole("n_boot", n_boot, low=1)
+    length = size if length is None else checks.whole("length", length, low=1)
+    generator = checks.generator(seed)
     starts = generator.integers(size, size=(n_boot, length))
     if block is None:
         return starts
-    mean_length = check_number("block", block, low=1.0)
+    mean_length = checks.number("block", block, low=1.0)
     fresh = generator.random((n_boot, length)) < 1.0 / mean_length
     fresh[:, 0] = True
     here = np.arange(length)
@@ -191,7 +204,7 @@ def conservative(
     outcomes: Outcomes,
     n_boot: int = 100,
     percentile: float = 5,
-    seed: Seed = 100,
+    seed: int | np.random.Generator | None = 100,
     block: float | None = None,
     expected_max_loss: float | None = None,
 ) -> ConservativeSize:
@@ -242,8 +255,8 @@ def conservative(
     'risk_fraction'
     """
     applied = _as_rule(rule)
-    values, _ = read_outcomes(outcomes)
-    share = check_number("percentile", percentile, low=0.0, high=100.0)
+    values = read_outcomes(outcomes)
+    share = checks.number("percentile", percentile, low=0.0, high=100.0)
     draws = values[bootstrap_indices(len(values), n_boot, block, seed)]
     means = draws.mean(axis=1)
     # The small subtraction keeps a rank that is whole on paper from being rounded up.
@@ -260,13 +273,11 @@ def conservative(
         raise DataError(
             f"{applied.name} gave {value} on the resample at percentile {share:g}; a rule must return a finite number"
         )
-    loss = math.nan
-    if applied.unit == "risk_fraction":
-        loss = _expected_loss(expected_max_loss, values)
+    by_risk = applied.unit == "risk_fraction"
+    loss = expected_loss(expected_max_loss, values) if by_risk else math.nan
     return ConservativeSize(
         value=value,
-        unit=applied.unit,
-        leverage=value / loss if applied.unit == "risk_fraction" else value,
+        leverage=value / loss if by_risk else value,
         expected_max_loss=loss,
         percentile=share,
         mean_outcome=float(means[chosen]),
@@ -288,13 +299,3 @@ def _as_rule(rule: SizingRule | RuleFunction) -> SizingRule:
         f"the unit of rule {rule!r} is not known; wrap it as SizingRule(name, unit, function) "
         "with unit 'risk_fraction' or 'leverage'"
     )
-
-
-def _expected_loss(expected: float | None, values: FloatArray) -> float:
-    if expected is not None:
-        loss = abs(check_number("expected_max_loss", expected))
-        return check_number("expected_max_loss", loss, low=0.0, open_low=True)
-    worst = -float(values.min())
-    if worst <= 0:
-        raise DataError("outcomes: no loss, so a risk fraction needs expected_max_loss")
-    return worst

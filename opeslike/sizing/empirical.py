@@ -10,22 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from opeslike import checks
 from opeslike.errors import DataError, OptimizationError, PortfolioError
-from opeslike.sizing._inputs import (
-    FloatArray,
-    Outcomes,
-    Table,
-    check_number,
-    complete_rows,
-    per_period_rate,
-    read_outcomes,
-    read_table,
-)
+from opeslike.market import FloatArray
+from opeslike.sizing.reading import Outcomes, Table, complete_rows, read_outcomes, read_table
 
 _NEWTON_TOLERANCE = 1e-9  # on the Newton decrement, which then squares in the last step
 _ITERATIONS = 100
@@ -122,8 +115,8 @@ def ruin_bounds(returns: Outcomes, risk_free: float = 0.0, periods_per_year: flo
     DataError, PortfolioError
         Unusable returns; rate not above -1.
     """
-    values, _ = read_outcomes(returns, "returns")
-    return excess_bounds(_excess(values, per_period_rate(risk_free, periods_per_year)))
+    values = read_outcomes(returns, "returns")
+    return excess_bounds(_excess(values, checks.per_period(risk_free, periods_per_year)))
 
 
 def excess_bounds(x: FloatArray) -> tuple[float, float]:
@@ -187,16 +180,14 @@ def solve_empirical(
     J. L. Kelly, "A new interpretation of information rate", Bell System Technical Journal 35, 1956.
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market", 2006.
     """
-    rate = per_period_rate(risk_free, periods_per_year)
-    cap = math.inf
-    if max_leverage is not None:
-        cap = check_number("max_leverage", max_leverage, low=0.0, open_low=True)
+    rate = checks.per_period(risk_free, periods_per_year)
+    cap = math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage)
     if np.ndim(returns) == 2:
-        values, _, columns = read_table(returns)  # type: ignore[arg-type]
-        values = values[complete_rows(values, columns, "returns")]
-        names = tuple(str(name) for name in columns)
+        panel = read_table(returns)  # type: ignore[arg-type]
+        values = panel.values[complete_rows(panel, "returns")]
+        names = tuple(str(name) for name in panel.assets)
     else:
-        values = read_outcomes(returns, "returns")[0][:, None]  # type: ignore[arg-type]
+        values = read_outcomes(returns, "returns")[:, None]
         names = (str(getattr(returns, "name", None) or "0"),)
     x = _excess(values, rate)
     if x.shape[1] == 1:
@@ -221,26 +212,6 @@ def solve_empirical(
     )
 
 
-@overload
-def kelly_empirical(
-    returns: pd.DataFrame,
-    risk_free: float = ...,
-    periods_per_year: float = ...,
-    *,
-    allow_short: bool = ...,
-    max_leverage: float | None = ...,
-) -> pd.Series[float]: ...
-@overload
-def kelly_empirical(
-    returns: Outcomes,
-    risk_free: float = ...,
-    periods_per_year: float = ...,
-    *,
-    allow_short: bool = ...,
-    max_leverage: float | None = ...,
-) -> float | FloatArray: ...
-
-
 def kelly_empirical(
     returns: Outcomes | Table,
     risk_free: float = 0.0,
@@ -248,7 +219,7 @@ def kelly_empirical(
     *,
     allow_short: bool = True,
     max_leverage: float | None = None,
-) -> float | FloatArray | pd.Series[float]:
+) -> Any:
     """Leverage that maximises the mean log growth of the sample, exactly.
 
     The parameters, the problem and the errors are those of :func:`solve_empirical`, which also
@@ -270,13 +241,8 @@ def kelly_empirical(
     >>> kelly_empirical([2.0, -1.0])  # a coin that pays 2:1
     0.25
     """
-    solution = solve_empirical(
-        returns,
-        risk_free,
-        periods_per_year,
-        allow_short=allow_short,
-        max_leverage=max_leverage,
-    )
+    limits: dict[str, Any] = {"allow_short": allow_short, "max_leverage": max_leverage}
+    solution = solve_empirical(returns, risk_free, periods_per_year, **limits)
     if np.ndim(returns) < 2:
         return float(solution.leverage[0])
     if isinstance(returns, pd.DataFrame):

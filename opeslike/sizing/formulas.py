@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 import pandas as pd
 
+from opeslike import checks
 from opeslike.errors import PortfolioError
-from opeslike.sizing._inputs import FloatArray, check_array, check_number
+from opeslike.market import FloatArray
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -53,8 +54,8 @@ def kelly_binary(p: float, b: float) -> float:
     >>> round(kelly_binary(0.53, 1.0), 12)
     0.06
     """
-    p = check_number("p", p, low=0.0, high=1.0)
-    b = check_number("b", b, low=0.0, open_low=True)
+    p = checks.number("p", p, low=0.0, high=1.0)
+    b = checks.positive("b", b)
     return max(0.0, p - (1.0 - p) / b)
 
 
@@ -84,7 +85,7 @@ def kelly_payout(p: float, payout: float) -> float:
     ----------
     J. L. Kelly, "A new interpretation of information rate", Bell System Technical Journal 35, 1956.
     """
-    return kelly_binary(p, check_number("payout", payout, low=1.0, open_low=True) - 1.0)
+    return kelly_binary(p, checks.number("payout", payout, low=1.0, open_low=True) - 1.0)
 
 
 def growth_binary(p: float, b: float, fraction: float | None = None) -> float:
@@ -117,7 +118,7 @@ def growth_binary(p: float, b: float, fraction: float | None = None) -> float:
     Handbook of Asset and Liability Management 1, 2006, section 2.
     """
     best = kelly_binary(p, b)
-    f = best if fraction is None else check_number("fraction", fraction, low=0.0, high=1.0)
+    f = best if fraction is None else checks.number("fraction", fraction, low=0.0, high=1.0)
     if f == 1.0 and p < 1.0:
         return -math.inf
     return (p * math.log1p(b * f) if p > 0 else 0.0) + ((1 - p) * math.log1p(-f) if p < 1 else 0.0)
@@ -153,9 +154,9 @@ def kelly_partial(p: float, win: float, loss: float) -> float:
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
     Handbook of Asset and Liability Management 1, 2006.
     """
-    p = check_number("p", p, low=0.0, high=1.0)
-    win = check_number("win", win, low=0.0, open_low=True)
-    loss = check_number("loss", loss, low=0.0, open_low=True)
+    p = checks.number("p", p, low=0.0, high=1.0)
+    win = checks.positive("win", win)
+    loss = checks.positive("loss", loss)
     return p / loss - (1.0 - p) / win
 
 
@@ -206,9 +207,9 @@ def kelly_continuous(
     """
     if np.ndim(mean) or np.ndim(variance):
         return kelly_multivariate(mean, variance, risk_free)
-    mean = check_number("mean", mean)  # type: ignore[arg-type]
-    variance = check_number("variance", variance, low=0.0, open_low=True)  # type: ignore[arg-type]
-    return (mean - check_number("risk_free", risk_free)) / variance
+    mean = checks.number("mean", mean)
+    variance = checks.positive("variance", variance)
+    return (mean - checks.number("risk_free", risk_free)) / variance
 
 
 @overload
@@ -250,9 +251,9 @@ def kelly_multivariate(
     labels = covariance.columns if isinstance(covariance, pd.DataFrame) else None
     if isinstance(covariance, pd.DataFrame) and isinstance(mean, pd.Series):
         mean = _same_order(mean, covariance)
-    mu = np.atleast_1d(check_array("mean", mean))
-    sigma = np.atleast_2d(check_array("covariance", covariance))
-    rate = check_number("risk_free", risk_free)
+    mu = np.atleast_1d(checks.numbers("mean", mean))
+    sigma = np.atleast_2d(checks.numbers("covariance", covariance))
+    rate = checks.number("risk_free", risk_free)
     if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
         raise PortfolioError(f"covariance must be N x N for N = {mu.size} means, got shape {np.shape(covariance)}")
     if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
@@ -260,13 +261,13 @@ def kelly_multivariate(
     if not np.allclose(sigma, sigma.T, rtol=1e-8, atol=0.0):
         raise PortfolioError("covariance must be symmetric")
     singular = "covariance must be positive definite; drop the assets that others determine"
-    scale = np.sqrt(np.diag(sigma)) if (np.diag(sigma) > 0).all() else None
-    if scale is None:
+    if not (np.diag(sigma) > 0).all():
         raise PortfolioError(singular)
+    scale = np.sqrt(np.diag(sigma))
     try:
         factor = np.linalg.cholesky(sigma / np.outer(scale, scale))
-    except np.linalg.LinAlgError as exc:
-        raise PortfolioError(singular) from exc
+    except np.linalg.LinAlgError as error:
+        raise PortfolioError(singular) from error
     if np.diag(factor).min() < 1e-7:
         raise PortfolioError(singular)
     half = np.linalg.solve(factor, (mu - rate) / scale)
@@ -312,8 +313,8 @@ def growth_continuous(leverage: ArrayLike, mean: float, variance: float, risk_fr
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
     Handbook of Asset and Liability Management 1, 2006, section 7.
     """
-    f = check_array("leverage", leverage)
-    mean = check_number("mean", mean)
-    variance = check_number("variance", variance, low=0.0)
-    rate = check_number("risk_free", risk_free)
+    f = checks.numbers("leverage", leverage)
+    mean = checks.number("mean", mean)
+    variance = checks.number("variance", variance, low=0.0)
+    rate = checks.number("risk_free", risk_free)
     return np.asarray(rate + f * (mean - rate) - 0.5 * f * f * variance, dtype=np.float64)

@@ -9,16 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
-from opeslike.sizing._inputs import (
-    FloatArray,
-    Outcomes,
-    check_array,
-    check_number,
-    per_period_rate,
-    read_outcomes,
-)
+from opeslike.market import FloatArray
 from opeslike.sizing.empirical import excess_bounds, maximize_log
+from opeslike.sizing.reading import Outcomes, read_outcomes
 
 _CHUNK = 8  # leverages at a time: their wealth factors then fit the processor's cache
 _FOLD = 16  # wealth factors multiplied before one logarithm is taken
@@ -78,7 +73,7 @@ class GrowthCurve:
 
     def at(self, leverage: ArrayLike) -> FloatArray:
         """Exact growth per period at any leverages, in their shape; PortfolioError unless they are finite."""
-        wanted = check_array("leverage", leverage)
+        wanted = checks.numbers("leverage", leverage)
         if not np.isfinite(wanted).all():
             raise PortfolioError(f"leverage must be finite, got {leverage!r}")
         flat = _growth(self.returns, wanted.ravel(), self.rate, self.borrow_rate)
@@ -141,10 +136,10 @@ def growth_curve(
     E. O. Thorp, "The Kelly criterion in blackjack, sports betting, and the stock market",
     Handbook of Asset and Liability Management 1, 2006, sections 2 and 7.
     """
-    values, _ = read_outcomes(returns, "returns")
-    rate = per_period_rate(risk_free, periods_per_year)
-    spread = check_number("borrow_spread", borrow_spread, low=0.0)
-    borrow = per_period_rate(risk_free + spread, periods_per_year, "risk_free + borrow_spread")
+    values = read_outcomes(returns, "returns")
+    rate = checks.per_period(risk_free, periods_per_year)
+    spread = checks.number("borrow_spread", borrow_spread, low=0.0)
+    borrow = checks.per_period(risk_free + spread, periods_per_year, "risk_free + borrow_spread")
     if len(values) < 2 or float(np.ptp(values)) == 0.0:
         raise DataError(f"returns: {len(values)} without variance; a growth curve needs both")
     mean, variance = float(values.mean()), float(values.var(ddof=1))
@@ -157,7 +152,7 @@ def growth_curve(
         end = min(0.999 * ruin, 1.15 * zero if zero > 0 else max(2.0 * abs(optimum), 1.0))
         points = np.linspace(min(0.0, 1.5 * optimum), end, 401)
     else:
-        points = np.atleast_1d(check_array("leverages", leverages))
+        points = np.atleast_1d(checks.numbers("leverages", leverages))
         if points.ndim != 1 or not len(points) or not np.isfinite(points).all():
             raise PortfolioError("leverages must be one row of finite numbers")
     cost = np.where(points > 1.0, borrow, rate)
@@ -253,5 +248,5 @@ def _zero_growth(values: FloatArray, optimum: float, best: float, ruin: float, r
         gap *= 0.5
         high = ruin - gap
         if growth(high) < 0:
-            return float(brentq(growth, optimum, high, xtol=1e-13, rtol=1e-13))
+            return float(brentq(growth, optimum, high, xtol=1e-14, rtol=1e-14))
     return ruin  # the difference is below the resolution of a float

@@ -8,19 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from opeslike import checks
 from opeslike.errors import DataError
-from opeslike.sizing._inputs import (
-    FloatArray,
-    Outcomes,
-    check_index,
-    check_number,
-    label,
-    one_column,
-    read_outcomes,
-    to_float_array,
-)
+from opeslike.market import FloatArray, Panel
 from opeslike.sizing.empirical import maximize_log
 from opeslike.sizing.formulas import kelly_binary, kelly_partial
+from opeslike.sizing.reading import Outcomes, check_dates, one_column, read_outcomes
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ def outcome_statistics(outcomes: Outcomes) -> OutcomeStatistics:
     DataError
         Unusable values, or zeros only.
     """
-    values, _ = read_outcomes(outcomes)
+    values = read_outcomes(outcomes)
     gains, losses = values[values > 0], values[values < 0]
     n = len(gains) + len(losses)
     if n == 0:
@@ -235,21 +228,35 @@ def optimal_f(outcomes: Outcomes, expected_max_loss: float | None = None) -> Opt
     >>> best.f, round(best.geometric_mean, 5)
     (0.25, 1.06066)
     """
-    values, _ = read_outcomes(outcomes)
+    values = read_outcomes(outcomes)
     worst = -float(values.min())
     if worst <= 0:
         raise DataError(_no_loss(len(values)))
-    if expected_max_loss is None:
-        expected = worst
-    else:
-        expected = abs(check_number("expected_max_loss", expected_max_loss))
-        check_number("expected_max_loss", expected, low=0.0, open_low=True)
+    expected = expected_loss(expected_max_loss, values)
     f, log_twr = 0.0, 0.0
     if math.fsum(values) > 0:  # fsum: the sign of the mean must not hang on rounding
         scaled = values / worst
         f = max(0.0, maximize_log(scaled)[0])
         log_twr = float(np.log1p(f * scaled).sum())
     return OptimalFSize(f, log_twr, worst, len(values), expected)
+
+
+def expected_loss(expected_max_loss: float | None, outcomes: FloatArray) -> float:
+    """Loss per unit held, positive: what is expected at most, or the largest among the outcomes.
+
+    Raises
+    ------
+    DataError
+        If none is given and no outcome is a loss.
+    PortfolioError
+        If it is zero or not finite.
+    """
+    if expected_max_loss is not None:
+        return checks.positive("expected_max_loss", abs(checks.finite("expected_max_loss", expected_max_loss)))
+    worst = -float(outcomes.min())
+    if worst <= 0:
+        raise DataError("outcomes: no loss, so a risk fraction needs expected_max_loss")
+    return worst
 
 
 def trade_returns(positions: Outcomes | pd.DataFrame, returns: Outcomes | pd.DataFrame) -> pd.Series[float]:
@@ -278,47 +285,33 @@ def trade_returns(positions: Outcomes | pd.DataFrame, returns: Outcomes | pd.Dat
     DataError
         Unusable values, different lengths or dates, or a period that loses more than everything.
     """
-    positions, returns = one_column(positions, "positions"), one_column(returns, "returns")
-    held = to_float_array(positions, "positions")
-    earned = to_float_array(returns, "returns")
-    if held.ndim != 1 or held.shape != earned.shape:
+    held, earned = one_column(positions, "positions"), one_column(returns, "returns")
+    if held.values.shape != earned.values.shape:
         raise DataError(
-            f"positions and returns must be two columns of one length, got shapes {held.shape} and {earned.shape}"
+            f"positions and returns must be two columns of one length, got {len(held.index)} and {len(earned.index)}"
         )
-    index = _common_index(positions, returns, len(held))
-    _refuse(~np.isfinite(held), index, "positions", "fill it with the position held, 0 for none")
-    _refuse(~np.isfinite(earned) & (held != 0), index, "returns", "it is needed while a position is on")
-    side = np.sign(held)
-    growth = np.where(side != 0, 1.0 + held * np.where(side != 0, earned, 0.0), 1.0)
-    if (growth < 0).any():
-        where = int(np.flatnonzero(growth < 0)[0])
-        raise DataError(
-            f"positions: {held[where]:g} times the return {earned[where]:g} at "
-            f"{label(index, where)} loses more than everything; reduce the position"
-        )
+    labels = [data.index for data in (positions, returns) if isinstance(data, (pd.Series, pd.DataFrame))]
+    if labels and not labels[0].equals(labels[-1]):
+        raise DataError("positions and returns have different dates; reindex one like the other")
+    dated = Panel(held.values, ("outcome",), labels[0] if labels else held.index)
+    check_dates(dated, "positions")
+    side = np.sign(held.values)
+    growth = 1.0 + held.values * np.where(side != 0, earned.values, 0.0)
+    for bad, message in (
+        (~np.isfinite(held.values), "positions: no finite value at {}; fill it with the position held, 0 for none"),
+        (~np.isfinite(growth), "returns: no finite value at {}; it is needed while a position is on"),
+        (growth < 0, "positions: position times return loses more than everything at {}; reduce the position"),
+    ):
+        if bad.any():
+            raise DataError(message.format(dated.date(int(bad.argmax()))))
     if not len(side):
-        return pd.Series([], index=index, dtype=np.float64, name="outcome")
+        return pd.Series([], index=dated.index, dtype=np.float64, name="outcome")
     starts = np.flatnonzero(np.r_[True, side[1:] != side[:-1]])
     ends = np.r_[starts[1:] - 1, len(side) - 1]
     traded = side[starts] != 0
     outcomes = np.multiply.reduceat(growth, starts)[traded] - 1.0
-    return pd.Series(outcomes, index=index[ends[traded]], name="outcome")
+    return pd.Series(outcomes, index=dated.index[ends[traded]], name="outcome")
 
 
 def _no_loss(n: int) -> str:
     return f"outcomes: no loss among {n}, so growth increases without limit; use more outcomes"
-
-
-def _refuse(bad: FloatArray | np.ndarray, index: pd.Index, what: str, advice: str) -> None:
-    if bad.any():
-        where = int(np.flatnonzero(bad)[0])
-        raise DataError(f"{what}: no finite value at {label(index, where)}; {advice}")
-
-
-def _common_index(positions: Outcomes, returns: Outcomes, size: int) -> pd.Index:
-    both = [data.index for data in (positions, returns) if isinstance(data, pd.Series)]
-    if len(both) == 2 and not both[0].equals(both[1]):
-        raise DataError("positions and returns have different dates; reindex one like the other")
-    index = both[0] if both else pd.RangeIndex(size)
-    check_index(index, "positions")
-    return index

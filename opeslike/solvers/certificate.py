@@ -46,8 +46,10 @@ def linear_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers:
     """
     if not np.isfinite(gradient).all():  # entropy at a weight of exactly zero
         return np.inf
-    if bounds.single or multipliers is None:
+    if bounds.single:
         multipliers = bounds.price(gradient)
+    elif multipliers is None:
+        multipliers = bounds.linear_minimum(gradient)[1]
     return box_gap(bounds, x, gradient, multipliers)
 
 
@@ -91,8 +93,8 @@ def certify(
         point = problem.evaluate(x)
     better, shortfall = np.zeros(x.size), 0.0
     if pieces is not None and problem.penalty is not None:
-        w = x[: problem.n_assets]
-        better[: w.size] = pieces.pull() - problem.penalty.evaluate(w)[1]
+        w = problem.weights(x)
+        better = problem.lift.pull(pieces.pull() - problem.penalty.evaluate(w)[1])
         shortfall = pieces.shortfall(w)
     gap = point.excess + shortfall + linear_gap(problem.bounds, x, point.gradient + better, multipliers)
     if q is not None and isinstance(problem, ScenarioProblem):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.kinks import Kinks, Peak
 from opeslike.modelling.problem import Problem
 from opeslike.solvers.certificate import box_gap
@@ -56,6 +57,8 @@ def relaxed_gap(
     bounds, n = problem.bounds, problem.bounds.lower.size
     size = float(np.abs(gradient).max()) or 1.0
     tilt, parts = _pieces(problem)
+    lift = problem.lift
+    tilt = lift.pull(tilt) if tilt.size else tilt
     extra = sum(part.heads.size if isinstance(part, Kinks) else 1 for part in parts)
     cost = np.concatenate([gradient / size, np.zeros(extra)])
     cost[: tilt.size] += tilt / size
@@ -67,7 +70,7 @@ def relaxed_gap(
         right.append(limits)
     column, row = n, len(cuts)
     for part in parts:
-        matrix, offset, count = _differences(part, n)
+        matrix, offset, count = _differences(part, lift)
         if isinstance(part, Kinks):
             own = sparse.csr_array((-np.ones(count), (np.arange(count), column - n + np.arange(count))), (count, extra))
             left += [sparse.hstack([matrix, own]), sparse.hstack([-matrix, own])]
@@ -104,8 +107,8 @@ def relaxed_gap(
         reduced += prices[: len(cuts)] @ cuts
         gap += float(prices[: len(cuts)] @ (limits - cuts @ x))
     for block in blocks:
-        pull, shortfall = _feasible(block.part, prices[block.rows], x, n)
-        reduced += pull
+        pull, shortfall = _feasible(block.part, prices[block.rows], lift.weights(x), lift.size)
+        reduced += lift.pull(pull)
         gap += shortfall
     multipliers = np.asarray(result.eqlin.marginals) * size
     return np.asarray(result.x[:n]), gap + box_gap(bounds, x, reduced, multipliers)
@@ -115,17 +118,14 @@ def smooth_gradient(problem: Problem, x: FloatArray, gradient: FloatArray) -> Fl
     """The gradient less the subgradient of a regulariser with kinks."""
     if problem.penalty is None or problem.penalty.smooth:
         return gradient
-    smooth = gradient.copy()
-    smooth[: problem.n_assets] -= problem.penalty.evaluate(x[: problem.n_assets])[1]
-    return smooth
+    return gradient - problem.lift.pull(problem.penalty.evaluate(problem.weights(x))[1])
 
 
 def settled(problem: Problem, x: FloatArray) -> FloatArray:
     """Put weights that nearly touch a kink of the regulariser exactly there."""
-    moved = x.copy()
     if problem.penalty is not None:
-        moved[: problem.n_assets] = problem.penalty.settled(x[: problem.n_assets], _TIED)
-    return problem.bounds.repair(moved)
+        x = problem.lift(problem.penalty.settled(problem.weights(x), _TIED))
+    return problem.bounds.repair(x)
 
 
 def _pieces(problem: Problem) -> tuple[FloatArray, list[Kinks | Peak]]:
@@ -135,18 +135,19 @@ def _pieces(problem: Problem) -> tuple[FloatArray, list[Kinks | Peak]]:
     return np.zeros(0) if tilt is None else tilt, [part for part in parts if part.heads.size]
 
 
-def _differences(part: Kinks | Peak, n: int) -> tuple[Any, FloatArray, int]:
-    """Sparse rows of what a piece measures, its offsets, and their number."""
+def _differences(part: Kinks | Peak, lift: Lift) -> tuple[Any, FloatArray, int]:
+    """Sparse rows in the variables of what a piece measures, less offsets, and their number."""
     from scipy import sparse
 
-    count = part.heads.size
+    count, n = part.heads.size, lift.size
     rows = np.arange(count)
     if isinstance(part, Peak):
-        return sparse.csr_array((part.signs, (rows, part.heads)), (count, n)), np.zeros(count), count
-    matrix = sparse.csr_array((np.ones(count), (rows, part.heads)), (count, n))
-    if part.tails is not None:
-        matrix = matrix - sparse.csr_array((np.ones(count), (rows, part.tails)), (count, n))
-    return matrix, np.full(count, part.offset), count
+        matrix, offset = sparse.csr_array((part.signs, (rows, part.heads)), (count, n)), np.zeros(count)
+    else:
+        matrix, offset = sparse.csr_array((np.ones(count), (rows, part.heads)), (count, n)), np.full(count, part.offset)
+        if part.tails is not None:
+            matrix = matrix - sparse.csr_array((np.ones(count), (rows, part.tails)), (count, n))
+    return sparse.csr_array(matrix @ sparse.csr_array(lift.map)), offset - matrix @ lift.parts.origin, count
 
 
 def _feasible(part: Kinks | Peak, prices: FloatArray, x: FloatArray, n: int) -> tuple[FloatArray, float]:

@@ -6,17 +6,15 @@ together; the same rule can be run with different sizers. The others are strateg
 
 from opeslike.strategies.dynamic_kelly import DynamicKelly
 from opeslike.strategies.holdings import BuyAndHold, FixedLeverage
-from opeslike.strategies.kelly import ExpandingKelly, RollingKelly
+from opeslike.strategies.leverage_rules import Conservative, ExpandingKelly, OptimalF, RollingKelly
 from opeslike.strategies.momentum import DualMomentum, TimeSeriesMomentum
-from opeslike.strategies.outcome_rules import Conservative, OptimalF
 from opeslike.strategies.past import Past
 from opeslike.strategies.protocol import HOLD, State, Strategy, Trade
 from opeslike.strategies.record_sizers import ConservativeSizer, KellySizer, OptimalFSizer, OutcomeSizer
 from opeslike.strategies.seasonal import MonthlySeasonal, TurnOfMonth
 from opeslike.strategies.selection import AllOf, AnyOf, Selection
 from opeslike.strategies.sized import Sized
-from opeslike.strategies.sizer import Sizer
-from opeslike.strategies.sizers import EqualWeight, MaxPositions, RiskParityVolTarget, VolatilityTarget
+from opeslike.strategies.sizers import EqualWeight, MaxPositions, RiskParityVolTarget, Sizer, VolatilityTarget
 from opeslike.strategies.trend import MovingAverageCross
 
 __all__ = [

@@ -6,17 +6,18 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
+from opeslike.checks import not_negative, part, positive, share_of
 from opeslike.errors import DataError
+from opeslike.market import FloatArray
 from opeslike.sizing import kelly_binary
-from opeslike.strategies._parameters import check_real
-from opeslike.strategies.past import FloatArray, Past
+from opeslike.strategies.past import Past
 from opeslike.strategies.protocol import Trade
 from opeslike.strategies.record import Record
-from opeslike.strategies.sizer import Sizer, capped
+from opeslike.strategies.sizers import Sizer, capped
 
 logger = logging.getLogger("opeslike")
 
@@ -50,7 +51,7 @@ class _Tally:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DynamicKelly(Sizer):
     r"""Binary Kelly for each position, its odds learnt from the strategy's own closed trades.
 
@@ -109,16 +110,15 @@ class DynamicKelly(Sizer):
     kelly_fraction: float = 1.0
     max_leverage: float = 4.0
     prior_trades: float = 20.0
-    _tally: _Tally = field(default_factory=_Tally, init=False, repr=False, compare=False, kw_only=True)
+    _tally: _Tally = field(default_factory=_Tally, init=False, compare=False, kw_only=True)
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        Sizer.__post_init__(self)
-        check_real(self, "win_rate", low=0.0, high=1.0, above=True, below=True)
-        check_real(self, "win_loss_ratio", low=0.0, above=True)
-        check_real(self, "kelly_fraction", low=0.0, high=1.0, above=True)
-        check_real(self, "max_leverage", low=0.0, above=True)
-        check_real(self, "prior_trades", low=0.0)
+    ranges: ClassVar = {
+        "win_rate": share_of,
+        "win_loss_ratio": positive,
+        "kelly_fraction": part,
+        "max_leverage": positive,
+        "prior_trades": not_negative,
+    }
 
     def odds(self, trades: Sequence[Trade]) -> tuple[float, float]:
         """Win rate p and ratio b after these closed trades.

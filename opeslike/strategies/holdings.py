@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from opeslike.checks import finite, optional
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Kind, Market
+from opeslike.parameters import Parameters
 from opeslike.strategies.past import Past
 from opeslike.strategies.protocol import HOLD, Hold, State
 from opeslike.strategies.selection import Selection
 
-Leverages = float | Mapping[Hashable, float]
+
+def _by_ticker(name: str, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise PortfolioError(f"{name} must be a dict such as {{'SPY': 1.0}}, got {given!r}")
+    if not given:
+        raise PortfolioError(f"{name} is empty; name at least one asset")
+    for asset, value in given.items():
+        finite(f"{name}: {asset}", value)
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BuyAndHold(Selection):
     """Buy once and never trade again: weights drift with prices.
 
@@ -48,12 +55,7 @@ class BuyAndHold(Selection):
 
     weights: Mapping[Hashable, float] | None = None
 
-    def __post_init__(self) -> None:
-        """Check the parameter."""
-        if self.weights is not None:
-            if not isinstance(self.weights, Mapping):
-                raise PortfolioError(f"BuyAndHold weights must be a dict such as {{'SPY': 1.0}}, got {self.weights!r}")
-            _check_leverages("BuyAndHold weights", self.weights)
+    ranges: ClassVar = {"weights": optional(_by_ticker)}
 
     @property
     def needed(self) -> int:
@@ -79,8 +81,8 @@ class BuyAndHold(Selection):
 
 
 @final
-@dataclass(frozen=True)
-class FixedLeverage:
+@dataclass(frozen=True, repr=False)
+class FixedLeverage(Parameters):
     """Hold the same multiples of wealth at every trading date, whatever the data.
 
     Parameters
@@ -101,18 +103,13 @@ class FixedLeverage:
     [2.0]
     """
 
-    leverages: Leverages
+    leverages: float | Mapping[Hashable, float]
 
-    accepts_market = True
+    accepts_market: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the parameter."""
-        if isinstance(self.leverages, Mapping):
-            _check_leverages("FixedLeverage leverages", self.leverages)
-        elif not _is_finite(self.leverages):
-            raise PortfolioError(
-                f"FixedLeverage leverages must be a number or a dict such as {{'SPY': 2.0}}, got {self.leverages!r}"
-            )
+        (_by_ticker if isinstance(self.leverages, Mapping) else finite)("FixedLeverage leverages", self.leverages)
 
     def optimize(self, data: Any, *, kind: Kind | None = None) -> FloatArray:
         """Return the leverages in the order of the assets, shape (N,)."""
@@ -125,18 +122,6 @@ class FixedLeverage:
                 f"{{{assets[0]!r}: {self.leverages:g}}}"
             )
         return np.array([float(self.leverages)])
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and math.isfinite(value)
-
-
-def _check_leverages(name: str, given: Mapping[Hashable, float]) -> None:
-    if not given:
-        raise PortfolioError(f"{name} is empty; name at least one asset")
-    for asset, value in given.items():
-        if not _is_finite(value):
-            raise PortfolioError(f"{name}: {asset} must be a finite number, got {value!r}")
 
 
 def _by_asset(name: str, given: Mapping[Hashable, float], assets: tuple[Hashable, ...]) -> FloatArray:

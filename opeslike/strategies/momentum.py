@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import at_least, flag, not_negative, optional, positive
 from opeslike.errors import DataError, PortfolioError
-from opeslike.strategies._parameters import check_flag, check_real, check_whole
-from opeslike.strategies.past import FloatArray, Past
+from opeslike.market import FloatArray
+from opeslike.strategies.past import Past
 from opeslike.strategies.selection import Selection
 
 Mask = NDArray[np.bool_]
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TimeSeriesMomentum(Selection):
     r"""Each asset by its own past: long after a rise, short after a fall.
 
@@ -59,12 +60,7 @@ class TimeSeriesMomentum(Selection):
     hurdle: float = 0.0
     allow_short: bool = True
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_whole(self, "lookback", low=1)
-        check_whole(self, "skip", low=0)
-        check_real(self, "hurdle", low=0.0)
-        check_flag(self, "allow_short")
+    ranges: ClassVar = {"lookback": at_least(1), "skip": at_least(0), "hurdle": not_negative, "allow_short": flag}
 
     @property
     def needed(self) -> int:
@@ -79,7 +75,7 @@ class TimeSeriesMomentum(Selection):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DualMomentum(Selection):
     r"""Relative momentum ranks the assets, absolute momentum decides whether one may be held at all.
 
@@ -152,17 +148,21 @@ class DualMomentum(Selection):
     regime_asset: Hashable = None
     allow_short: bool = True
 
+    ranges: ClassVar = {
+        "lookback": at_least(1),
+        **dict.fromkeys(("skip", "n_long", "n_short"), at_least(0)),
+        "hurdle": not_negative,
+        "vol_lookback": at_least(2),
+        "max_vol": optional(positive),
+        "volume_lookback": at_least(1),
+        "min_volume": optional(positive),
+        "regime_window": optional(at_least(2)),
+        "allow_short": flag,
+    }
+
     def __post_init__(self) -> None:
         """Check the parameters."""
-        for name, low in (("lookback", 1), ("skip", 0), ("n_long", 0), ("n_short", 0)):
-            check_whole(self, name, low=low)
-        check_whole(self, "vol_lookback", low=2)
-        check_whole(self, "volume_lookback", low=1)
-        check_whole(self, "regime_window", low=2, optional=True)
-        check_real(self, "hurdle", low=0.0)
-        check_real(self, "max_vol", low=0.0, above=True, optional=True)
-        check_real(self, "min_volume", low=0.0, above=True, optional=True)
-        check_flag(self, "allow_short")
+        super().__post_init__()
         if self.n_long + (self.n_short if self.allow_short else 0) == 0:
             raise PortfolioError("DualMomentum n_long and n_short leave nothing to hold; set one of them above 0")
         if self.regime_asset is not None and self.regime_window is None:

@@ -1,22 +1,22 @@
-"""Past: what is known at the moment a step is decided."""
+"""Past: what is known at the moment a step is decided; Memo: what was worked out from it."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.errors import DataError
-from opeslike.market import Kind, Market, close_frame, describe
+from opeslike.market import FloatArray, Kind, Market, close_frame, describe
 from opeslike.strategies.protocol import State
 
-FloatArray = NDArray[np.float64]
-
 PERIODS_PER_YEAR = 252.0
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -124,3 +124,27 @@ def _volume(data: Any, assets: tuple[Hashable, ...], who: str) -> pd.DataFrame:
                 raise DataError(f"{who} needs volume, which {', '.join(lacking)} lacks")
             return frame[list(assets)]
     raise DataError(f"{who} needs volume, but the data have no 'Volume' field")
+
+
+@final
+class Memo(Generic[Value]):
+    """One value for one object, known by identity and held weakly.
+
+    A copied or pickled memo is empty, so strategies stay as light as their parameters.
+    """
+
+    def __init__(self) -> None:
+        self._entry: tuple[weakref.ref[Any], Value] | None = None
+
+    def get(self, key: Any) -> Value | None:
+        """Value remembered for this very object; None for any other."""
+        entry = self._entry
+        return entry[1] if entry is not None and entry[0]() is key else None
+
+    def put(self, key: Any, value: Value) -> Value:
+        """Remember a value in place of the one before."""
+        self._entry = (weakref.ref(key), value)
+        return value
+
+    def __reduce__(self) -> tuple[type[Memo[Value]], tuple[()]]:
+        return (Memo, ())

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from opeslike.market import FloatArray
 from opeslike.sizing import trade_returns
-from opeslike.strategies._memo import Memo
-from opeslike.strategies.past import FloatArray, Past
+from opeslike.strategies.past import Memo, Past
 
 if TYPE_CHECKING:
     from opeslike.strategies.selection import Selection
@@ -95,14 +95,6 @@ class Record:
         visible = len(self._past.returns)
         return slice(max(self.track.first, stop - visible, 0 if window is None else stop - window), stop)
 
-    def returns(self, rows: slice) -> FloatArray:
-        """Returns of the unsized rule; zero on days without a position."""
-        return self.track.made[rows]
-
-    def net(self, rows: slice) -> FloatArray:
-        """Net exposure of the unsized rule."""
-        return self.track.net[rows]
-
     def period_outcomes(self, rows: slice) -> FloatArray:
         """Returns of the days with a position."""
         return self.track.made[rows][self.track.sides[rows].any(axis=1)]
@@ -124,39 +116,37 @@ class Record:
         return np.asarray(made[np.argsort(ends, kind="stable")])
 
 
-@final
-class Recorder:
-    """Keep the record of one rule on one data set.
+def read_record(
+    tracks: Memo[Track], rule: Selection, every: int, allow_short: bool, past: Past, scores: FloatArray
+) -> Record:
+    """Record of a rule up to the last visible close; what is decided now is remembered.
 
     Parameters
     ----------
+    tracks : Memo
+        Keeps the track of the rule on one data set.
     rule : Selection
     every : int
         Steps between the rule's decisions; in a backtest they fall on steps 0, every, 2 every ...
     allow_short : bool
         Whether short positions are part of it.
+    past : Past
+    scores : ndarray of shape (N,)
+        The decision of today.
     """
-
-    def __init__(self, rule: Selection, every: int, allow_short: bool) -> None:
-        self._rule, self._every, self._allow_short = rule, every, allow_short
-        self._memo: Memo[Track] = Memo()
-
-    def record(self, past: Past, scores: FloatArray) -> Record:
-        """Record up to the last visible close, and remember what is decided now."""
-        known = past.record
-        # All views of one backtest's returns share their base; anything else starts afresh.
-        key = known if known.base is None else known.base
-        account = past.account
-        anchor = past.row - (0 if account is None else account.step)
-        track = self._memo.get(key) if account is not None else None
-        if track is None or (track.lag, track.anchor) != (past.lag, anchor):
-            unseen = len(known) - len(past.volume) if past.volume is not None else 0
-            rows = len(known) if account is None else len(past.dates)
-            first = min(past.lag + self._rule.needed + unseen, len(known))
-            track = Track(rows, len(past.assets), first, past.lag, anchor)
-            if account is not None:
-                self._memo.put(key, track)
-        track.extend(self._rule, past, self._every, self._allow_short)
-        if len(past.returns) >= self._rule.needed and (past.row - anchor) % self._every == 0:
-            track.note(past.row, sides_of(scores, self._allow_short))
-        return Record(track, past)
+    known, account = past.record, past.account
+    # All views of one backtest's returns share their base; anything else starts afresh.
+    key = known if known.base is None else known.base
+    anchor = past.row - (0 if account is None else account.step)
+    track = None if account is None else tracks.get(key)
+    if track is None or (track.lag, track.anchor) != (past.lag, anchor):
+        unseen = 0 if past.volume is None else len(known) - len(past.volume)
+        first = min(past.lag + rule.needed + unseen, len(known))
+        rows = len(known) if account is None else len(past.dates)
+        track = Track(rows, len(past.assets), first, past.lag, anchor)
+        if account is not None:
+            tracks.put(key, track)
+    track.extend(rule, past, every, allow_short)
+    if len(past.returns) >= rule.needed and (past.row - anchor) % every == 0:
+        track.note(past.row, sides_of(scores, allow_short))
+    return Record(track, past)

@@ -5,53 +5,46 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
+from opeslike.checks import at_least, flag, optional, part, per_period, positive, rate
 from opeslike.errors import DataError, PortfolioError
-from opeslike.sizing import EMPIRICAL_KELLY, OPTIMAL_F, SizingRule, conservative
-from opeslike.sizing._inputs import ROUNDING, per_period_rate
-from opeslike.strategies._memo import Memo
-from opeslike.strategies._parameters import check_real, check_whole
-from opeslike.strategies.past import FloatArray, Past
+from opeslike.market import FloatArray
+from opeslike.sizing import EMPIRICAL_KELLY, SizingRule
+from opeslike.sizing.reading import ROUNDING
+from opeslike.strategies.outcome_sizes import LONG, FromOutcomes, Unlucky, check_periods
+from opeslike.strategies.past import Memo, Past
 from opeslike.strategies.record import Record
 from opeslike.strategies.selection import tell_waiting, unsized
-from opeslike.strategies.sizer import Sizer
-
-Outcomes = Literal["periods", "trades"]
+from opeslike.strategies.sizers import Sizer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class _RecordSizer(Sizer):
     """Leverage of the unsized rule, from its own record."""
 
-    _memo: Memo[tuple[tuple[int, int], float]] = field(
-        default_factory=Memo, init=False, repr=False, compare=False, kw_only=True
-    )
+    window: int | None = None
+    every: int = 1
+    _memo: Memo[tuple[tuple[int, int], float]] = field(default_factory=Memo, init=False, compare=False)
 
-    @property
-    def needs_record(self) -> bool:
-        """Always."""
-        return True
+    ranges: ClassVar = {"window": optional(at_least(2)), "every": at_least(1)}
+    needs_record: ClassVar[bool] = True
 
     @abstractmethod
-    def _rows(self, record: Record) -> slice:
-        """Days of the record to estimate from."""
-
-    @abstractmethod
-    def _leverage(self, record: Record, rows: slice, past: Past) -> float:
+    def leverage(self, record: Record, rows: slice, past: Past) -> float:
         """Multiple of the unsized rule, >= 0."""
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Leverage times the unsized weights, shape (N,)."""
         if record is None:
             raise DataError(f"{type(self).__name__} needs the record that Sized keeps")
-        rows = self._rows(record)
+        rows = record.rows(self.window, self.every)
         span = (rows.start, rows.stop)
         known = self._memo.get(record.track)
         if known is None or known[0] != span:
-            known = self._memo.put(record.track, (span, self._leverage(record, rows, past)))
+            known = self._memo.put(record.track, (span, self.leverage(record, rows, past)))
         return unsized(scores) * known[1]
 
     def _too_few(self, needed: int, known: int, record: Record, past: Past, what: str) -> bool:
@@ -62,7 +55,7 @@ class _RecordSizer(Sizer):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class KellySizer(_RecordSizer):
     r"""Kelly leverage of the rule by the mean and variance of its own unsized returns.
 
@@ -111,51 +104,54 @@ class KellySizer(_RecordSizer):
     use_log: bool = False
     every: int = 1
 
+    ranges: ClassVar = {
+        "max_leverage": optional(positive),
+        "fraction": part,
+        "risk_free": rate,
+        "min_periods": optional(at_least(2)),
+        "use_log": flag,
+    }
+
     def __post_init__(self) -> None:
         """Check the parameters."""
-        Sizer.__post_init__(self)
-        check_whole(self, "window", low=2, optional=True)
-        check_real(self, "max_leverage", low=0.0, above=True, optional=True)
-        check_real(self, "fraction", low=0.0, high=1.0, above=True)
-        check_real(self, "risk_free", low=-1.0, above=True)
-        check_whole(self, "min_periods", low=2, optional=True)
-        check_whole(self, "every", low=1)
-        if self.window is not None and self.min_periods is not None and self.min_periods > self.window:
-            raise PortfolioError(
-                f"KellySizer min_periods must be at most the window ({self.window}), got {self.min_periods}"
-            )
+        super().__post_init__()
+        check_periods(self)
 
-    def _rows(self, record: Record) -> slice:
-        return record.rows(self.window, self.every)
-
-    def _leverage(self, record: Record, rows: slice, past: Past) -> float:
-        needed = self.min_periods or self.window or 252
+    def leverage(self, record: Record, rows: slice, past: Past) -> float:
+        """Kelly factor of the rule's returns, >= 0 and at most the cap."""
+        needed = self.min_periods or self.window or LONG
         if self._too_few(needed, rows.stop - rows.start, record, past, "days of the rule's record"):
             return 0.0
-        made = record.returns(rows)
+        made = record.track.made[rows]
         if self.risk_free:
-            made = made - per_period_rate(self.risk_free, past.periods_per_year) * record.net(rows)
+            made = made - per_period(self.risk_free, past.periods_per_year) * record.track.net[rows]
         if self.use_log:
             if made.min() <= -1.0:
                 raise DataError("KellySizer use_log: a day of the rule's record loses everything; use use_log=False")
             made = np.log1p(made)
         mean = float(made.mean())
-        about = made - mean
-        variance = float(about @ about) / (len(made) - 1)
-        cap = math.inf if self.max_leverage is None else self.max_leverage
         if mean <= 0.0:
             return 0.0
-        if variance <= (ROUNDING * (1.0 + mean)) ** 2:
-            if mean <= ROUNDING:
-                return 0.0
-            if math.isinf(cap):
-                raise DataError(f"the rule's record to {past.today} has no variance; set max_leverage")
-            return cap
-        return min(self.fraction * mean / variance, cap)
+        about = made - mean
+        variance = float(about @ about) / (len(made) - 1)
+        rounding = ROUNDING * (1.0 + mean)
+        if variance > rounding * rounding:
+            factor = self.fraction * mean / variance
+        else:
+            factor = math.inf if mean > rounding else 0.0
+        cap = math.inf if self.max_leverage is None else self.max_leverage
+        if math.isinf(min(factor, cap)):
+            raise DataError(f"the rule's record to {past.today} has no variance; set max_leverage")
+        return min(factor, cap)
 
 
-@dataclass(frozen=True, kw_only=True)
-class OutcomeSizerBase(_RecordSizer):
+def _periods_or_trades(name: str, value: Any) -> None:
+    if value not in ("periods", "trades"):
+        raise PortfolioError(f"{name} must be 'periods' or 'trades', got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class OutcomeSizerBase(_RecordSizer, FromOutcomes):
     """What the sizers by outcomes have in common: a leverage from the outcomes of the rule's own record.
 
     Parameters
@@ -185,52 +181,21 @@ class OutcomeSizerBase(_RecordSizer):
         A parameter out of range.
     """
 
-    outcomes: Outcomes = "periods"
-    expected_max_loss: float | None = None
-    max_leverage: float | None = None
-    window: int | None = None
+    outcomes: Literal["periods", "trades"] = "periods"
     min_outcomes: int = 30
-    every: int = 1
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        Sizer.__post_init__(self)
-        if self.outcomes not in ("periods", "trades"):
-            raise PortfolioError(f"{type(self).__name__} outcomes must be 'periods' or 'trades', got {self.outcomes!r}")
-        check_real(self, "expected_max_loss", optional=True)
-        if self.expected_max_loss == 0:
-            raise PortfolioError(f"{type(self).__name__} expected_max_loss must not be 0")
-        check_real(self, "max_leverage", low=0.0, above=True, optional=True)
-        check_whole(self, "window", low=2, optional=True)
-        check_whole(self, "min_outcomes", low=2)
-        check_whole(self, "every", low=1)
+    ranges: ClassVar = {"outcomes": _periods_or_trades, "min_outcomes": at_least(2)}
 
-    @abstractmethod
-    def _size(self, outcomes: FloatArray) -> float:
-        """Leverage for outcomes with at least one loss."""
-
-    def _rows(self, record: Record) -> slice:
-        return record.rows(self.window, self.every)
-
-    def _leverage(self, record: Record, rows: slice, past: Past) -> float:
+    def leverage(self, record: Record, rows: slice, past: Past) -> float:
+        """Size by the outcomes of the record."""
         by_trade = self.outcomes == "trades"
         made = record.trade_outcomes(rows) if by_trade else record.period_outcomes(rows)
         what = "trades of the rule" if by_trade else "days with a position of the rule"
-        if self._too_few(self.min_outcomes, len(made), record, past, what) or made.min() >= 0.0:
-            return 0.0
-        leverage = self._size(made)
-        return leverage if self.max_leverage is None else min(leverage, self.max_leverage)
-
-    def _applied(self, rule: SizingRule, outcomes: FloatArray) -> float:
-        """Leverage by a rule of either unit; never below zero, a rule that lost is left alone."""
-        size = max(rule(outcomes), 0.0)
-        if rule.unit == "leverage":
-            return size
-        return size / (-float(outcomes.min()) if self.expected_max_loss is None else abs(self.expected_max_loss))
+        return 0.0 if self._too_few(self.min_outcomes, len(made), record, past, what) else self.leverage_by(made)
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OutcomeSizer(OutcomeSizerBase):
     """Any sizing rule applied to the outcomes of the selection's own record.
 
@@ -252,17 +217,9 @@ class OutcomeSizer(OutcomeSizerBase):
 
     rule: SizingRule = EMPIRICAL_KELLY
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        OutcomeSizerBase.__post_init__(self)
-        _check_rule(self, self.rule)
-
-    def _size(self, outcomes: FloatArray) -> float:
-        return self._applied(self.rule, outcomes)
-
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OptimalFSizer(OutcomeSizerBase):
     """Vince's optimal f of the selection's own record, over the expected maximum loss.
 
@@ -283,13 +240,10 @@ class OptimalFSizer(OutcomeSizerBase):
     R. Vince, *Portfolio Management Formulas*, Wiley, 1990.
     """
 
-    def _size(self, outcomes: FloatArray) -> float:
-        return self._applied(OPTIMAL_F, outcomes)
-
 
 @final
-@dataclass(frozen=True)
-class ConservativeSizer(OutcomeSizerBase):
+@dataclass(frozen=True, repr=False)
+class ConservativeSizer(Unlucky, OutcomeSizerBase):
     """A sizing rule applied to an unlucky resample of the outcomes, see :func:`opeslike.sizing.conservative`.
 
     Parameters
@@ -314,30 +268,3 @@ class ConservativeSizer(OutcomeSizerBase):
     PortfolioError
         A parameter out of range.
     """
-
-    rule: SizingRule = OPTIMAL_F
-    n_boot: int = 100
-    percentile: float = 5.0
-    seed: int = 100
-    block: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        OutcomeSizerBase.__post_init__(self)
-        _check_rule(self, self.rule)
-        check_whole(self, "n_boot", low=1)
-        check_real(self, "percentile", low=0.0, high=100.0)
-        check_whole(self, "seed", low=0)
-        check_real(self, "block", low=1.0, optional=True)
-
-    def _size(self, outcomes: FloatArray) -> float:
-        found = conservative(
-            *(self.rule, outcomes, self.n_boot, self.percentile, self.seed, self.block),
-            expected_max_loss=self.expected_max_loss,
-        )
-        return max(found.leverage, 0.0)
-
-
-def _check_rule(owner: Sizer, rule: SizingRule) -> None:
-    if not isinstance(rule, SizingRule):
-        raise PortfolioError(f"{type(owner).__name__} rule must be a SizingRule such as OPTIMAL_F, got {rule!r}")

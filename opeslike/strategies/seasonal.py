@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.checks import at_least
 from opeslike.errors import DataError, PortfolioError
-from opeslike.strategies._memo import Memo
-from opeslike.strategies._parameters import check_whole
-from opeslike.strategies.past import FloatArray, Past
+from opeslike.market import FloatArray
+from opeslike.strategies.past import Memo, Past
 from opeslike.strategies.selection import Selection
 
 Whole = NDArray[np.intp]
@@ -40,11 +40,11 @@ class _Places(NamedTuple):
     month: Whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _CalendarRule(Selection):
     """Long all assets on the days that the calendar picks."""
 
-    _memo: Memo[_Places] = field(default_factory=Memo, init=False, repr=False, compare=False)
+    _memo: Memo[_Places] = field(default_factory=Memo, init=False, compare=False)
 
     @property
     def needed(self) -> int:
@@ -58,7 +58,7 @@ class _CalendarRule(Selection):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TurnOfMonth(_CalendarRule):
     """Hold every asset on the last trading days of a month and the first of the next.
 
@@ -87,10 +87,11 @@ class TurnOfMonth(_CalendarRule):
     last: int = 1
     first: int = 3
 
+    ranges: ClassVar = {"last": at_least(0), "first": at_least(0)}
+
     def __post_init__(self) -> None:
         """Check the parameters."""
-        check_whole(self, "last", low=0)
-        check_whole(self, "first", low=0)
+        super().__post_init__()
         if self.last + self.first == 0:
             raise PortfolioError("TurnOfMonth last and first are both 0: it would never hold anything")
 
@@ -102,7 +103,7 @@ class TurnOfMonth(_CalendarRule):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MonthlySeasonal(_CalendarRule):
     """Hold every asset in certain calendar months; by default November to April.
 
@@ -130,7 +131,6 @@ class MonthlySeasonal(_CalendarRule):
         known = all(isinstance(m, (int, np.integer)) and not isinstance(m, bool) and 1 <= m <= 12 for m in months)
         if not months or not known or len(set(months)) < len(months):
             raise PortfolioError(f"MonthlySeasonal months must be different numbers from 1 to 12, got {self.months!r}")
-        object.__setattr__(self, "months", months)
 
     def scores(self, past: Past) -> FloatArray:
         """1 for every asset in the chosen months, else 0."""

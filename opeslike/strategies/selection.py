@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind
-from opeslike.strategies.past import FloatArray, Past, read_past
+from opeslike.market import FloatArray, Kind
+from opeslike.parameters import Parameters
+from opeslike.strategies.past import Past, read_past
 from opeslike.strategies.protocol import State
 
 logger = logging.getLogger("opeslike")
 
 
-class Selection(ABC):
+class Selection(Parameters, ABC):
     """Base class of rules that say what to hold: a score for each asset, never a size.
 
     The sign of a score is the side (above zero long, below zero short, zero nothing), its magnitude ranks the assets of
@@ -120,7 +121,12 @@ class _Joined(Selection):
             if not isinstance(rule, Selection):
                 raise PortfolioError(f"{type(self).__name__} takes selection rules such as TurnOfMonth(), got {rule!r}")
         self.rules = rules
-        self._needed = max(rule.needed for rule in rules)
+
+    def copy(self) -> Self:
+        """Join copies of the rules."""
+        return type(self)(*(rule.copy() for rule in self.rules))
+
+    __sklearn_clone__ = copy
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self.rules))})"
@@ -133,7 +139,7 @@ class _Joined(Selection):
     @property
     def needed(self) -> int:
         """The longest of the rules."""
-        return self._needed
+        return max(rule.needed for rule in self.rules)
 
 
 @final

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
 
+from opeslike.checks import at_least
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind
-from opeslike.sizing._inputs import check_count
-from opeslike.strategies.past import FloatArray
+from opeslike.market import FloatArray, Kind
+from opeslike.parameters import Parameters
+from opeslike.strategies.past import Memo
 from opeslike.strategies.protocol import State
-from opeslike.strategies.record import Recorder
+from opeslike.strategies.record import Track, read_record
 from opeslike.strategies.selection import Selection, tell_waiting
-from opeslike.strategies.sizer import Sizer
+from opeslike.strategies.sizers import Sizer
 
 
 @final
-class Sized:
+@dataclass(frozen=True, repr=False)
+class Sized(Parameters):
     """What to hold by a selection rule, how much by a sizer.
 
     Sizers such as :class:`~opeslike.strategies.KellySizer` size the rule by the statistics of *the rule's own* unsized
@@ -45,18 +48,20 @@ class Sized:
     [0.2, -0.2]
     """
 
-    def __init__(self, selection: Selection, sizer: Sizer, every: int = 1) -> None:
-        if not isinstance(selection, Selection):
-            raise PortfolioError(f"Sized selection must be a rule such as DualMomentum(), got {selection!r}")
-        if not isinstance(sizer, Sizer):
-            raise PortfolioError(f"Sized sizer must be one such as EqualWeight(), got {sizer!r}")
-        self.selection, self.sizer = selection, sizer
-        self.every = check_count("Sized every", every, low=1)
-        self._recorder = Recorder(selection, self.every, sizer.allow_short)
+    selection: Selection
+    sizer: Sizer
+    every: int = 1
+    _tracks: Memo[Track] = field(default_factory=Memo, init=False, compare=False)
 
-    def __repr__(self) -> str:
-        every = f", every={self.every}" if self.every > 1 else ""
-        return f"Sized({self.selection!r}, {self.sizer!r}{every})"
+    ranges: ClassVar = {"every": at_least(1)}
+
+    def __post_init__(self) -> None:
+        """Check the parts."""
+        super().__post_init__()
+        if not isinstance(self.selection, Selection):
+            raise PortfolioError(f"Sized selection must be a rule such as DualMomentum(), got {self.selection!r}")
+        if not isinstance(self.sizer, Sizer):
+            raise PortfolioError(f"Sized sizer must be one such as EqualWeight(), got {self.sizer!r}")
 
     @property
     def name(self) -> str:
@@ -92,5 +97,7 @@ class Sized:
         if len(past.returns) < self.sizer.needed and (state is None or state.step == 0):
             tell_waiting(type(self.sizer).__name__, self.sizer.needed, len(past.returns), past.today)
         scores = self.selection.known_scores(past)
-        record = self._recorder.record(past, scores) if self.sizer.needs_record else None
+        record = None
+        if self.sizer.needs_record:
+            record = read_record(self._tracks, self.selection, self.every, self.sizer.allow_short, past, scores)
         return self.sizer.apply(scores, past, record)

@@ -1,22 +1,134 @@
-"""Sizers by count and by volatility."""
+"""Sizers: how much to hold of what a selection selects; here by count and by volatility."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Any, ClassVar, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from opeslike.sizing._inputs import ROUNDING
-from opeslike.strategies._parameters import check_real, check_whole
-from opeslike.strategies.past import FloatArray, Past
+from opeslike.checks import at_least, flag, not_negative, optional, part, positive
+from opeslike.errors import DataError
+from opeslike.market import FloatArray, Kind
+from opeslike.parameters import Parameters
+from opeslike.sizing.reading import ROUNDING
+from opeslike.strategies.past import Past, read_past
+from opeslike.strategies.protocol import State
 from opeslike.strategies.record import Record
-from opeslike.strategies.sizer import Sizer, capped
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Sizer(Parameters, ABC):
+    """Base class of sizers: from scores to weights, by data up to the last visible close.
+
+    Every sizer takes these keywords. They apply in this order, after the sizer's own caps, and only ever reduce.
+
+    Parameters
+    ----------
+    allow_short : bool
+        With False negative scores are ignored: those assets are not held.
+    allow_pyramiding : bool
+        With False an open position is not added to: where the account already holds an asset on the same side, the
+        weight aimed for is at most the weight last known, as of the strategy's last visible close. Reductions, exits
+        and changes of side are not affected. With ``execution_lag=0`` nothing is ever bought for an open position; with
+        a lag, what prices moved in between may be traded back to that weight.
+    min_notional : float
+        Money, >= 0: a position worth less (weight times wealth, both as of the last visible close) is not held. Outside
+        a backtest wealth is 1.
+
+    Raises
+    ------
+    PortfolioError
+        A parameter out of range.
+    """
+
+    min_notional: float = 0.0
+    allow_short: bool = True
+    allow_pyramiding: bool = True
+
+    ranges: ClassVar = {"min_notional": not_negative, "allow_short": flag, "allow_pyramiding": flag}
+    #: Whether the sizer looks at the rule's own record.
+    needs_record: ClassVar[bool] = False
+
+    @property
+    def needed(self) -> int:
+        """Returns of the assets that must be known before anything is held."""
+        return 0
+
+    @abstractmethod
+    def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
+        """Weights by the sizer's own formula, before the common limits, shape (N,).
+
+        Parameters
+        ----------
+        scores : ndarray of shape (N,)
+            Finite; without negative ones where shorts are not allowed.
+        past : Past
+            At least :attr:`needed` returns are in it.
+        record : Record or None
+            What the rule itself did, for sizers with :attr:`needs_record`.
+        """
+
+    def size(self, scores: ArrayLike, data: Any, *, state: State | None = None, kind: Kind | None = None) -> FloatArray:
+        """Turn scores into weights, outside a :class:`~opeslike.strategies.Sized`.
+
+        Parameters
+        ----------
+        scores : array-like of shape (N,)
+            Above zero long, below zero short, zero nothing.
+        data : Market, DataFrame, Series or array
+            Prices or returns up to the last visible close.
+        state : State, optional
+            The account, inside a backtest.
+        kind : {"prices", "returns"}, optional
+
+        Returns
+        -------
+        ndarray of shape (N,)
+
+        Raises
+        ------
+        DataError
+            If the data cannot be used, the scores are not N finite numbers, or the sizer needs the rule's own record,
+            which only :class:`~opeslike.strategies.Sized` keeps.
+        """
+        if self.needs_record:
+            raise DataError(f"{type(self).__name__} sizes by a rule's own record; use Sized(rule, {self!r})")
+        return self.apply(np.asarray(scores, dtype=np.float64), read_past(data, state, kind), None)
+
+    def apply(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
+        """Weights with the common limits, shape (N,)."""
+        if scores.shape != (len(past.assets),) or not np.isfinite(scores).all():
+            raise DataError(f"{type(self).__name__} takes one finite score for each of {len(past.assets)} assets")
+        if not self.allow_short:
+            scores = np.maximum(scores, 0.0)
+        if not scores.any() or len(past.returns) < self.needed:
+            return np.zeros(len(scores))
+        return self._limited(self.weights(scores, past, record), past)
+
+    def _limited(self, weights: FloatArray, past: Past) -> FloatArray:
+        account = past.account
+        if not self.allow_pyramiding and account is not None:
+            held = account.weights
+            grown = (weights * held > 0) & (np.abs(weights) > np.abs(held))
+            weights = np.where(grown, held, weights)
+        if self.min_notional > 0:
+            wealth = 1.0 if account is None else account.wealth
+            weights = np.where(np.abs(weights) * wealth < self.min_notional, 0.0, weights)
+        return weights
+
+
+def capped(weights: FloatArray, gross: float | None) -> FloatArray:
+    """Scale all weights alike so that their gross exposure is at most ``gross``."""
+    total = float(np.abs(weights).sum())
+    return weights if gross is None or total <= gross else weights * (gross / total)
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EqualWeight(Sizer):
     """The same weight for every position: ``sign(score) * weight``.
 
@@ -44,10 +156,7 @@ class EqualWeight(Sizer):
 
     weight: float = 0.10
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        Sizer.__post_init__(self)
-        check_real(self, "weight", low=0.0, above=True)
+    ranges: ClassVar = {"weight": positive}
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Equal weights, shape (N,)."""
@@ -55,7 +164,7 @@ class EqualWeight(Sizer):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MaxPositions(Sizer):
     """The same weight for the strongest few: the ``max_positions`` largest scores in size.
 
@@ -80,11 +189,7 @@ class MaxPositions(Sizer):
     weight: float = 0.20
     max_positions: int = 5
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        Sizer.__post_init__(self)
-        check_real(self, "weight", low=0.0, above=True)
-        check_whole(self, "max_positions", low=1)
+    ranges: ClassVar = {"weight": positive, "max_positions": at_least(1)}
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Equal weights for the strongest, shape (N,)."""
@@ -96,7 +201,7 @@ class MaxPositions(Sizer):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VolatilityTarget(Sizer):
     r"""Every position on its own has the same annual volatility.
 
@@ -133,13 +238,12 @@ class VolatilityTarget(Sizer):
     fallback_vol: float = 0.5
     max_weight: float | None = None
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        Sizer.__post_init__(self)
-        check_whole(self, "lookback", low=2)
-        for name in ("target", "fallback_vol"):
-            check_real(self, name, low=0.0, above=True)
-        check_real(self, "max_weight", low=0.0, above=True, optional=True)
+    ranges: ClassVar = {
+        "lookback": at_least(2),
+        "target": positive,
+        "fallback_vol": positive,
+        "max_weight": optional(positive),
+    }
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Target over volatility, shape (N,)."""
@@ -157,7 +261,7 @@ class VolatilityTarget(Sizer):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RiskParityVolTarget(Sizer):
     r"""Positions in inverse proportion to their volatility, together at a target volatility.
 
@@ -205,13 +309,11 @@ class RiskParityVolTarget(Sizer):
     leverage_cap: float = 1.5
     vol_floor: float = 1e-4
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        Sizer.__post_init__(self)
-        check_whole(self, "lookback", low=2)
-        check_real(self, "ema_alpha", low=0.0, high=1.0, above=True)
-        for name in ("target_vol", "max_weight", "leverage_cap", "vol_floor"):
-            check_real(self, name, low=0.0, above=True)
+    ranges: ClassVar = {
+        "lookback": at_least(2),
+        "ema_alpha": part,
+        **dict.fromkeys(("target_vol", "max_weight", "leverage_cap", "vol_floor"), positive),
+    }
 
     @property
     def needed(self) -> int:

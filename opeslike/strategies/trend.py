@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
+from opeslike.checks import at_least, flag
 from opeslike.errors import PortfolioError
-from opeslike.strategies._parameters import check_flag, check_whole
-from opeslike.strategies.past import FloatArray, Past
+from opeslike.market import FloatArray
+from opeslike.strategies.past import Past
 from opeslike.strategies.selection import Selection
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MovingAverageCross(Selection):
     r"""Long while the fast moving average of closes is above the slow one, for each asset on its own.
 
@@ -48,11 +49,11 @@ class MovingAverageCross(Selection):
     slow: int = 200
     allow_short: bool = False
 
+    ranges: ClassVar = {"fast": at_least(1), "slow": at_least(2), "allow_short": flag}
+
     def __post_init__(self) -> None:
         """Check the parameters."""
-        check_whole(self, "fast", low=1)
-        check_whole(self, "slow", low=2)
-        check_flag(self, "allow_short")
+        super().__post_init__()
         if self.fast >= self.slow:
             raise PortfolioError(f"MovingAverageCross fast must be below slow, got fast={self.fast}, slow={self.slow}")
 

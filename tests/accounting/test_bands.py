@@ -71,7 +71,7 @@ def test_all_in_cash_buys_the_target():
     ("options", "message"),
     [
         ({}, "absolute= or relative="),
-        ({"absolute": -0.1}, "Bands absolute must be a finite number of at least 0"),
+        ({"absolute": -0.1}, "Bands absolute=-0.1 must be a finite number >= 0"),
         ({"relative": float("nan")}, "Bands relative"),
         ({"relative": True}, "Bands relative"),
         ({"absolute": 0.1, "to": "middle"}, "to='middle' is unknown"),

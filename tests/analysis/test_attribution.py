@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opeslike.analysis import metrics
+from opeslike.analysis import attribution, metrics
 from opeslike.errors import DataError
 
 
@@ -40,7 +40,7 @@ def money_ledger(weights, moves, costs, financing):
 def test_money_adds_up(seed, steps, assets):
     inputs = market(seed, steps, assets)
     earned, wealth, returns = money_ledger(*inputs)
-    table = metrics.contributions(*inputs, returns=returns)
+    table = attribution.contributions(*inputs, returns=returns)
     np.testing.assert_allclose(table["contribution"].iloc[:-1], earned, rtol=0, atol=1e-12)
     assert table.loc["total", "contribution"] == pytest.approx(wealth - 1, abs=1e-12)
     assert table.loc["total", "contribution"] == pytest.approx(metrics.total_return(returns), abs=1e-10)
@@ -53,12 +53,12 @@ def test_money_adds_up(seed, steps, assets):
 def test_steps_sum_to_returns():
     inputs = market(3)
     _, _, returns = money_ledger(*inputs)
-    np.testing.assert_allclose(metrics.step_contributions(*inputs).sum(axis=1), returns, atol=1e-15)
+    np.testing.assert_allclose(attribution.step_contributions(*inputs).sum(axis=1), returns, atol=1e-15)
 
 
 def test_average_weights_and_cash():
     weights, moves, *_ = market(4)
-    table = metrics.contributions(weights, moves)
+    table = attribution.contributions(weights, moves)
     average = table["average_weight"]
     np.testing.assert_allclose(average.iloc[:3], weights.mean(axis=0))
     assert average["cash and financing"] == pytest.approx(1 - weights.sum(axis=1).mean())
@@ -71,19 +71,19 @@ def test_frames_are_matched_by_name():
     dates = pd.bdate_range("2020-01-01", periods=40)
     held = pd.DataFrame(weights, index=dates, columns=list("ABC"))
     moved = pd.DataFrame(moves, index=dates, columns=list("ABC"))
-    plain = metrics.contributions(weights, moves, costs, financing)
-    mixed = metrics.contributions(held, moved[["C", "A", "B"]], costs, financing)
+    plain = attribution.contributions(weights, moves, costs, financing)
+    mixed = attribution.contributions(held, moved[["C", "A", "B"]], costs, financing)
     np.testing.assert_allclose(mixed.to_numpy(), plain.to_numpy(), rtol=1e-14)
     assert list(mixed.index[:3]) == ["A", "B", "C"]
     with pytest.raises(DataError, match="'B'"):
-        metrics.contributions(held, moved[["C", "A"]])
+        attribution.contributions(held, moved[["C", "A"]])
     with pytest.raises(DataError, match="different dates"):
-        metrics.contributions(held, moved.shift(freq="D"))
+        attribution.contributions(held, moved.shift(freq="D"))
 
 
 def test_ruin_charges_the_lender():
     weights, moves = np.array([[2.0], [3.0], [3.0]]), np.array([[0.1], [-0.5], [0.2]])
-    table = metrics.contributions(weights, moves, returns=[0.2, -1.0, 0.0])
+    table = attribution.contributions(weights, moves, returns=[0.2, -1.0, 0.0])
     assert table.loc["total", "contribution"] == pytest.approx(-1.0)
     assert table.loc["total", "annual_contribution"] == pytest.approx(-1.0)
     # Wealth 1.2 lost 1.8; the lender bears the 0.6 that was not there.
@@ -96,7 +96,7 @@ def test_ruin_is_an_annual_loss_of_everything(seed):
     """Rounding of the parts must not make a small remainder of it, which roots over many years would magnify."""
     weights, moves, costs, financing = market(seed, steps=60)
     moves[40] = -1.5 / weights[40].sum()
-    table = metrics.contributions(weights, moves, costs, financing, periods_per_year=12)
+    table = attribution.contributions(weights, moves, costs, financing, periods_per_year=12)
     assert table.loc["total", "contribution"] == pytest.approx(-1.0, abs=1e-12)
     assert table["annual_contribution"].drop("total").sum() == pytest.approx(-1.0, abs=1e-12)
     assert table.loc["total", "annual_contribution"] == pytest.approx(-1.0, abs=1e-12)
@@ -104,7 +104,7 @@ def test_ruin_is_an_annual_loss_of_everything(seed):
 
 def test_zero_total_return_still_annualises():
     weights, moves = np.ones((2, 1)), np.array([[0.25], [-0.2]])
-    table = metrics.contributions(weights, moves, periods_per_year=2)
+    table = attribution.contributions(weights, moves, periods_per_year=2)
     assert table.loc["total", "annual_contribution"] == pytest.approx(0.0, abs=1e-15)
     assert np.isfinite(table["annual_contribution"]).all()
 
@@ -114,20 +114,20 @@ def test_returns_that_are_not_reproduced():
     _, _, returns = money_ledger(*inputs)
     returns[11] += 1e-6
     with pytest.raises(DataError, match="position 11"):
-        metrics.contributions(*inputs, returns=returns)
+        attribution.contributions(*inputs, returns=returns)
     with pytest.raises(DataError, match="2 values for 40"):
-        metrics.contributions(*inputs, returns=[0.1, 0.2])
+        attribution.contributions(*inputs, returns=[0.1, 0.2])
 
 
 def test_bad_input():
     weights, moves, *_ = market(7)
     with pytest.raises(DataError, match="shape"):
-        metrics.contributions(weights, moves[:-1])
+        attribution.contributions(weights, moves[:-1])
     with pytest.raises(DataError, match="costs"):
-        metrics.contributions(weights, moves, costs=[0.1])
+        attribution.contributions(weights, moves, costs=[0.1])
     moves[2, 1] = np.nan
     with pytest.raises(DataError, match=r"asset 1.*(label 2|position 2)"):
-        metrics.contributions(weights, moves)
+        attribution.contributions(weights, moves)
     frame = pd.DataFrame({"costs": [1.0]})
     with pytest.raises(DataError, match="called 'costs'"):
-        metrics.contributions(frame, frame)
+        attribution.contributions(frame, frame)

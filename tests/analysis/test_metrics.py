@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from opeslike.analysis import metrics
+from opeslike.analysis import metrics, paths
 from opeslike.errors import DataError, PortfolioError
 
 PATHS = hnp.arrays(
@@ -102,7 +102,7 @@ class TestOpesMetrics:
 
 
 class TestBadReturns:
-    @pytest.mark.parametrize("call", [metrics.opes_metrics, metrics.summary, metrics.wealth, metrics.drawdowns])
+    @pytest.mark.parametrize("call", [metrics.opes_metrics, metrics.summary, paths.wealth, paths.drawdowns])
     def test_nan_names_its_date(self, call, returns):
         returns.iloc[17] = np.nan
         with pytest.raises(DataError, match=returns.index[17].date().isoformat()):
@@ -267,25 +267,25 @@ class TestSummary:
 
 class TestPaths:
     def test_wealth_keeps_type_and_labels(self, returns):
-        series = metrics.wealth(returns, initial=100.0)
+        series = paths.wealth(returns, initial=100.0)
         assert series.index.equals(returns.index)
         assert series.iloc[-1] == pytest.approx(100 * (1 + returns).prod(), rel=1e-12)
-        array = metrics.wealth(returns.to_numpy())
+        array = paths.wealth(returns.to_numpy())
         assert isinstance(array, np.ndarray)
         with pytest.raises(PortfolioError, match="initial"):
-            metrics.wealth(returns, initial=0.0)
+            paths.wealth(returns, initial=0.0)
 
     def test_drawdown_table_orders_by_depth(self, returns):
-        table = metrics.drawdown_table(returns, top=3)
+        table = paths.drawdown_table(returns, top=3)
         assert table["depth"].is_monotonic_decreasing
         assert table["depth"][0] == metrics.max_drawdown(returns)
-        below = metrics.drawdowns(returns)
+        below = paths.drawdowns(returns)
         assert (below[table["trough"]].to_numpy() == table["depth"].to_numpy()).all()
         with pytest.raises(PortfolioError, match="top"):
-            metrics.drawdown_table(returns, top=0)
+            paths.drawdown_table(returns, top=0)
 
     def test_drawdown_table_without_a_spell(self):
-        assert metrics.drawdown_table([0.1, 0.1]).empty
+        assert paths.drawdown_table([0.1, 0.1]).empty
 
     @given(PATHS)
     @settings(max_examples=60, deadline=None)
@@ -296,13 +296,13 @@ class TestPaths:
             wealth *= 1 + value
             peak = max(peak, wealth)
             expected.append(1 - wealth / peak)
-        np.testing.assert_allclose(metrics.drawdowns(values), expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(paths.drawdowns(values), expected, rtol=0, atol=1e-12)
 
     @given(PATHS)
     @settings(max_examples=60, deadline=None)
     def test_spells_cover_every_period_below_the_peak(self, values):
-        below = metrics.drawdowns(values) > 0
-        table = metrics.drawdown_table(values, top=100)
+        below = paths.drawdowns(values) > 0
+        table = paths.drawdown_table(values, top=100)
         covered = np.zeros(values.size + 1, dtype=bool)
         for row in table.itertuples():
             end = int(row.peak + row.periods)
@@ -326,7 +326,7 @@ class TestPaths:
 
 class TestMonthsAndWindows:
     def test_monthly_table_compounds(self, returns):
-        table = metrics.monthly_returns(returns)
+        table = paths.monthly_returns(returns)
         march = returns["2018-03"]
         assert table.loc[2018, "Mar"] == pytest.approx((1 + march).prod() - 1, rel=1e-12)
         assert table.loc[2019, "Year"] == pytest.approx((1 + returns["2019"]).prod() - 1, rel=1e-12)
@@ -336,29 +336,29 @@ class TestMonthsAndWindows:
 
     def test_months_without_data(self):
         series = pd.Series([0.1, 0.2], index=pd.to_datetime(["2019-11-05", "2021-02-03"]))
-        table = metrics.monthly_returns(series)
+        table = paths.monthly_returns(series)
         assert list(table.index) == [2019, 2020, 2021]
         assert table.loc[2020].isna().all()
         assert table.notna().to_numpy().sum() == 4
         with pytest.raises(DataError, match="dates"):
-            metrics.monthly_returns([0.1])
+            paths.monthly_returns([0.1])
 
     def test_rolling_agrees_with_pandas(self, returns):
-        got = metrics.rolling_volatility(returns, 63)
+        got = paths.rolling_volatility(returns, 63)
         pd.testing.assert_series_equal(got, returns.rolling(63).std() * 252**0.5, check_names=False, rtol=1e-9)
-        got = metrics.rolling_sharpe(returns, 126, risk_free=0.02)
+        got = paths.rolling_sharpe(returns, 126, risk_free=0.02)
         excess = returns - (1.02 ** (1 / 252) - 1)
         expected = excess.rolling(126).mean() / excess.rolling(126).std() * 252**0.5
         pd.testing.assert_series_equal(got, expected, check_names=False, rtol=1e-8)
 
     def test_rolling_sharpe_after_ruin_is_undefined_not_huge(self, ruined):
-        assert metrics.rolling_sharpe(ruined, 20).iloc[40:].isna().all()
-        assert (metrics.rolling_volatility(ruined, 20).iloc[40:] == 0.0).all()
+        assert paths.rolling_sharpe(ruined, 20).iloc[40:].isna().all()
+        assert (paths.rolling_volatility(ruined, 20).iloc[40:] == 0.0).all()
 
     @pytest.mark.parametrize("window", [1, 521])
     def test_bad_window(self, returns, window):
         with pytest.raises(PortfolioError, match="window"):
-            metrics.rolling_sharpe(returns, window)
+            paths.rolling_sharpe(returns, window)
 
 
 def test_import_is_cheap():

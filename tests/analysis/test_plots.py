@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pandas as pd
@@ -12,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opeslike.analysis import canvas, metrics_table, plots
-from opeslike.analysis.drawing import LINE_COLOURS, line_look, log_ticks, money, plain, tick_labels
+from opeslike.analysis import drawing, metrics_table, plots
+from opeslike.analysis.charts import LINE_COLOURS, look
+from opeslike.analysis.drawing import log_ticks, plain, tick_labels
+from opeslike.analysis.formats import money
 from opeslike.analysis.output import write_atomically
 from opeslike.errors import DataError, OutputError, PortfolioError
 from opeslike.sizing import growth_curve
@@ -100,8 +104,8 @@ class TestWealth:
         fig = drawn(plots.plot_wealth({f"s{i}": returns for i in range(30)}))
         looks = {(line.get_color(), str(line._dash_pattern)) for line in fig.axes[0].get_lines()[:30]}
         assert len(looks) == 30
-        assert len({str(line_look(i)) for i in range(32)}) == 32
-        assert len(set(LINE_COLOURS)) == 8
+        assert len({str(look(i)) for i in range(64)}) == 64
+        assert len({look(i)["colour"] for i in range(16)}) == len(set(LINE_COLOURS)) == 16
 
     def test_on_axes_of_the_caller(self, returns):
         from matplotlib.figure import Figure
@@ -332,11 +336,12 @@ class TestWindows:
     @pytest.mark.parametrize(
         ("backend", "display", "expected"),
         [
-            ("agg", ":0", False),
-            ("svg", ":0", False),
-            ("tkagg", "", False),
-            ("tkagg", ":0", True),
-            ("module://matplotlib_inline.backend_inline", "", True),
+            ("agg", ":0", "none"),
+            ("svg", ":0", "none"),
+            ("tkagg", "", "none"),
+            ("tkagg", ":0", "window"),
+            ("module://ipympl.backend_nbagg", "", "window"),
+            ("module://matplotlib_inline.backend_inline", "", "notebook"),
         ],
     )
     def test_what_counts_as_a_display(self, backend, display, expected, monkeypatch):
@@ -346,13 +351,13 @@ class TestWindows:
         monkeypatch.setattr(sys, "platform", "linux")
         monkeypatch.setenv("DISPLAY", display)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-        assert canvas.has_display() is expected
+        assert drawing.display_kind() == expected
 
     def test_a_display_shows_the_figure(self, returns, monkeypatch):
         import matplotlib.pyplot as plt
 
         shown = []
-        monkeypatch.setattr(canvas, "has_display", lambda: True)
+        monkeypatch.setattr(drawing, "display_kind", lambda: "window")
         monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
         plt.switch_backend("agg")
         fig = plots.plot_wealth(returns, show=True)
@@ -369,6 +374,49 @@ class TestWindows:
         environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
         assert done.stdout.strip() == "False"
+
+
+class TestNotebooks:
+    """A figure is seen once in the cell that makes it, whether it is shown, returned or both."""
+
+    @pytest.fixture
+    def cell(self, monkeypatch):
+        import matplotlib.pyplot  # noqa: F401 (it would take the stand-in below for a whole IPython)
+
+        shell = types.SimpleNamespace(execution_count=1, shown=[])
+        modules = {"IPython": types.ModuleType("IPython"), "IPython.display": types.ModuleType("IPython.display")}
+        modules["IPython"].get_ipython = lambda: shell
+        modules["IPython.display"].display = lambda data, raw: shell.shown.append((shell.execution_count, data, raw))
+        for name, module in modules.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setattr(drawing, "display_kind", lambda: "notebook")
+        return shell
+
+    @pytest.mark.parametrize("show", [False, True])
+    def test_once_a_cell(self, returns, cell, show):
+        fig = plots.plot_wealth(returns, show=show)
+        assert len(cell.shown) == show
+        fig._ipython_display_()  # the value of the cell
+        ((number, data, raw),) = cell.shown
+        assert (number, list(data), raw) == (1, ["image/png"], True)
+        assert data["image/png"].startswith(PNG)
+        cell.execution_count = 2  # asked for again, it is shown again
+        fig._ipython_display_()
+        assert [number for number, _, _ in cell.shown] == [1, 2]
+
+    def test_a_window_that_shows_it_is_enough(self, returns, cell, monkeypatch):
+        import matplotlib.pyplot as plt
+
+        monkeypatch.setattr(drawing, "display_kind", lambda: "window")
+        monkeypatch.setattr(plt, "show", lambda: None)
+        plt.switch_backend("agg")
+        fig = plots.plot_wealth(returns, show=True)
+        fig._ipython_display_()
+        assert cell.shown == []
+        plt.close(fig)
+
+    def test_figures_can_be_pickled(self, returns):
+        assert len(pickle.loads(pickle.dumps(plots.plot_wealth(returns))).axes) == 1
 
 
 class TestTicks:

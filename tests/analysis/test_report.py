@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import importlib.util
 import pickle
 import re
 import warnings
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from opeslike.accounting.overlays import DrawdownScaling
-from opeslike.analysis.metrics import relative_metrics, summary
+from opeslike.analysis import relative_metrics, summary
+from opeslike.analysis.record import Record
 from opeslike.analysis.report import ComparisonReport, Report
 from opeslike.backtester import Backtester
 from opeslike.errors import DataError, OutputError, PortfolioError, RuinWarning
@@ -282,8 +283,7 @@ class TestHtml:
 
     @pytest.mark.parametrize("name", ["W" * 44, "Half Kelly, capped at 2, drawdown 10/20%", "i", "Quarter Kelly"])
     def test_legends_stay_within_their_chart(self, result, prices, name):
-        report = result.report(benchmark=prices["AAA"].rename(name[::-1]))
-        report.source = dataclasses.replace(report.source, name=name)
+        report = Report(result, prices["AAA"].rename(name[::-1]), name=name)
         for key, figure in report.figures.items():
             figure.canvas.draw()
             for box in figure.legends:
@@ -305,6 +305,67 @@ class TestHtml:
         assert [found.name for found in tmp_path.iterdir()] == ["report.html"]
         with pytest.raises(OutputError, match="create it first"):
             report.to_html(tmp_path / "nowhere" / "report.html")
+
+
+class TestNotebooks:
+    @pytest.mark.parametrize("what", ["result", "report", "comparison"])
+    def test_shown_as_html(self, what, request):
+        shown = request.getfixturevalue("table").report() if what == "comparison" else request.getfixturevalue(what)
+        text = shown._repr_html_()
+        read = Reader(text)
+        assert read.tags[:2] == ["div", "style"]
+        assert not {"html", "body", "script", "b"} & set(read.tags)
+        assert sum(tag == "img" for tag in read.tags) == {"result": 2, "report": 8, "comparison": 4 + 2 * 3}[what]
+        # Nothing of the page leaks into the notebook: every rule is about what is inside.
+        style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+        rules = [line.split("{")[0].strip() for line in style.splitlines() if "{" in line]
+        assert all(part.strip().startswith(".opeslike") for rule in rules if rule[0] != "@" for part in rule.split(","))
+
+    def test_plain_text(self, result, report):
+        assert repr(result) == "BacktestResult(LongShort, 2019-05-23..2020-05-19, 259 steps, wealth 250000 -> 233958)"
+        assert repr(report) == (
+            "Report('LongShort', 2019-05-22 to 2020-05-19, 259 steps, 4 assets, 250,000 to begin with, against A & <b>)"
+        )
+
+
+class TestOnce:
+    """Every figure of a path is worked out once, however many tables and charts show it."""
+
+    @pytest.fixture
+    def paths(self, monkeypatch):
+        found = Counter()
+
+        def count(name):
+            computed = Record.__dict__[name]
+            plain = computed.func
+
+            def counted(path):
+                found[name, path.values.tobytes()] += 1
+                return plain(path)
+
+            monkeypatch.setattr(computed, "func", counted)
+
+        count("wealth")
+        count("drawdowns")
+        cumprod = np.cumprod
+        monkeypatch.setattr(np, "cumprod", lambda *args, **kw: (found.update(["cumprod"]), cumprod(*args, **kw))[1])
+        return found
+
+    def test_in_a_report(self, result, paths):
+        report = result.report(benchmark="AAA")
+        report.to_html()
+        str(report)
+        # Strategy and benchmark, over all and the last 1, 3 and 6 months; nobody else compounds returns.
+        assert paths.pop("cumprod") == sum(name == "wealth" for name, _ in paths) == 8
+        assert sum(name == "drawdowns" for name, _ in paths) == 8
+        assert set(paths.values()) == {1}
+
+    def test_in_a_comparison(self, table, paths):
+        overview = table.metrics
+        paths.clear()
+        ComparisonReport(dict(table), overview, "AAA").to_html()
+        assert paths.pop("cumprod") == sum(name == "wealth" for name, _ in paths) == 12
+        assert set(paths.values()) == {1}
 
 
 class TestOddRuns:

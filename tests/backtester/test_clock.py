@@ -230,9 +230,9 @@ def test_training_set_too_short_for_the_lag():
         ({"window": 0}, "window"),
         ({"execution_lag": -1}, "execution_lag"),
         ({"seed": "x"}, "seed"),
-        ({"clean_weights": 1e-8}, "clean_weights must be True or False"),
-        ({"entry_cost": "no"}, "entry_cost must be True or False"),
-        ({"progress": 2}, "progress must be True or False"),
+        ({"clean_weights": 1e-8}, "clean_weights=1e-08 must be True or False"),
+        ({"entry_cost": "no"}, "entry_cost='no' must be True or False"),
+        ({"progress": 2}, "progress=2 must be True or False"),
     ],
 )
 def test_bad_settings_are_named(options, word):

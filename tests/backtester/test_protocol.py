@@ -130,7 +130,7 @@ def test_the_date_is_that_of_the_step():
         (None, ["NoneType is not a strategy"]),
         (THIRD, ["ndarray is not a strategy"]),
     ],
-    ids=str,
+    ids=lambda value: value.__class__.__name__,
 )
 def test_what_is_not_a_strategy(thing, words):
     with pytest.raises(PortfolioError) as error:

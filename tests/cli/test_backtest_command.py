@@ -15,9 +15,7 @@ from opeslike.backtester import Backtester
 from opeslike.cli import main
 from opeslike.cli.objectives import OBJECTIVES, RULES, SELECTIONS, SIZERS, make_strategy
 from opeslike.errors import PortfolioError
-from opeslike.strategies import DualMomentum, DynamicKelly, Sized
-from opeslike.strategies.selection import Selection
-from opeslike.strategies.sizer import Sizer
+from opeslike.strategies import DualMomentum, DynamicKelly, Selection, Sized, Sizer
 
 pytestmark = pytest.mark.usefixtures("matplotlib")
 

@@ -105,7 +105,8 @@ def test_file_can_be_made_again() -> None:
 
 
 def test_names_offered() -> None:
-    assert dir(opeslike.data) == ["load_csv", "load_sp500", "load_us20", "load_yahoo"]
+    loaders = ["load_csv", "load_prices", "load_sp500", "load_us20", "load_yahoo"]
+    assert dir(opeslike.data) == ["Audit", "Finding", "audit", *loaders, "warn_about"]
     for name in dir(opeslike.data):
         assert getattr(opeslike.data, name).__name__ == name
     with pytest.raises(AttributeError, match="load_bloomberg"):

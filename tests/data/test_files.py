@@ -185,7 +185,6 @@ HEAD = "Date,AAPL,MSFT\n2020-01-02,1,2\n"
         ("Date,AAPL\n", "has a header but no rows"),
         ("Price,Close\nTicker,AAPL\nDate,\n", "has a header but no rows"),
         ("2020-01-02,1,2\n2020-01-03,1,2\n", "no header: its first line starts with the date 2020-01-02"),
-        ("Date;AAPL\n2020-01-02;1\n", "pass sep=';'"),
         ("Date\n2020-01-02\n", "has one column, not dates and tickers"),
         ("Date,AAPL,\n2020-01-02,1,2\n", "column 3 has no name"),
         ("Date,AAPL,MSFT,AAPL\n2020-01-02,1,2,3\n", "ticker AAPL occurs twice in the header"),
@@ -200,10 +199,13 @@ HEAD = "Date,AAPL,MSFT\n2020-01-02,1,2\n"
         (HEAD + ",1,2\n", "line 3: '' is not a date"),
         ("n,AAPL\n0,1\n1,2\n", "line 2: '0' is not a date"),
         (HEAD + "2020-01-02,1,2\n", "line 3: the date 2020-01-02 occurs twice"),
-        (HEAD + "2020-01-01,1,2\n", "line 3: the date is out of order, 2020-01-01 after 2020-01-02; pass sort=True"),
+        (
+            HEAD + "2020-01-01,1,2\n2020-01-03,1,2\n",
+            "line 3: the date is out of order, 2020-01-01 after 2020-01-02; pass sort=True",
+        ),
         ("date,ticker,close\n2020-01-02,A,1\n2020-01-02,A,1\n", "line 3: A 2020-01-02 occurs twice"),
         (
-            "date,ticker,close\n2020-01-02,A,1\n2020-01-01,A,1\n",
+            "date,ticker,close\n2020-01-02,A,1\n2020-01-01,A,1\n2020-01-03,A,1\n",
             "line 3: A is out of order, 2020-01-01 after 2020-01-02",
         ),
         ("date,ticker,close\n2020-01-02,A,x\n", "line 2: 'x' of A on 2020-01-02 is not a number"),
@@ -252,7 +254,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ({"sep": "ab"}, "sep='ab': give one character"),
         ({"sep": '"'}, "sep='\"': give one character"),
         ({"decimal": 3}, "decimal=3: give one character"),
-        ({"decimal": ","}, "sep=',' and decimal=',' are the same"),
+        ({"sep": ";"}, "has one column, not dates and tickers: it looks separated by ',', pass sep=','"),
+        ({"sep": ",", "decimal": ","}, "sep=',' and decimal=',' are the same"),
     ],
 )
 def test_bad_parameters(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:

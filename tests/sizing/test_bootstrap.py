@@ -174,8 +174,8 @@ def test_errors_say_which_resample():
         ({"percentile": -1}, "percentile"),
         ({"block": 0.5}, "block"),
         ({"expected_max_loss": 0.0}, "expected_max_loss"),
-        ({"seed": -1}, "seed must be a whole number >= 0"),
-        ({"seed": "today"}, "seed must be a whole number >= 0"),
+        ({"seed": -1}, "seed=-1 must be a whole number"),
+        ({"seed": "today"}, "seed='today' must be a whole number"),
     ],
 )
 def test_bad_parameters_are_named(keywords, name):

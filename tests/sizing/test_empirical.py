@@ -229,7 +229,7 @@ def test_bad_input_is_named():
         kelly_empirical([math.nan])
     with pytest.raises(DataError, match="every row has a NaN"):
         kelly_empirical(np.array([[0.1, math.nan], [math.nan, 0.1]]))
-    with pytest.raises(DataError, match="infinite value of 'B' at row 1"):
+    with pytest.raises(DataError, match="'B' has an infinite value at row 1"):
         kelly_empirical(pd.DataFrame({"A": [0.1, 0.2], "B": [0.1, np.inf]}))
     with pytest.raises(DataError, match="'A' occurs twice"):
         kelly_empirical(pd.DataFrame([[0.1, 0.2]], columns=["A", "A"]))

@@ -185,7 +185,7 @@ def test_missing_returns(caplog):
     ragged["A2"] = np.nan  # never listed
     with caplog.at_level("INFO", "opeslike.sizing"):
         factor = kelly_factor(ragged, window=50, allow_short=True)
-    assert "2 dates without a return of ['A1']" in caplog.text
+    assert "dates without a return: {'A1': 2}" in caplog.text
     assert factor["A0"].iloc[: 120 + 49].isna().all()
     np.testing.assert_allclose(factor["A0"].iloc[169:], full["A0"].iloc[169:], rtol=1e-9)
     expected = kelly_factor(data["A1"].drop(DATES[[200, 201]]), window=50, allow_short=True)
@@ -302,21 +302,21 @@ def test_joint_singular_covariance_names_the_date():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"window": 1}, "window must be a whole number >= 2"),
+        ({"window": 1}, "window=1 must be a whole number of at least 2"),
         ({"window": 10.5}, "window"),
         ({"window": True}, "window"),
         ({"window": 3, "joint": True}, "window must exceed the number of assets"),
-        ({"min_periods": 1}, "min_periods must be a whole number >= 2"),
+        ({"min_periods": 1}, "min_periods=1 must be a whole number of at least 2"),
         ({"min_periods": 300}, "at most the window"),
-        ({"joint": True, "min_periods": 3}, "min_periods must be a whole number >= 4"),
+        ({"joint": True, "min_periods": 3}, "min_periods=3 must be a whole number of at least 4"),
         ({"max_leverage": 0.0}, "max_leverage"),
         ({"max_leverage": math.inf}, "max_leverage"),
         ({"risk_free": -1.0}, "risk_free"),
         ({"risk_free": "2%"}, "risk_free"),
-        ({"risk_free": pd.Series([0.02])}, r"risk_free must be one number, got Series of shape \(1,\)"),
+        ({"risk_free": pd.Series([0.02])}, r"risk_free must be a finite number > -1, got Series of shape \(1,\)"),
         ({"periods_per_year": 0}, "periods_per_year"),
-        ({"use_log": "no"}, "use_log must be True or False"),
-        ({"joint": 1}, "joint must be True or False"),
+        ({"use_log": "no"}, "use_log='no' must be True or False"),
+        ({"joint": 1}, "joint=1 must be True or False"),
     ],
 )
 def test_bad_parameters_are_named(keywords, message):
@@ -345,5 +345,5 @@ def test_bad_data_is_named():
         kelly_factor(prices, window=3)
     broken = data.copy()
     broken.iloc[1, 1] = np.inf
-    with pytest.raises(DataError, match=r"infinite value of 'A1' at 2010-01-04"):
+    with pytest.raises(DataError, match=r"'A1' has an infinite value at 2010-01-04"):
         kelly_factor(broken, window=3)

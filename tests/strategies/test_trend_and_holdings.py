@@ -86,7 +86,7 @@ def test_names_are_checked():
         (lambda: MovingAverageCross(slow=True), "MovingAverageCross slow"),
         (lambda: MovingAverageCross(allow_short="no"), "MovingAverageCross allow_short"),
         (lambda: FixedLeverage({}), "FixedLeverage leverages is empty"),
-        (lambda: FixedLeverage({"A": np.nan}), "A must be a finite number"),
+        (lambda: FixedLeverage({"A": np.nan}), "A=nan must be a finite number"),
         (lambda: FixedLeverage("A"), "FixedLeverage leverages"),
         (lambda: FixedLeverage(True), "FixedLeverage leverages"),
         (lambda: BuyAndHold(0.5), "BuyAndHold weights"),

@@ -1,0 +1,397 @@
+"""The audit of prices: what looks wrong in them, what it would do to an answer, and what to do about it."""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Hashable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import chain, groupby
+from typing import Any, Final, Literal, final
+
+import numpy as np
+import pandas as pd
+
+from opeslike.data import detect
+from opeslike.errors import DataError, DataWarning
+from opeslike.panel import FloatArray, close_frame, describe, pandas_frame, read_panel
+
+Severity = Literal["severe", "check"]
+
+#: Of each kind: its name, what its size says, what it would do, and what to do.
+_KINDS: Final = {
+    "order": (
+        "dates out of order or twice",
+        "{:.0f} rows",
+        "returns run backwards in time, or over nothing: no optimiser takes such prices",
+        "sort the frame by its index and keep one row a date, or repair(order=True)",
+    ),
+    "impossible": (
+        "prices that are none",
+        "{:.0f} rows",
+        "a price that is negative or infinite has no return; 0 before the end is a loss of all, and a rise from it",
+        "make them NaN, or repair(impossible=True)",
+    ),
+    "percent": (
+        "percent given as returns",
+        "{:.2f} typical",
+        "a move of 1% counts as one of 100%: every weight is that of a lottery",
+        "divide by 100",
+    ),
+    "relatives": (
+        "price relatives given as prices",
+        "around {:g}",
+        "today's relative over yesterday's is no return: it doubles the variance and cancels the mean",
+        "divide by their level and subtract 1, and pass kind='returns'",
+    ),
+    "hole": (
+        "a stretch of time without any row",
+        "{:.0f} days",
+        "the move over all of it counts as that of one period, in every asset at once",
+        "load the missing rows, or use the prices on one side",
+    ),
+    "reversed": (
+        "rows in reverse",
+        "{:.0f} rows",
+        "gains become losses, and what is known on a date is what came later",
+        "turn these rows round, or repair(reversals=True)",
+    ),
+    "swap": (
+        "prices swapped between two assets",
+        "x {:.3g} apart",
+        "each has the other's returns meanwhile, and a jump at both ends that nobody earned",
+        "load both again, or repair(swaps=True)",
+    ),
+    "split": (
+        "a split that was not adjusted",
+        "x {:.4g}",
+        "a jump nobody earned is the largest return of the asset: it is shunned or chased for it",
+        "load adjusted prices, or repair(splits=True), which scales the past",
+    ),
+    "scale": (
+        "prices in another unit",
+        "x {:g}",
+        "a gain of that factor and its undoing, which the optimiser takes for an opportunity",
+        "load these days again, or repair(scales=True)",
+    ),
+    "spike": (
+        "a spike that comes undone",
+        "x {:.3g}",
+        "two large returns that cancel: volatility is overstated, and rebalancing across them earns what nobody could",
+        "look it up; repair(spikes=True) makes these days missing",
+    ),
+    "level": (
+        "a jump that peers do not share",
+        "x {:.3g}",
+        "if no news explains it (another currency or class of share, a payout left out), a return nobody earned",
+        "look up that day; load total returns in one currency",
+    ),
+    "frozen": (
+        "a price that has stopped moving",
+        "{:.0f} rows",
+        "it looks free of risk and is given the weight of cash; it could not have been traded",
+        "make these days NaN, or repair(frozen=True)",
+    ),
+    "gap": (
+        "prices missing inside a life",
+        "{:.0f} rows",
+        "the return after it spans all of it; meanwhile a holding is marked at its last price and cannot be traded",
+        "load the missing rows if there are any",
+    ),
+    "twins": (
+        "two columns that are one",
+        "{:.1g} apart",
+        "weight is divided between them at will, and a cap on one is none",
+        "keep one",
+    ),
+    "future": (
+        "dates in the future",
+        "{:.0f} rows",
+        "nobody has seen these prices: they are filled in, simulated, or day and month are mixed up",
+        "drop these rows",
+    ),
+}  # fmt: skip
+_REPAIRS: Final = {
+    "order": "order", "impossible": "impossible", "reversals": "reversed", "swaps": "swap", "splits": "split",
+    "scales": "scale", "spikes": "spike", "frozen": "frozen",
+}  # fmt: skip
+_SHOWN, _WARNED, _WIDTH = 12, 4, 79
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """Something in prices that looks wrong.
+
+    Attributes
+    ----------
+    severity : {"severe", "check"}
+        Severe: it changes answers, and hardly anything but an error explains it. Check: it may well be real.
+    kind : str
+        ``split``, ``scale``, ``spike``, ``level``, ``frozen``, ``swap``, ``reversed``, ``gap``, ``hole``, ``twins``,
+        ``relatives``, ``percent``, ``future``, ``order`` or ``impossible``.
+    asset, other : label or None
+        Whose prices; None: all. ``other`` is the second of a pair.
+    start, end : label
+        First and last date concerned; of a jump, the first day after it, twice.
+    size : float
+        Of a split, scale, spike, level: price after over price before. Of swap: the ratio of the two prices. Of twins:
+        the largest difference of returns. Of relatives and percent: their level. Otherwise rows (of hole: days).
+    """
+
+    severity: Severity
+    kind: str
+    asset: Hashable | None
+    start: Any
+    end: Any
+    size: float
+    other: Hashable | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        return _KINDS[self.kind][0]
+
+    @property
+    def effect(self) -> str:
+        """What it would do to an answer."""
+        return _KINDS[self.kind][2]
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return _KINDS[self.kind][3]
+
+    @property
+    def where(self) -> str:
+        """Whose prices and when, on one line."""
+        first, last = describe(self.start), describe(self.end)
+        who = "all" if self.asset is None else str(self.asset)
+        who += "" if self.other is None else f" and {self.other}"
+        return f"{who} {first}" + (f" to {last}" if last != first else "")
+
+    def __str__(self) -> str:
+        return f"{self.where} ({_KINDS[self.kind][1].format(self.size)})"
+
+
+@final
+class Audit:
+    """What :func:`audit` found; ``print`` shows it, worst first.
+
+    Attributes
+    ----------
+    findings : list of Finding
+        Severe ones first, then by kind, the largest first.
+    """
+
+    def __init__(self, prices: pd.DataFrame, findings: list[Finding]) -> None:
+        self._prices, self.findings = prices, findings
+
+    @property
+    def severe(self) -> list[Finding]:
+        """The findings that change answers and that hardly anything but an error explains."""
+        return [finding for finding in self.findings if finding.severity == "severe"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the findings as a frame, a row each, with columns effect and advice beside the attributes."""
+        columns = ["severity", "kind", "asset", "other", "start", "end", "size", "effect", "advice"]
+        rows = [{**asdict(found), "effect": found.effect, "advice": found.advice} for found in self.findings]
+        return pd.DataFrame(rows, columns=columns)
+
+    def __str__(self) -> str:
+        rows, assets = self._prices.shape
+        many = f"{assets} asset{'s' * (assets != 1)}, {rows} rows"
+        span = f", {describe(self._prices.index[0])} to {describe(self._prices.index[-1])}" if rows else ""
+        severe = len(self.severe)
+        lines = [f"{many}{span}: {severe} severe, {len(self.findings) - severe} to check"]
+        for (severity, kind), group in groupby(self.findings, key=lambda found: (found.severity, found.kind)):
+            found = list(group)
+            title, _, effect, advice = _KINDS[kind]
+            lines += ["", f"{severity.upper()}  {title} ({len(found)})"]
+            lines += ["  " + textwrap.shorten(str(one), _WIDTH - 2, placeholder=" ...") for one in found[:_SHOWN]]
+            lines += [f"  ... and {len(found) - _SHOWN} more in .to_frame()"] * (len(found) > _SHOWN)
+            for name, words in (("does", effect), ("do", advice)):
+                lines += textwrap.wrap(words, _WIDTH, initial_indent=f"  {name:>4}: ", subsequent_indent=" " * 8)
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def repair(self, **what: bool) -> pd.DataFrame:
+        """Return a copy of the (closing) prices with severe findings of the kinds named mended.
+
+        Parameters
+        ----------
+        splits : bool
+            Divide what comes before a split by its factor, so that the latest prices stand.
+        scales : bool
+            Divide the days in another unit by its power of ten.
+        spikes, frozen, impossible : bool
+            Make these days missing (NaN). Of a run of equal prices the first stays.
+        swaps, reversals : bool
+            Give the prices back to their assets; turn the rows round.
+        order : bool
+            Sort by date, and keep the last row of each.
+
+        Returns
+        -------
+        DataFrame, shape (dates, assets)
+            Nothing but what was asked for is changed.
+
+        Raises
+        ------
+        DataError
+            Nothing asked for, or something that cannot be mended from the numbers alone.
+        """
+        if unknown := set(what) - set(_REPAIRS):
+            raise DataError(f"repair has no {min(unknown)}: give one or several of {', '.join(_REPAIRS)} as True")
+        kinds = {_REPAIRS[name] for name, wanted in what.items() if wanted}
+        if not kinds:
+            raise DataError(f"nothing to repair: give one or several of {', '.join(_REPAIRS)} as True")
+        prices = self._prices.copy()
+        if "order" in kinds and any(found.kind == "order" for found in self.findings):
+            prices = _ordered(prices)
+        columns: dict[Any, Any] = {asset: place for place, asset in enumerate(prices.columns)}
+        values = prices.to_numpy(np.float64, na_value=np.nan, copy=True)
+        for found in self.severe:
+            if found.kind not in kinds - {"order"}:
+                continue
+            first, last = (int(prices.index.get_indexer(pd.Index([label]))[0]) for label in (found.start, found.end))
+            rows, column = slice(first, last + 1), columns.get(found.asset, slice(None))
+            if found.kind == "swap":
+                pair = [columns[found.asset], columns[found.other]]
+                values[rows, pair] = values[rows, pair[::-1]]
+            elif found.kind == "reversed":
+                values[rows] = values[rows][::-1].copy()
+            elif found.kind == "split":
+                values[:first, column] *= found.size
+            elif found.kind == "scale":
+                values[rows, column] /= found.size
+            elif found.kind == "impossible":
+                wrong = ~(np.isfinite(values[:, column]) & (values[:, column] > 0))
+                values[rows, column] = np.where(wrong[rows], np.nan, values[rows, column])
+            else:
+                values[rows, column] = np.nan
+        return pd.DataFrame(values, prices.index, prices.columns)
+
+
+def audit(prices: Any) -> Audit:
+    """Look for what is wrong in prices, as far as the numbers alone can tell.
+
+    Parameters
+    ----------
+    prices : DataFrame, Series or array, shape (dates, assets)
+        Prices; of two-level columns the closes. NaN where an asset is not quoted. Nothing is changed.
+
+    Returns
+    -------
+    Audit
+        ``print`` it; ``.findings``, ``.severe`` and ``.to_frame()`` hold the same; ``.repair(splits=True)`` returns a
+        mended copy.
+
+    Raises
+    ------
+    DataError
+        Columns that are not numbers, or no rows.
+
+    Notes
+    -----
+    A jump is severe where it is at least eight times what the asset moves on the days before and after, and what its
+    peers do that day, and either is near the factor of a split (3:2 or more; upwards 1:2 or more), comes undone within
+    five days, is a power of ten that comes undone, or takes two assets to each other's price. A run of one price is
+    severe from 20 rows on, where the asset's other days make it unlikely (1 in 10,000).
+
+    Examples
+    --------
+    >>> from opeslike.data import load_us20
+    >>> prices = load_us20(tickers="AAPL KO XOM", start="2019", end="2020")
+    >>> prices.loc["2020-03":, "KO"] /= 2
+    >>> found, = audit(prices).severe
+    >>> print(found)
+    KO 2020-03-02 (x 0.5)
+    """
+    return _audit(prices, everything=True)
+
+
+def warn_about(prices: Any, stacklevel: int = 2) -> None:
+    """Issue one DataWarning that lists the severe findings, if there are any; what cannot be read is left to others.
+
+    Parameters
+    ----------
+    prices : DataFrame, Series or array
+        As in :func:`audit`. Returns are looked at for percent only.
+    stacklevel : int
+        Whose line the warning names: 1 that of the caller.
+    """
+    try:
+        severe = _audit(prices, everything=False).severe
+    except (DataError, TypeError, ValueError):
+        return
+    if severe:
+        kinds = [(title, list(group)) for title, group in groupby(severe, key=lambda found: found.title)]
+        told = [f"{title}: {', '.join(map(str, group[:_WARNED]))}" for title, group in kinds]
+        more = sum(max(len(group) - _WARNED, 0) for _, group in kinds)
+        warnings.warn(
+            f"the data look wrong. {'; '.join(told)}{f'; and {more} more' if more else ''}. "
+            "print(opeslike.audit(prices)) says what each would do and how to mend it",
+            DataWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _audit(prices: Any, everything: bool) -> Audit:
+    data = pandas_frame(prices)
+    if isinstance(data, pd.Series):
+        data = data.to_frame(0 if data.name is None else data.name)
+    frame, _ = close_frame(data) if isinstance(data, pd.DataFrame) else (pd.DataFrame(read_panel(data).values), False)
+    ordered = frame
+    found: list[Finding] = []
+    if not frame.index.is_monotonic_increasing or frame.index.has_duplicates:
+        ordered = _ordered(frame)
+        wrong = int(frame.index.duplicated().sum() + (np.diff(frame.index.argsort()) < 0).sum())
+        found.append(Finding("severe", "order", None, ordered.index[0], ordered.index[-1], wrong))
+    panel = read_panel(ordered)
+    labels, values = panel.index, panel.values
+    order = {kind: place for place, kind in enumerate(_KINDS)}
+    signs = sorted(
+        _signs(values, labels, everything), key=lambda sign: (not sign.severe, order[sign.kind], -_weight(sign))
+    )
+    for sign in signs:
+        asset, other = (None if place < 0 else panel.assets[place] for place in (sign.column, sign.other))
+        severity: Severity = "severe" if sign.severe else "check"
+        start, end = labels[sign.first], labels[sign.last]
+        found.append(Finding(severity, sign.kind, asset, start, end, sign.size, other))
+    return Audit(frame, found)
+
+
+def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[~frame.index.duplicated(keep="last")].sort_index()
+
+
+def _weight(sign: detect.Sign) -> float:
+    """Return how large a finding is beside others of its kind."""
+    return abs(np.log(sign.size)) if sign.kind in ("split", "scale", "spike", "level", "swap") else sign.size
+
+
+def _signs(values: FloatArray, labels: pd.Index, everything: bool) -> Iterator[detect.Sign]:
+    if np.count_nonzero(values < 0) >= 0.05 * np.isfinite(values).sum():  # returns
+        typical = float(np.nanmedian(np.abs(values))) if len(values) else 0.0
+        if np.count_nonzero(values < -1) >= 0.01 * values.size and typical > 0.2:
+            yield detect.Sign("percent", True, -1, 0, len(values) - 1, typical)
+        return
+    wrong = (values <= 0) | (values == np.inf)
+    for column in np.flatnonzero(wrong.any(axis=0)):
+        rows = np.flatnonzero(wrong[:, column])
+        last = int(np.flatnonzero(values[:, column] > 0)[-1]) if (values[:, column] > 0).any() else -1
+        inside = rows[(rows < last) | (values[rows, column] != 0)]  # bankrupt at the end is possible
+        if len(inside):
+            first, final_row = int(inside[0]), int(inside[-1])
+            yield detect.Sign("impossible", True, int(column), first, final_row, float(len(inside)))
+    if wrong.any():
+        values = np.where(wrong, np.nan, values)
+    data = detect.Moves(values)
+    found = [detect.find_jumps(data), detect.find_frozen(data), detect.find_relatives(values)]
+    if isinstance(labels, pd.DatetimeIndex):
+        found.append(detect.find_holes(labels.tz_localize(None).to_numpy()))
+    if everything:
+        found += [detect.find_gaps(data), detect.find_twins(data)]
+    yield from chain(*found)
