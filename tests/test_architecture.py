@@ -56,10 +56,7 @@ HEAVY = {
     "arch": ("evidence/", "beliefs/", "insight/", "studies/"),
 }
 #: methods that show a result may call upon what draws it
-SHOWING = {
-    *("plot", "report", "to_html", "_repr_html_", "get_metrics", "metrics", "to_text", "save"),
-    *("plot_wealth", "plot_drawdowns", "plot_weights"),
-}
+SHOWING = {"plot", "report", "to_html", "_repr_html_"}
 LONGEST = 400
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = {path: path.read_text(encoding="utf-8") for path in MODULES}
