@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, cast, final
+from typing import Any, TypeVar, cast, final
 
 import numpy as np
 import pandas as pd
@@ -29,6 +28,7 @@ from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.strategies.feed import Feed, check_lag, join
 
+T = TypeVar("T")
 #: A schedule: every so many steps, or a pandas offset.
 Frequency = int | str | pd.offsets.BaseOffset
 DEFAULT_COST: Mapping[str, Any] = MappingProxyType({"const": 10.0})
@@ -200,11 +200,9 @@ class Backtester:
         lag = whole("execution_lag", execution_lag, 0)
         window = None if window is None else whole("window", window, 1)
         seed = None if seed is None else whole("seed", seed, 0)
-        flag("clean_weights", clean_weights)
-        flag("entry_cost", entry_cost)
-        flag("keep_solutions", keep_solutions)
-        if progress is not None:
-            flag("progress", progress)
+        flags = {"clean_weights": clean_weights, "entry_cost": entry_cost, "keep_solutions": keep_solutions}
+        for name, value in (flags if progress is None else {**flags, "progress": progress}).items():
+            flag(name, value)
         if bands is not None and not isinstance(bands, Bands):
             raise PortfolioError(f"bands must be Bands(absolute=..., relative=...), got {bands!r}")
         overlays = tuple(copy.deepcopy(overlay) for overlay in checked_overlays(overlays))
@@ -240,15 +238,13 @@ class Backtester:
             **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
             **({} if bands is None else {"bands": repr(bands)}),
         }
-        last = terms.horizon if path.ruin is None else path.ruin
         result = BacktestResult(
             path,
             closes=feed.closes,
             assets=feed.market.assets,
             strategy=strategy.name,
             settings=settings,
-            certificates=certificates.frame(feed.closes, last),
-            solutions=certificates.solutions(feed.closes, last),
+            certificates=certificates.until(terms.horizon if path.ruin is None else path.ruin),
             risk_free=self._rates.risk_free,
             periods_per_year=self.periods_per_year,
         )
@@ -267,12 +263,7 @@ class Backtester:
         return opes_metrics(returns)
 
     def plot_wealth(
-        self,
-        returns_dict: Any,
-        timeline: Any = None,
-        initial_wealth: float = 1.0,
-        savefig: Any = False,
-        **options: Any,
+        self, returns_dict: Any, timeline: Any = None, initial_wealth: float = 1.0, savefig: Any = False, **options: Any
     ) -> Any:
         """Plot wealth over time, one line a strategy, and return the Figure.
 
@@ -339,13 +330,12 @@ def _walk_blocks(
     """Nothing depends on wealth: fill whole blocks, account at the end."""
     target: FloatArray | None = None
     due = [*np.flatnonzero(reopt).tolist(), len(reopt)]
-    with _tracked(due[:-1], strategy.name, progress) as steps:
-        for step, stop in zip(steps, due[1:], strict=True):
-            if step >= blocks.alive_until:
-                break
-            # Never None: only strategies that name state may leave their holdings alone, and they walk step by step.
-            target = cast(FloatArray, strategy(step, target, partial(blocks.held, step, lag)))
-            blocks.fill(step, stop, target)
+    for step, stop in zip(tracked(due[:-1], strategy.name, "step", progress, len(due) - 1), due[1:], strict=True):
+        if step >= blocks.alive_until:
+            break
+        # Never None: only strategies that name state may leave their holdings alone, and they walk step by step.
+        target = cast(FloatArray, strategy(step, target, partial(blocks.held, step, lag)))
+        blocks.fill(step, stop, target)
     return blocks.settle()
 
 
@@ -362,33 +352,35 @@ def _walk_steps(
     target: FloatArray | None = None
     last: FloatArray | None = None
     full = ledger.drifted  # what would be held without overlays
-    with _tracked(range(ledger.terms.horizon), strategy.name, progress) as steps:
-        for step in steps:
-            if reopt[step]:
-                # None leaves the holdings alone; the last weights aimed for stay the warm start.
-                target = strategy(step, last, partial(account.held, step), partial(account.for_strategy, step))
-                last = last if target is None else target
-            wanted = target if account.trading[step] else None
-            if wanted is not None and bands is not None:
-                wanted = bands.trade(wanted, full)
-            if overlays:
-                full = full if wanted is None else wanted
-                alive = ledger.step(scaled(full, overlays, account.for_overlay(step)))
-                full = drifted_alone(ledger.terms, full, step)
-            else:
-                alive = ledger.step(wanted)
-                full = ledger.drifted
-            if not alive:
-                break
+    horizon = ledger.terms.horizon
+    for step in tracked(range(horizon), strategy.name, "step", progress, horizon):
+        if reopt[step]:
+            # None leaves the holdings alone; the last weights aimed for stay the warm start.
+            target = strategy(step, last, partial(account.held, step), partial(account.for_strategy, step))
+            last = last if target is None else target
+        wanted = target if account.trading[step] else None
+        if wanted is not None and bands is not None:
+            wanted = bands.trade(wanted, full)
+        if overlays:
+            full = full if wanted is None else wanted
+            alive = ledger.step(scaled(full, overlays, account.for_overlay(step)))
+            full = drifted_alone(ledger.terms, full, step)
+        else:
+            alive = ledger.step(wanted)
+            full = ledger.drifted
+        if not alive:
+            break
     return ledger.path
 
 
-def _tracked(steps: Sequence[int], name: str, progress: bool | None) -> AbstractContextManager[Iterable[int]]:
-    """Steps with a progress bar around them where one is wanted."""
+def tracked(items: Iterable[T], what: str, unit: str, progress: bool | None, total: int) -> Iterator[T]:
+    """Yield items with a progress bar where one is wanted: by default on a terminal, after a second."""
     terminal = sys.stderr is not None and sys.stderr.isatty()
     if not (terminal if progress is None else progress):
-        return nullcontext(steps)
+        yield from items
+        return
     from tqdm import tqdm
 
-    bar = tqdm(steps, desc=name, unit="step", leave=False, delay=1.0 if progress is None else 0.0)
-    return cast("AbstractContextManager[Iterable[int]]", bar)
+    delay = 1.0 if progress is None else 0.0
+    with tqdm(items, desc=what, total=total, unit=unit, leave=False, delay=delay) as bar:
+        yield from bar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -170,10 +170,8 @@ def read_panel(data: Any) -> Panel:
             raise DataError(f"data must have two dimensions (rows, assets), got shape {values.shape}")
         index = pd.RangeIndex(values.shape[0])
         assets = tuple(range(values.shape[1]))
-    if values.shape[1] == 0:
-        raise DataError("the data has no asset columns")
-    if values.shape[0] == 0:
-        raise DataError("the data has no rows")
+    if not values.size:
+        raise DataError("the data has no " + ("rows" if values.shape[1] else "asset columns"))
     return Panel(values, assets, index, two_level)
 
 
@@ -293,7 +291,7 @@ def drop_missing(panel: Panel, what: str = "data") -> Panel:
         raise DataError(f"{what}: no row has a value for every asset (missing by asset: {costs})")
     logger.warning("%s: %d of %d rows dropped for missing values (%s)", what, rows.sum(), len(rows), costs)
     keep = ~rows
-    return Panel(panel.values[keep], panel.assets, panel.index[keep], panel.two_level)
+    return replace(panel, values=panel.values[keep], index=panel.index[keep])
 
 
 def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
@@ -314,19 +312,14 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
         beyond what a float holds: those are prices or percent.
     """
     values = panel.values
+    faults = {"value {} is infinite": np.isinf(values)}
     if kind == "prices":
-        bad = ~(values > 0) & ~np.isnan(values)
-        problem = "price {} is not positive"
-    else:
-        bad = np.zeros(values.shape, dtype=bool)
-        problem = ""
-    infinite = np.isinf(values)
-    if infinite.any():
-        bad, problem = infinite, "value {} is infinite"
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        text = problem.format(values[row, column])
-        raise DataError(f"{panel.assets[column]} on {panel.date(int(row))}: {text}; correct or drop it")
+        faults["price {} is not positive"] = values <= 0
+    for problem, bad in faults.items():
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            text = problem.format(values[row, column])
+            raise DataError(f"{panel.assets[column]} on {panel.date(int(row))}: {text}; correct or drop it")
     if kind == "returns" and not (given and not _is_dated(panel.index)):
         totals = np.nansum(values, axis=0)
         for column in np.flatnonzero(totals > _LOG_OF_TOO_MUCH):  # log(1 + r) <= r, so no other can be it
@@ -367,4 +360,4 @@ def align_columns(panel: Panel, assets: Sequence[Hashable], what: str) -> Panel:
         )
         raise DataError(f"{what} comes {' and '.join(parts)}; train and test must hold the same tickers")
     order = [panel.assets.index(a) for a in assets]
-    return Panel(panel.values[:, order], tuple(assets), panel.index, panel.two_level)
+    return replace(panel, values=panel.values[:, order], assets=tuple(assets))

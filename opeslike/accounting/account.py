@@ -40,6 +40,7 @@ class Account:
     def __post_init__(self) -> None:
         """Open the books."""
         self._book = TradeBook(self.ledger.path, self.feed.market.assets)
+        self._calendar = self.feed.market.dates
         self._closes = list(self.feed.closes)  # picking one label at a time from an index is slow
 
     def held(self, step: int, lag: int | None = None) -> FloatArray:
@@ -72,7 +73,7 @@ class Account:
             assets=market.assets,
             periods_per_year=self.periods_per_year,
             trading=bool(self.trading[step]),
-            calendar=market.dates,
+            calendar=self._calendar,
             row=self.feed.first + step,
             _trades=partial(self._book.closed_through, known - 1 if lag == 0 else step - lag),
         )

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.checks import number
+from opeslike.checks import choice, not_negative, optional
 from opeslike.errors import PortfolioError
+from opeslike.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
 
 
 @final
-@dataclass(frozen=True)
-class Bands:
+@dataclass(frozen=True, repr=False)
+class Bands(Parameters):
     r"""No-trade bands around the targets, looked at on trading dates.
 
     With target :math:`w_i` and drifted holding :math:`d_i` asset i is left exactly alone while
@@ -55,16 +56,14 @@ class Bands:
     absolute: float | None = None
     relative: float | None = None
     to: str = "target"
+    ranges: ClassVar = dict.fromkeys(("absolute", "relative"), optional(not_negative))
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        given = {name: getattr(self, name) for name in ("absolute", "relative") if getattr(self, name) is not None}
-        if not given:
+        super().__post_init__()
+        choice("Bands to", self.to, ("target", "edge"))
+        if self.absolute is None and self.relative is None:
             raise PortfolioError("Bands needs absolute= or relative=, such as Bands(absolute=0.05)")
-        for name, value in given.items():
-            number(f"Bands {name}", value, 0.0)
-        if self.to not in ("target", "edge"):
-            raise PortfolioError(f"Bands to={self.to!r} is unknown; use 'target' or 'edge'")
 
     def trade(self, target: FloatArray, drifted: FloatArray) -> FloatArray:
         """What to hold instead of ``drifted``, shape (N,)."""

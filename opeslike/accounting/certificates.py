@@ -33,12 +33,17 @@ class Certificates:
         if self._whole:
             self._solutions.append(solution)
 
-    def frame(self, closes: pd.Index, last: int) -> pd.DataFrame:
-        """One row a re-optimisation up to step ``last``, dated by P_t; columns as in :data:`FIELDS`, NaN for no gap."""
+    def until(self, last: int) -> Certificates:
+        """Forget what came after step ``last``."""
         count = sum(step <= last for step in self._steps)
-        index = closes[self._steps[:count]]
-        return pd.DataFrame(self._rows[:count], index=index, columns=list(FIELDS)).astype(FIELDS)
+        for kept in (self._steps, self._rows, self._solutions):
+            del kept[count:]
+        return self
 
-    def solutions(self, closes: pd.Index, last: int) -> list[tuple[Any, Any]]:
-        """Whole solutions up to step ``last``, dated by P_t; empty unless they were to be kept."""
-        return [(closes[s], one) for s, one in zip(self._steps, self._solutions, strict=False) if s <= last]
+    def frame(self, closes: pd.Index) -> pd.DataFrame:
+        """One row a re-optimisation, dated by P_t; columns as in :data:`FIELDS`, a gap of NaN where there is none."""
+        return pd.DataFrame(self._rows, index=closes[self._steps], columns=list(FIELDS)).astype(FIELDS)
+
+    def solutions(self, closes: pd.Index) -> list[tuple[Any, Any]]:
+        """Whole solutions, dated by P_t; empty unless they were to be kept."""
+        return list(zip(closes[self._steps], self._solutions, strict=False))

@@ -49,9 +49,12 @@ class Financing:
     def earned(self, weights: FloatArray, steps: Any) -> Any:
         """Fraction of wealth earned with weights of shape (..., N) in one step (an int) or several (a slice)."""
         if not self.active:
-            return np.zeros(weights.shape[:-1])
+            return np.zeros(weights.shape[:-1]) if weights.ndim > 1 else 0.0
         cash = 1.0 - weights.sum(axis=-1)
-        earned = np.maximum(cash, 0.0) * self.lend[steps] + np.minimum(cash, 0.0) * self.borrow[steps]
+        if weights.ndim > 1:
+            earned = cash * np.where(cash >= 0.0, self.lend[steps], self.borrow[steps])
+        else:  # in one step a branch is quicker
+            earned = cash * (self.lend if cash >= 0.0 else self.borrow)[steps]
         if self.has_fees:
             earned = earned + self.short[steps] * np.minimum(weights, 0.0).sum(axis=-1)
         return earned

@@ -16,6 +16,7 @@ does the accounting once at the end; tests hold the two to the same numbers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import final
 
@@ -203,12 +204,20 @@ class Blocks:
         self.alive_until = terms.horizon
         """First step that is not reached (H while the account is alive)."""
         self._ruined = False
+        # No step loses more than |w| times the longest return vector (Cauchy and Schwarz), and financing takes no more
+        # than a rate times 1 + 2 sum(|w_i|): weights too short for that to come to 1 need no second look.
+        financing = terms.financing
+        self._fixed = max(float(np.abs(rate).max()) for rate in (financing.lend, financing.borrow, financing.short))
+        longest = math.sqrt(float(np.einsum("ij,ij->i", terms.returns, terms.returns).max()))
+        self._each = longest + 2.0 * self._fixed * math.sqrt(terms.returns.shape[1])
 
     def fill(self, start: int, stop: int, target: FloatArray) -> None:
         """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""
         if self._daily:
             held = self._weights[start:stop]
             held[:] = target
+            if self._fixed + self._each * math.sqrt(target.dot(target)) < 0.99:
+                return
             growth = self._terms.returns[start:stop] @ target + self._terms.financing.earned(held, slice(start, stop))
             if growth.min() <= -1.0:
                 self._broke(start + int(np.argmax(growth <= -1.0)) + 1)

@@ -17,15 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Terms
-from opeslike.checks import is_number, number, whole
+from opeslike.checks import at_least, is_number, optional, positive, whole
 from opeslike.errors import DataError, OptimizationError, PortfolioError
 from opeslike.market import describe
+from opeslike.parameters import Parameters
 from opeslike.strategies.protocol import State
 
 FloatArray = NDArray[np.float64]
@@ -99,8 +100,8 @@ class DrawdownScaling:
 
 
 @final
-@dataclass
-class VolatilityScaling:
+@dataclass(repr=False)
+class VolatilityScaling(Parameters):
     """Scale to a target volatility: ``min(cap, target / volatility)``.
 
     The volatility is the one the desired weights would have had over the last ``lookback`` returns of the assets,
@@ -124,12 +125,7 @@ class VolatilityScaling:
     target: float
     lookback: int = 20
     cap: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        whole("VolatilityScaling lookback", self.lookback, 2)
-        for name in ("target", "cap"):
-            number(f"VolatilityScaling {name}", getattr(self, name), 0.0, open_low=True)
+    ranges: ClassVar = {"target": positive, "lookback": at_least(2), "cap": positive}
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the recent volatility of the desired weights.
@@ -151,8 +147,8 @@ class VolatilityScaling:
 
 
 @final
-@dataclass
-class LeverageCap:
+@dataclass(repr=False)
+class LeverageCap(Parameters):
     """Keep ``sum |w|`` within ``gross`` and ``|sum w|`` within ``net`` by scaling all positions alike.
 
     Parameters
@@ -168,14 +164,13 @@ class LeverageCap:
 
     gross: float | None = None
     net: float | None = None
+    ranges: ClassVar = {"gross": optional(positive), "net": optional(positive)}
 
     def __post_init__(self) -> None:
         """Check the parameters."""
+        super().__post_init__()
         if self.gross is None and self.net is None:
             raise PortfolioError("LeverageCap needs gross= or net=")
-        for name in ("gross", "net"):
-            if getattr(self, name) is not None:
-                number(f"LeverageCap {name}", getattr(self, name), 0.0, open_low=True)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale down to the caps; never up."""

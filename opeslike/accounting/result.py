@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
 from opeslike.market import Kind, describe
@@ -44,9 +45,6 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     settings : dict
         What the run was asked to do.
     initial_capital : float
-    certificates : DataFrame
-        One row a re-optimisation, dated by P_t: ``gap`` (NaN where there is none), ``tolerance``, ``status``,
-        ``solver``, ``seconds``; empty for strategies that keep no ``solution``.
     lender_loss : float
         Money lost beyond zero wealth; 0 without ruin.
 
@@ -61,8 +59,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         assets: Sequence[Hashable],
         strategy: str,
         settings: dict[str, Any],
-        certificates: pd.DataFrame,
-        solutions: Sequence[tuple[Any, Any]] = (),
+        certificates: Certificates,
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
     ) -> None:
@@ -72,8 +69,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.strategy = strategy
         self.settings = settings
         self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
-        self.certificates = certificates
-        self._solutions = list(solutions)
+        self._certificates = certificates
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -252,6 +248,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """Date of the close at which wealth reached zero; None without ruin."""
         return None if self._path.ruin is None else self._closes[self._path.ruin + 1]
 
+    @cached_property
+    def certificates(self) -> pd.DataFrame:
+        """One row a re-optimisation, dated by P_t.
+
+        ``gap`` (NaN where there is none), ``tolerance``, ``status``, ``solver``, ``seconds`` (0 where another strategy
+        of a comparison had solved the problem); empty for strategies that keep no ``solution``.
+        """
+        return self._certificates.frame(self._closes)
+
     @property
     def certificate(self) -> str:
         """Say how far the run is certified.
@@ -275,6 +280,5 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         With ``keep_solutions=True`` the :class:`~opeslike.modelling.solution.Solution`, its witness and all; else the
         row of :attr:`certificates`, whose fields have the same names.
         """
-        if self._solutions:
-            return self._solutions
-        return [(row.Index, row) for row in self.certificates.itertuples(name="Certificate")]
+        whole = self._certificates.solutions(self._closes)
+        return whole or [(row.Index, row) for row in self.certificates.itertuples(name="Certificate")]

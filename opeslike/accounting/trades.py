@@ -40,13 +40,9 @@ class TradeBook:
     def __init__(self, path: Path, assets: Sequence[Hashable]) -> None:
         self._path = path
         self._assets = assets
-        count = len(assets)
         self._next = 0
-        self._side = np.zeros(count)
-        self._entry = np.zeros(count, dtype=np.intp)
-        self._held = np.zeros(count)
-        self._profit, self._cost = np.zeros(count), np.zeros(count)
-        self._basis, self._peak = np.zeros(count), np.zeros(count)
+        self._entry = np.zeros(len(assets), dtype=np.intp)
+        self._side, self._held, self._profit, self._cost, self._basis, self._peak = np.zeros((6, len(assets)))
         self._closed: list[Trade] = []
         self._exits: list[int] = []
 
@@ -63,10 +59,8 @@ class TradeBook:
         trades = list(self.closed_through(horizon - 1))
         if horizon:
             last = self._profit + self._held * path.terms.returns[horizon - 1]
-            trades += [
-                self._trip(i, horizon, float(last[i]), is_open=path.ruin is None)
-                for i in np.flatnonzero(self._side).tolist()
-            ]
+            still = np.flatnonzero(self._side).tolist()
+            trades += [self._trip(i, horizon, float(last[i]), is_open=path.ruin is None) for i in still]
         return tuple(trades)
 
     def _advance(self, t: int) -> None:
@@ -115,16 +109,8 @@ class TradeBook:
         self._side, self._held = side, kept * aimed
 
     def _trip(self, i: int, step: int, profit: float, *, is_open: bool) -> Trade:
-        return Trade(
-            self._assets[i],
-            int(self._side[i]),
-            int(self._entry[i]),
-            step,
-            float(self._peak[i]),
-            profit,
-            float(self._cost[i]),
-            is_open,
-        )
+        places = (self._assets[i], int(self._side[i]), int(self._entry[i]), step)
+        return Trade(*places, float(self._peak[i]), profit, float(self._cost[i]), is_open)
 
 
 def trade_frame(trades: Sequence[Trade], closes: pd.Index) -> pd.DataFrame:
@@ -136,19 +122,24 @@ def trade_frame(trades: Sequence[Trade], closes: pd.Index) -> pd.DataFrame:
         ``asset``, ``side`` ("long" or "short"), ``entry`` and ``exit`` dates, ``steps`` held, ``notional``, ``profit``
         and ``cost`` in money, ``return`` on notional as a fraction, ``open``.
     """
-    count = len(trades)
-    frame = pd.DataFrame(index=pd.RangeIndex(count))
-    frame["asset"] = pd.Series([trade.asset for trade in trades], dtype=object)
-    frame["side"] = pd.Series(["long" if trade.side > 0 else "short" for trade in trades], dtype=object)
-    entry = np.array([trade.entry for trade in trades], dtype=np.intp)
-    leave = np.array([trade.exit for trade in trades], dtype=np.intp)
-    frame["entry"], frame["exit"] = closes[entry], closes[leave]
-    frame["steps"] = leave - entry
-    for name in ("notional", "profit", "cost"):
-        frame[name] = np.array([getattr(trade, name) for trade in trades], dtype=np.float64)
-    frame["return"] = np.array([trade.return_on_notional for trade in trades], dtype=np.float64)
-    frame["open"] = np.array([trade.is_open for trade in trades], dtype=bool)
-    return frame[COLUMNS]
+    dates = list(closes)
+    rows = [
+        (
+            *(one.asset, "long" if one.side > 0 else "short", dates[one.entry], dates[one.exit], one.exit - one.entry),
+            *(one.notional, one.profit, one.cost, one.return_on_notional, one.is_open),
+        )
+        for one in trades
+    ]
+    types = {
+        "entry": closes.dtype,
+        "exit": closes.dtype,
+        "steps": np.intp,
+        "open": bool,
+        "asset": object,
+        "side": object,
+    }
+    numbers = dict.fromkeys(("notional", "profit", "cost", "return"), np.float64)
+    return pd.DataFrame(rows, columns=COLUMNS).astype({**types, **numbers})
 
 
 def trade_summary(trades: pd.DataFrame, *, closed_only: bool = False) -> dict[str, float]:
@@ -185,8 +176,7 @@ def trade_summary(trades: pd.DataFrame, *, closed_only: bool = False) -> dict[st
         raise DataError(f"trades lack the column {lacking[0]!r}; pass result.trades")
     if closed_only:
         trades = trades[~trades["open"]]
-    profit = trades["profit"].to_numpy(np.float64)
-    made = trades["return"].to_numpy(np.float64)
+    profit, made = (trades[name].to_numpy(np.float64) for name in ("profit", "return"))
     wins = profit > 0
     gained, lost = float(profit[wins].sum()), float(-profit[~wins].sum())
     return {

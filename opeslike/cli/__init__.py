@@ -48,7 +48,11 @@ class _Completion(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and for whom ``-0.2,1`` is a value."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where help is; exit with status 2."""
@@ -94,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a ticker the terminal cannot show is no reason to fail
     try:
         parser = build_parser()
-        args, unknown = parser.parse_known_args(_join_negative(sys.argv[1:] if argv is None else argv))
+        args, unknown = parser.parse_known_args(argv)
         if unknown:
             args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         if args.run is None:
@@ -111,14 +115,13 @@ def _run(args: argparse.Namespace) -> int:
     try:
         args.run(args)
         sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_output()
-        return BROKEN_PIPE
     except OpesLikeError as error:
         print(f"{args.parser.prog}: error: {_as_options(_one_line(error), args.parser)}", file=sys.stderr)
         return FAILED
     except OSError as error:
         _discard_output()
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
         print(f"{args.parser.prog}: error: {_one_line(error)}", file=sys.stderr)
         return FAILED
     return 0
@@ -141,17 +144,6 @@ def _as_options(message: str, parser: argparse.ArgumentParser) -> str:
         if "_" in name:  # plain words such as radius stay as they are
             message = re.sub(rf"(?<![\w./'-]){name}(?![\w./=])", option, message)
     return message
-
-
-def _join_negative(argv: Sequence[str]) -> list[str]:
-    """``--bounds -0.2,1`` as ``--bounds=-0.2,1``, which argparse would take for an option."""
-    joined: list[str] = []
-    for word in argv:
-        if joined and joined[-1] == "--bounds" and re.match(r"-[\d.]", word):
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
 
 
 @contextmanager

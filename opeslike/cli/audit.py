@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from opeslike.cli.options import add_command, add_format, day
+from opeslike.cli.options import add_command, add_format, day, opt
 
 HELP = """\
 examples:
@@ -17,15 +17,7 @@ Splits not adjusted, prices in another unit, swapped or frozen, spikes, gaps, ro
 each would do to an answer and what to do about it. The exit status is 0 whatever is found."""
 
 #: Options that go to the loader as they are.
-TEXT = {
-    "--tickers": ("A,B,C", "some tickers of the file"),
-    "--field": ("NAME", "which column of bars, such as 'Adj Close'"),
-    "--date-format": ("FORMAT", "such as %%d/%%m/%%Y (default: as the file shows)"),
-    "--sep": ("CHAR", "between cells (default: as the file shows)"),
-    "--decimal": ("CHAR", "decimal mark (default: as the file shows)"),
-    "--thousands": ("CHAR", "mark between thousands (default: as the file shows)"),
-    "--encoding": ("NAME", "of the text (default: utf-8)"),
-}
+NAMES = ("tickers", "fields", "date_format", "sep", "decimal", "thousands", "encoding", "start", "end", "sort")
 
 
 def add(commands: Any) -> None:
@@ -34,12 +26,16 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "file", metavar="FILE", help="CSV, Parquet or Feather: closes by date, bars, or one line a price"
     )
-    for option, (metavar, words) in TEXT.items():
-        dest = "fields" if option == "--field" else None
-        parser.add_argument(option, metavar=metavar, help=words, **({"dest": dest} if dest else {}))
-    parser.add_argument("--start", metavar="DATE", type=day("start"), help="first day looked at")
-    parser.add_argument("--end", metavar="DATE", type=day("end"), help="last day looked at (included)")
-    parser.add_argument("--sort", action="store_true", default=None, help="sort rows by date instead of refusing them")
+    opt(parser, "--tickers A,B,C", "some tickers of the file")
+    opt(parser, "--field NAME", "which column of bars, such as 'Adj Close'", dest="fields")
+    opt(parser, "--date-format FORMAT", "such as %%d/%%m/%%Y (default: as the file shows)")
+    opt(parser, "--sep CHAR", "between cells (default: as the file shows)")
+    opt(parser, "--decimal CHAR", "decimal mark (default: as the file shows)")
+    opt(parser, "--thousands CHAR", "mark between thousands (default: as the file shows)")
+    opt(parser, "--encoding NAME", "of the text (default: utf-8)")
+    opt(parser, "--start DATE", "first day looked at", day("start"))
+    opt(parser, "--end DATE", "last day looked at (included)", day("end"))
+    opt(parser, "--sort", "sort rows by date instead of refusing them", default=None)
     add_format(parser.add_argument_group("output"))
 
 
@@ -47,8 +43,7 @@ def run(args: argparse.Namespace) -> None:
     """Print what the audit finds."""
     from opeslike.data import audit, load_prices
 
-    names = ("tickers", "fields", "date_format", "sep", "decimal", "thousands", "encoding", "start", "end", "sort")
-    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    options = {name: getattr(args, name) for name in NAMES if getattr(args, name) is not None}
     found = audit(load_prices(args.file, **options))
     if args.format == "simple":
         print(found)

@@ -6,18 +6,16 @@ import copy
 import inspect
 import itertools
 import os
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from opeslike.accounting.bands import Bands
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
-from opeslike.backtester import DEFAULT_COST, Backtester, Frequency
+from opeslike.backtester import DEFAULT_COST, Backtester, Frequency, tracked
 from opeslike.checks import is_number
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import Kind
@@ -118,16 +116,14 @@ def compare(
             raise PortfolioError(f"{name!r}: {error}") from error
     workers = _n_jobs(n_jobs)
     results: dict[str, BacktestResult] = {}
-    with _bar(len(own), progress) as bar:
-        for name, result, warned in run_all(tester, own, options, workers, progress):
-            results[name] = result
-            for message, category, file, line in warned:
-                if issubclass(category, RuinWarning):
-                    warnings.warn(category(f"{name!r}: {message}"), stacklevel=2)
-                else:
-                    warnings.warn_explicit(message, category, file, line)
-            if bar is not None:
-                bar.update()
+    runs = run_all(tester, own, options, workers, progress)
+    for name, result, warned in tracked(runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)):
+        results[name] = result
+        for message, category, file, line in warned:
+            if issubclass(category, RuinWarning):
+                warnings.warn(category(f"{name!r}: {message}"), stacklevel=2)
+            else:
+                warnings.warn_explicit(message, category, file, line)
     results = {name: results[name] for name in own}  # those that share their solves came together
     return Comparison(results, periods_per_year=periods_per_year, risk_free=risk_free)
 
@@ -198,13 +194,3 @@ def _n_jobs(value: Any) -> int:
     if not is_number(value) or not isinstance(value, int) or (value < 1 and value != -1):
         raise PortfolioError(f"n_jobs must be an integer of at least 1, or -1 for all cores, got {value!r}")
     return value if value > 0 else os.cpu_count() or 1
-
-
-def _bar(total: int, progress: bool | None) -> AbstractContextManager[Any]:
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    if total == 1 or not (terminal if progress is None else progress):
-        return nullcontext()
-    from tqdm import tqdm
-
-    bar = tqdm(total=total, desc="compare", unit=" strategies", leave=False, delay=1.0 if progress is None else 0.0)
-    return cast("AbstractContextManager[Any]", bar)

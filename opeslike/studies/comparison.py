@@ -10,10 +10,10 @@ import re
 import shutil
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,6 @@ from numpy.typing import NDArray
 from opeslike.accounting.result import BacktestResult
 from opeslike.errors import OutputError, PortfolioError
 from opeslike.market import Kind, describe
-
-if TYPE_CHECKING:
-    from opeslike.analysis.output import SaveFig
-    from opeslike.analysis.report import ComparisonReport
 
 #: Table formats whose lines end where a terminal does; the others are for files.
 _FOR_TERMINALS = re.compile(
@@ -68,6 +64,7 @@ class Comparison(Mapping[str, BacktestResult]):
         check_names(results)
         self.results = dict(results)
         self._periods, self._risk_free = periods_per_year, risk_free
+        self._metrics: pd.DataFrame | None = None
 
     def __getitem__(self, name: str) -> BacktestResult:
         """Result of that strategy."""
@@ -104,20 +101,16 @@ class Comparison(Mapping[str, BacktestResult]):
 
         ``Final wealth`` is in money: it starts from ``initial_capital``. Each call gives a new frame.
         """
-        return self._metrics.copy()
-
-    @cached_property
-    def _metrics(self) -> pd.DataFrame:
         from opeslike.analysis.tables import StrategyRun, metrics_table
 
-        runs = {}
-        gap: Any
-        for name, result in self.results.items():
-            gap = "heuristic" if result.certificate == "heuristic" else result.max_gap
-            runs[name] = StrategyRun(result.returns, gap=gap, turnover=result.turnover, costs=result.costs)
-        table = metrics_table(runs, self._periods, self._risk_free)
-        table.loc["Final wealth"] *= [result.initial_capital for result in self.results.values()]
-        return table
+        if self._metrics is None:
+            runs: dict[str, StrategyRun] = {}
+            for name, result in self.results.items():
+                gap: Any = "heuristic" if result.certificate == "heuristic" else result.max_gap
+                runs[name] = StrategyRun(result.returns, gap=gap, turnover=result.turnover, costs=result.costs)
+            self._metrics = metrics_table(runs, self._periods, self._risk_free)
+            self._metrics.loc["Final wealth"] *= [result.initial_capital for result in self.results.values()]
+        return self._metrics.copy()
 
     @property
     def caption(self) -> str:
@@ -163,7 +156,7 @@ class Comparison(Mapping[str, BacktestResult]):
         """
         from opeslike.analysis.tables import MAX_COLUMNS, render
 
-        frame = self._metrics
+        frame = self.metrics
         rows = frame.shape[1] > MAX_COLUMNS  # strategies become rows where they are many
         formats = {"Final wealth": ",.2f"} if max(r.initial_capital for r in self.results.values()) >= 1e3 else None
         count = frame.shape[0 if rows else 1]
@@ -180,7 +173,7 @@ class Comparison(Mapping[str, BacktestResult]):
         """The table in Markdown (pipes, numbers to the right)."""
         return self.to_text("pipe")
 
-    def plot_wealth(self, savefig: SaveFig = False, **options: Any) -> Any:
+    def plot_wealth(self, savefig: Any = False, **options: Any) -> Any:
         """Wealth of all strategies over time; see :func:`opeslike.analysis.plots.plot_wealth`."""
         from opeslike.analysis.plots import plot_wealth
 
@@ -189,13 +182,13 @@ class Comparison(Mapping[str, BacktestResult]):
         own = {"initial_wealth": first.initial_capital, "start": start, "savefig": savefig}
         return plot_wealth(self._returns(), **{**own, **options})
 
-    def plot_drawdowns(self, savefig: SaveFig = False, **options: Any) -> Any:
+    def plot_drawdowns(self, savefig: Any = False, **options: Any) -> Any:
         """Loss since the peak over time; see :func:`opeslike.analysis.plots.plot_drawdowns`."""
         from opeslike.analysis.plots import plot_drawdowns
 
         return plot_drawdowns(self._returns(), **{"savefig": savefig, **options})
 
-    def plot_weights(self, name: str, savefig: SaveFig = False, **options: Any) -> Any:
+    def plot_weights(self, name: str, savefig: Any = False, **options: Any) -> Any:
         """Weights of one strategy over time; see :func:`opeslike.analysis.plots.plot_weights`.
 
         Raises
@@ -209,7 +202,7 @@ class Comparison(Mapping[str, BacktestResult]):
             raise PortfolioError(f"no strategy is called {name!r}; there are {', '.join(map(repr, self))}")
         return plot_weights(self.results[name].weights, **{"title": f"Weights: {name}", "savefig": savefig, **options})
 
-    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> ComparisonReport:
+    def report(self, benchmark: Any = None, title: str | None = None, *, kind: Kind | None = None) -> Any:
         """Report of all strategies: ``print`` shows the overview, ``to_html(path)`` writes one file that holds all.
 
         Parameters
@@ -263,11 +256,9 @@ class Comparison(Mapping[str, BacktestResult]):
 
         root = make_folder(folder)
         page = ["# Comparison", self.caption, self.to_markdown(), *self.notes, _NOTE, ""]
-        metrics = self._metrics.rename(columns=plain).to_csv(lineterminator="\n")
-        written = [
-            write_atomically(root / "table.md", "\n\n".join(page)),
-            write_atomically(root / "metrics.csv", metrics),
-        ]
+        metrics = self.metrics.rename(columns=plain).to_csv(lineterminator="\n")
+        texts = {"table.md": "\n\n".join(page), "metrics.csv": metrics}
+        written = [write_atomically(root / name, text) for name, text in texts.items()]
         if plots:
             for stem, plot in (("wealth", self.plot_wealth), ("drawdown", self.plot_drawdowns)):
                 plot(savefig=root / f"{stem}.png")
@@ -287,20 +278,16 @@ def _describe_cost(cost: Mapping[str, Any]) -> str:
 def plain(label: Any) -> str:
     """A label as a cell that no spreadsheet takes for a formula."""
     text = str(label)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
 
 
 def csv_text(result: BacktestResult, values: NDArray[np.float64]) -> str:
-    """A row a step and a column an asset, in full precision.
-
-    pandas' own writer would take most of the time that saving takes.
-    """
+    """A row a step and a column an asset, in full precision; pandas' own writer takes most of the time of saving."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     dated = isinstance(result.timeline, pd.DatetimeIndex)
     writer.writerow(["Date" if dated else "Step", *map(plain, result.assets)])
-    rows = zip(result.timeline.astype(str), values.tolist(), strict=True)
-    writer.writerows([label, *row] for label, row in rows)
+    writer.writerows([label, *row] for label, row in zip(result.timeline.astype(str), values.tolist(), strict=True))
     return text.getvalue()
 
 
@@ -349,11 +336,9 @@ def check_names(strategies: Any) -> None:
         raise PortfolioError(f"strategies must be a dict of name -> strategy, got {type(strategies).__name__}")
     if not strategies:
         raise PortfolioError('no strategy to compare: pass one at least, such as {"Kelly": Kelly()}')
-    seen: set[str] = set()
     for name in strategies:
         if not isinstance(name, str) or not name.strip():
             raise PortfolioError(f"names of strategies must be text, got {name!r}")
-        short = " ".join(name.split())
-        if short in seen:
-            raise PortfolioError(f"two strategies are called {short!r}; give each a name of its own")
-        seen.add(short)
+    short, count = Counter(" ".join(name.split()) for name in strategies).most_common(1)[0]
+    if count > 1:
+        raise PortfolioError(f"two strategies are called {short!r}; give each a name of its own")

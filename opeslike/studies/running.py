@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import logging
 import os
 import pickle
@@ -54,32 +56,31 @@ class SolvedOnce:
     accepts_market = True
 
     def __init__(self, strategy: Any, scale: float, solved: list[Any], whole: bool) -> None:
-        self._strategy, self._scale, self._solved, self._whole = strategy, scale, solved, whole
-        self._asked = 0
-        own = getattr(strategy, "name", None)
-        self.name = own if isinstance(own, str) and own.strip() else type(strategy).__name__
+        self.name = getattr(strategy, "name", type(strategy).__name__)
         self.solution: Any = None
+        self._label, decisions = repr(strategy), itertools.count()
+
+        @functools.wraps(strategy.optimize)  # the walk passes the keywords that a signature names
+        def optimize(data: Any, **keywords: Any) -> NDArray[np.float64]:
+            decision = next(decisions)
+            if decision == len(solved):
+                weights = np.array(strategy.optimize(data, **keywords))
+                found = strategy.solution
+                if not whole:
+                    found = SimpleNamespace(**{field: getattr(found, field) for field in FIELDS})
+                solved.append((weights, scale, found))
+                self.solution = found
+                return weights
+            weights, of, found = solved[decision]
+            weights = weights * (scale / of)
+            changed = {"weights": weights.copy(), "seconds": 0.0}
+            self.solution = dataclasses.replace(found, **changed) if whole else SimpleNamespace(**vars(found) | changed)
+            return np.asarray(weights)
+
+        self.optimize = optimize
 
     def __repr__(self) -> str:
-        return repr(self._strategy)
-
-    def optimize(self, data: Any, weight_bounds: Any = None, w: Any = None) -> NDArray[np.float64]:
-        """Weights, from what was found at this decision or from a solve of its own."""
-        decision, self._asked = self._asked, self._asked + 1
-        if decision == len(self._solved):
-            weights = self._strategy.optimize(data, weight_bounds=weight_bounds, w=w)
-            found = self.solution = self._strategy.solution
-            if not self._whole:
-                found = SimpleNamespace(**{field: getattr(found, field) for field in FIELDS})
-            self._solved.append((weights, self._scale, found))
-            return np.asarray(weights)
-        weights, scale, found = self._solved[decision]
-        weights = weights * (self._scale / scale)
-        if self._whole:
-            self.solution = dataclasses.replace(found, weights=weights.copy(), seconds=0.0)
-        else:
-            self.solution = SimpleNamespace(**{**vars(found), "seconds": 0.0})
-        return np.asarray(weights)
+        return self._label
 
 
 def run_all(

@@ -214,6 +214,19 @@ def test_costs_beyond_wealth_ruin_before_anything_is_held(run):
     assert not path.weights.any()
 
 
+@given(problems(harsh=True))
+@settings(max_examples=100, deadline=None)
+def test_weights_too_short_to_be_ruined_are_not(problem):
+    """What Blocks takes on trust: below its length, no step comes close to losing everything."""
+    terms, targets, _, _ = problem
+    blocks = Blocks(terms, np.arange(terms.horizon))
+    for weights in targets:
+        if blocks._each > 0.0:
+            held = weights * max(0.99 - blocks._fixed, 0.0) / blocks._each / np.linalg.norm(weights)
+            growth = terms.returns @ held + terms.financing.earned(np.tile(held, (terms.horizon, 1)), slice(None))
+            assert growth.min() >= -0.99 - 1e-12
+
+
 def test_a_rate_that_takes_everything_is_seen():
     # 0.5 held in a flat asset, and cash that loses more than it is.
     terms = terms_of([[0.0]] * 3, rates=(-2.5, 0.0, 0.0))

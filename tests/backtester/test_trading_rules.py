@@ -154,7 +154,7 @@ def test_bands_of_no_width_change_nothing_and_wide_ones_never_trade():
     np.testing.assert_allclose(none["wealth"], plain["wealth"], rtol=1e-12)
     wide = tester.backtest(Script(), reopt_freq=20, bands=Bands(absolute=10.0))
     assert np.flatnonzero(wide["turnover"]).tolist() == [0]
-    assert wide.settings["bands"] == "Bands(absolute=10.0, relative=None, to='target')"
+    assert wide.settings["bands"] == "Bands(absolute=10.0)"
     assert "bands" not in plain.settings
     with pytest.raises(PortfolioError, match="bands must be Bands"):
         tester.backtest(Script(), bands=0.05)

@@ -108,9 +108,9 @@ def test_it_is_what_python_gives(run, tmp_path):
 
 def test_radius(run, tmp_path, monkeypatch):
     made = []
-    original = KLRobustKelly.__init__
     monkeypatch.setattr(
-        KLRobustKelly, "__init__", lambda self, *args, **more: (made.append(args[1]), original(self, *args, **more))[1]
+        "opeslike.cli.compare.kelly_variants",
+        lambda fractions, size, *rest: (made.append(size), kelly_variants(fractions, size, *rest))[1],
     )
     rows = len(load_us20(start="2016", end="2018-03"))
     for given, wanted in ((["--radius", "auto"], "auto"), (["--radius", "0"], 0.0), ([], 1 / (rows - 1) ** 0.5)):

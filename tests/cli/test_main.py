@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import opeslike
-from opeslike.cli import _join_negative, build_parser, main
+from opeslike.cli import build_parser, main
 
 SMALL = [
     "--tickers",
@@ -50,7 +50,7 @@ def test_examples_in_help_parse():
         assert lines
         for _, *words in lines:
             if "--help" not in words:
-                assert build_parser().parse_args(_join_negative(words)).run
+                assert build_parser().parse_args(words).run
 
 
 def test_no_command_shows_help(capsys):
