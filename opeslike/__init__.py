@@ -13,7 +13,7 @@ from opeslike._version import __version__
 if TYPE_CHECKING:
     from opeslike.backtester import Backtester
     from opeslike.compare import Comparison, compare
-    from opeslike.data import audit, load_csv, load_prices, load_sp500, load_us20, load_yahoo
+    from opeslike.data import audit, load_ccxt, load_csv, load_prices, load_sp500, load_us20, load_yahoo
     from opeslike.market import Market
     from opeslike.objectives import (
         BCRP,
@@ -60,6 +60,7 @@ _WHERE = {
     "audit": "opeslike.data",
     "compare": "opeslike.compare",
     "kl_radius": "opeslike.objectives",
+    "load_ccxt": "opeslike.data",
     "load_csv": "opeslike.data",
     "load_prices": "opeslike.data",
     "load_sp500": "opeslike.data",
@@ -92,6 +93,7 @@ __all__ = [
     "audit",
     "compare",
     "kl_radius",
+    "load_ccxt",
     "load_csv",
     "load_prices",
     "load_sp500",

@@ -35,6 +35,7 @@ HEAVY = {
     "cvxpy": ("modelling/", "objectives/", "solvers/conic.py"),
     "matplotlib": ("analysis/",),
     "yfinance": ("data/yahoo.py",),
+    "ccxt": ("data/crypto.py",),
     "jinja2": ("analysis/",),
     "sklearn": ("modelling/", "objectives/"),
 }

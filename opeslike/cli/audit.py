@@ -35,8 +35,8 @@ def add(commands: Any) -> None:
         "file", metavar="FILE", help="CSV, Parquet or Feather: closes by date, bars, or one line a price"
     )
     for option, (metavar, words) in TEXT.items():
-        dest = "fields" if option == "--field" else None
-        parser.add_argument(option, metavar=metavar, help=words, **({"dest": dest} if dest else {}))
+        name = "fields" if option == "--field" else option[2:].replace("-", "_")
+        parser.add_argument(option, metavar=metavar, help=words, dest=name)
     parser.add_argument("--start", metavar="DATE", type=day("start"), help="first day looked at")
     parser.add_argument("--end", metavar="DATE", type=day("end"), help="last day looked at (included)")
     parser.add_argument("--sort", action="store_true", default=None, help="sort rows by date instead of refusing them")

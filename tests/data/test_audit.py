@@ -14,7 +14,7 @@ import pytest
 
 import opeslike
 from opeslike.data import audit, load_csv, load_us20, warn_about
-from opeslike.data.audit import Finding
+from opeslike.data.findings import Finding
 from opeslike.errors import DataError, DataWarning, OpesLikeWarning
 
 
