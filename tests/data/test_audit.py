@@ -318,3 +318,10 @@ def test_nearly_all_errors_put_into_many_stocks_are_found() -> None:
     assert len(audit(prices).severe) <= prices.size / 252 / 100
     for name, (hits, total, _) in benchmark().rates(prices, 100).items():
         assert hits >= 0.95 * total, name
+
+
+def test_the_page_shows_what_is_printed(capsys: Any) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "data.md").read_text(encoding="utf-8")
+    code, after = page.split("```python\n", 1)[1].split("```", 1)
+    exec(code, {})
+    assert capsys.readouterr().out == after.split("```text\n")[1].split("```")[0]
