@@ -358,8 +358,9 @@ def _weight(sign: detect.Sign) -> float:
 
 
 def _signs(values: FloatArray, labels: pd.Index, everything: bool) -> Iterator[detect.Sign]:
-    if np.count_nonzero(values < 0) >= 0.05 * np.isfinite(values).sum():  # returns
-        typical = float(np.nanmedian(np.abs(values))) if len(values) else 0.0
+    negative = np.count_nonzero(values < 0)
+    if negative and negative >= 0.05 * np.isfinite(values).sum():  # returns
+        typical = float(np.nanmedian(np.abs(values)))
         if np.count_nonzero(values < -1) >= 0.01 * values.size and typical > 0.2:
             yield detect.Sign("percent", True, -1, 0, len(values) - 1, typical)
         return

@@ -145,7 +145,7 @@ def test_requests_that_cannot_be_met(arguments, message, capsys, tmp_path, monke
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ("2020-01-02,1\n2020-01-01,1\n", [], "pass --sort to sort the rows (or --date-format, if day"),
+        ("2020-01-02,1\n2020-01-01,1\n2020-01-03,1\n", [], "pass --sort to sort the rows (or --date-format, if day"),
         ("02/01/2020,1\n", [], "pass --date-format, e.g. '%d/%m/%Y'"),
         ("2020-01-02,.1\n2020-01-03,.2\n2020-01-06,.1\n", [], "pass --kind 'prices' or --kind 'returns'"),
         ("2020-01-02,1\n", ["--sep", "::"], "--sep '::': give one character"),

@@ -293,6 +293,20 @@ def test_what_can_be_audited(clean: pd.DataFrame) -> None:
         audit(pd.DataFrame({"A": ["x", "y"]}))
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_any_table_of_numbers_can_be_audited_and_mended(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, [60, 9]))
+    prices = np.exp(rng.normal(0, rng.choice([0.01, 0.5, 3]), shape).cumsum(axis=0))
+    prices[rng.random(shape) < rng.choice([0, 0.3, 1])] = np.nan
+    prices[rng.random(shape) < rng.choice([0, 0.1])] = rng.choice([0, -1, np.inf])
+    found = audit(prices)
+    assert str(found)
+    assert len(found.to_frame()) == len(found.findings)
+    for what in ("splits", "scales", "spikes", "frozen", "swaps", "reversals", "order", "impossible"):
+        assert found.repair(**{what: True}).shape == shape
+
+
 # --- how much is found -----------------------------------------------------------------------------------------
 
 
