@@ -201,8 +201,6 @@ def test_limits_that_cannot_be_met() -> None:
         Kelly(gross=1.2).optimize(data, ([-1, -1, -1, 0.9], [-0.2, 1, 1, 1]), kind="returns")
     with pytest.raises(PortfolioError, match="sum to 1, and cash or leverage is allowed"):
         Kelly(1.0, "entropy", 0.1, leverage=1.5).optimize(data, kind="returns")
-    with pytest.raises(PortfolioError, match="reg='mpad' does not go together with short positions"):
-        Kelly(1.0, "mpad", 0.1, gross=1.5).optimize(data, (-1, 1), kind="returns")
 
 
 def test_a_portfolio_that_loses_everything_is_never_held() -> None:
