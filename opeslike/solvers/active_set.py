@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import linear_gap
+from opeslike.proof import linear_gap
 from opeslike.solvers.interior_point import Iterate, solve_positive
 
 FloatArray = NDArray[np.float64]

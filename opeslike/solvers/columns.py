@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
 FloatArray = NDArray[np.float64]
@@ -67,7 +67,7 @@ def by_columns(
         found, name = solve(part, guess)
         if found is None:
             return None
-        certificate = certify(problem, found.x, found.q)
+        certificate = bound(problem, found.x, Witness(found.q))
         whole = Iterate(found.x, certificate.point, certificate.gap, found.multipliers, found.iterations, found.q)
         if whole.gap <= max(aim * certificate.tolerance, 2.0 * found.gap):
             return whole, name

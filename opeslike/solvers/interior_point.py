@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import box_gap, linear_gap
+from opeslike.proof import box_gap, linear_gap
 
 FloatArray = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ class Iterate:
     """Where a solver stopped.
 
     ``gap`` is certified; ``multipliers`` belong to the equalities; ``q`` are worst-case probabilities where the solver
-    has better ones than those that attain the risk at ``x``.
+    has better ones than those that attain the risk at ``x``, ``slopes`` to the kinks of a regulariser.
     """
 
     x: FloatArray
@@ -39,6 +39,7 @@ class Iterate:
     multipliers: FloatArray
     iterations: int
     q: FloatArray | None = None
+    slopes: tuple[FloatArray, ...] = ()
 
 
 def solve_positive(matrix: FloatArray, sides: FloatArray) -> FloatArray:
@@ -193,7 +194,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         dual = dual + _largest(dual, dual_change) * dual_change
         # keep the products z s within a wide band around mu, so that no multiplier gets stuck
         dual = np.minimum(np.maximum(dual, mu / _SPREAD / slack), _SPREAD * mu / slack)
-        gap = box_gap(bounds, x, point.gradient, y) + point.excess
+        gap = box_gap(bounds, x, point.gradient, y)[0] + point.excess
         if gap <= 10.0 * target:  # the tolerance changes little on the way, and takes a pass over the scenarios
             target = aim * problem.tolerance(point)
         if gap < best.gap:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import linear_gap
+from opeslike.proof import linear_gap
 from opeslike.solvers.interior_point import KKT, Iterate
 from opeslike.solvers.pieces import Pieces, longest
 
@@ -166,7 +166,7 @@ def kinked_interior_point(problem: Problem, start: FloatArray, aim: float, max_i
     if best is None:  # not a single step was possible
         return Iterate(x, problem.evaluate(x), math.inf, np.zeros(len(bounds.totals)), max_iterations)
     settled = _settled(problem, core, best, best_pieces)
-    return replace(settled, point=problem.evaluate(settled.x))
+    return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
 
 
 def _settled(problem: Problem, core: Problem, found: Iterate, pieces: Pieces) -> Iterate:

@@ -32,6 +32,7 @@ class Piece(ABC):
 
     #: how many products of slack and multiplier there are
     count: int
+    y: FloatArray
 
     @abstractmethod
     def add_curvature(self, matrix: FloatArray) -> None:
@@ -370,6 +371,10 @@ class Pieces:
     def shortfall(self, w: FloatArray) -> float:
         """Value of the regulariser above the linear bound that the subgradient gives, not negative."""
         return sum(part.shortfall(w) for part in self.parts)
+
+    def slopes(self) -> tuple[FloatArray, ...]:
+        """The y of every piece."""
+        return tuple(part.y for part in self.parts)
 
     def frozen(self) -> Pieces:
         """A copy that further steps do not change."""
