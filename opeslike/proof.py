@@ -16,6 +16,7 @@ Nothing here trusts a solver: q, y and k are its :class:`Witness`, and the inequ
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,12 +24,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-Lift = __import__('typing').Any  # TEMPORARY
 
 from opeslike.errors import OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.limits import limited_value, priced
+from opeslike.modelling.named import bound_name, row_name
 from opeslike.modelling.problem import OPTIMAL, Point, Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 
@@ -38,7 +40,6 @@ FloatArray = NDArray[np.float64]
 FEASIBLE = 1e-9
 #: an answer within this many tolerances is handed back, marked "optimal_inaccurate", and verified as such
 INACCURATE = 10.0
-_ROUNDS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +55,13 @@ class Witness:
     slopes : tuple of ndarrays
         The y of each kinked piece of the regulariser; empty for the subgradient that is taken at the weights.
     price : float
-        Of the limit on a second risk; for a ratio, of volatility.
+        Of the limit on a second risk.
     cones : ndarray of shape (r,), optional
         Multipliers of the cone program of the user's constraints.
     auxiliary : tuple
         Values of the user's own variables, which show that the constraints are met.
+    calm : ndarray of shape (n,), optional
+        Weights of little volatility, for a ratio.
     """
 
     q: FloatArray | None = None
@@ -67,6 +70,7 @@ class Witness:
     price: float = 0.0
     cones: FloatArray | None = None
     auxiliary: tuple[FloatArray, ...] = ()
+    calm: FloatArray | None = None
 
 
 NOTHING = Witness()
@@ -267,13 +271,12 @@ def _cone_gap(problem: Problem, x: FloatArray, gradient: FloatArray, witness: Wi
 def prove_ratio(
     problem: VolatilityProblem, x: FloatArray, witness: Witness = NOTHING, extra: UserConstraints | None = None
 ) -> Proof:
-    """Prove how good ``x`` is for the largest ratio ``gain' v / sqrt(v' S v)``; the value is minus the ratio.
+    """Prove how good ``x`` is for the largest ratio ``gain' v / s(v)``, ``s(v) = sqrt(v' S v)``; the value is minus it.
 
-    By Cauchy and Schwarz ``marginal' v <= s(x) sqrt(v' S v)`` with ``marginal = S x``, so any rho >= 0 with
-    ``gain' v <= rho marginal' v`` for every feasible v bounds the ratio by ``rho s(x)``. The smallest such rho is the
-    root of a convex function, the largest ``(gain - rho marginal)' v``, whose slope is known: Newton's method finds it
-    in a few linear minimisations. Over the user's constraints the multipliers of the witness bound that function, and
-    rho is raised until they show it to be negative.
+    With the ratio of x as price of volatility, ``price s(v) - gain' v`` is convex and 0 at x. Where it is nowhere below
+    ``-short`` no ratio exceeds that of x by more than short over the least volatility of better weights v. These have
+    ``gain' v >= ratio s(v)``, and ``s(v) s(z) >= v' S z`` for any z (Cauchy and Schwarz), x itself or that of the
+    witness; so ``s(v) (s(z) - k ratio) >= min (S z - k gain)' v`` for any k >= 0.
 
     Raises
     ------
@@ -281,33 +284,27 @@ def prove_ratio(
         If x is not feasible, or has no volatility or no gain.
     """
     check_feasible(problem, x, witness, extra)
-    bounds, gain = problem.bounds, problem.gain
     point = problem.evaluate(x)
-    marginal, deviation, reward = point.marginal, point.deviation, float(gain @ x)
+    reward = float(problem.gain @ x)
     if not point.smooth or reward <= 0:
         raise OptimizationError("the weights have no gain, or no volatility, so their ratio is not defined")
-    assert marginal is not None
-    ratio = reward / deviation
-    rho, reduced, proven = ratio / deviation, np.zeros_like(x), False
-    for _ in range(_ROUNDS):
-        cost = rho * marginal - gain
-        if extra is None:
-            v, multipliers = bounds.linear_minimum(cost)
-            reduced = cost - multipliers @ bounds.rows
-            low = np.minimum(reduced * bounds.lower, reduced * bounds.upper).sum() + multipliers @ bounds.totals
-            above, slope = -float(low), float(marginal @ v)
-        else:
-            size = float(np.abs(cost).max()) or 1.0
-            cones = np.zeros(0) if witness.cones is None else witness.cones
-            program = extra.program(cost / size)
-            above = -size * program.bound(cones) if cones.shape == program.sides.shape else math.inf
-            slope = 0.5 * float(marginal @ x)
-        proven = above <= 4e-16 * float(np.abs(cost) @ np.maximum(np.abs(bounds.lower), np.abs(bounds.upper)))
-        if proven or slope <= 0 or not math.isfinite(above):
-            break
-        rho += above / slope
-    gap = max(rho * deviation * (1.0 + 1e-15) - ratio, 0.0) if proven else math.inf
-    return Proof(-ratio, gap, OPTIMAL, point, witness, reduced / deviation)
+    ratio = reward / point.deviation
+    made = copy.copy(problem)
+    made.price = ratio
+    inner = bound(made, x, replace(witness, multipliers=None), extra)
+    least = 0.0
+    for calm in (x, witness.calm):
+        if calm is None or calm.shape != x.shape or least > 0.1 * point.deviation:
+            continue
+        marginal = problem.covariance @ calm
+        size = math.sqrt(max(float(calm @ marginal), 0.0))
+        for share in (0.0, 0.5) if size > 0 else ():
+            slope = marginal - share * size / ratio * problem.gain
+            lowest = float(slope @ x) - linear_gap(problem.bounds, x, slope)
+            least = max(least, lowest / (size * (1.0 - share)))
+    gap = inner.gap / least if least > 0 else math.inf
+    reduced = None if inner.reduced is None else inner.reduced / point.deviation
+    return replace(inner, value=-ratio, gap=gap, tolerance=OPTIMAL, point=point, reduced=reduced)
 
 
 def prove_budgets(covariance: FloatArray, budgets: FloatArray, w: FloatArray) -> tuple[float, float]:
@@ -356,42 +353,16 @@ def shadow_prices(
     reduced, multipliers, x = proof.reduced, proof.witness.multipliers, proof.point.x
     if reduced is None or multipliers is None:
         return {}
-    held, parts = lift.weights(x), lift.parts
-    lowest, highest = lift.weights_between()
-    least = proof.tolerance / max(float(np.abs(held).max()), 1.0)
-    slack_rows = {variable: (row, coefficient) for variable, row, coefficient in lift.slacks}
+    least = proof.tolerance / max(float(np.abs(x).max()), 1.0)
     found: dict[str, float] = {}
-    for i in map(int, np.flatnonzero(np.abs(reduced) > least)):
+    for i in map(int, np.flatnonzero((np.abs(reduced) > least) & (bounds.lower < bounds.upper))):
         upper = bool(reduced[i] < 0)
         edge = float((bounds.upper if upper else bounds.lower)[i])
-        if abs(float(x[i]) - edge) > 1e-6 * max(1.0, abs(edge)) or bounds.lower[i] == bounds.upper[i]:
-            continue
-        if i < parts.assets.size:
-            asset, above = int(parts.assets[i]), upper == bool(parts.signs[i] > 0)
-            level = float((highest if above else lowest)[asset])
-            if abs(float(held[asset]) - level) > 1e-6 * max(1.0, abs(level)):  # where a limit bends, not a limit
-                continue
-            name = f"{assets[asset]} {'<=' if above else '>='} {scale * level:g}"
-        elif i in slack_rows:
-            row, coefficient = slack_rows[i]
-            sign = "<=" if upper == (coefficient < 0) else ">="
-            name = f"{bounds.names[row]} {sign} {_level(bounds, lift, row, held, scale):g}"
-        elif lift.cash is not None and i in (lift.cash, lift.cash + 1) and (i > lift.cash) == upper:
-            name = f"leverage <= {float(held.sum()):g}"
-        else:
-            continue
-        found[name] = found.get(name, 0.0) + abs(float(reduced[i])) / scale
-    slack = {row for row, _ in slack_rows.values()}
-    for row, name in enumerate(bounds.names):
-        if name and row not in slack and not (row == 0 and lift.cash is not None) and abs(multipliers[row]) > least:
-            found[f"{name} == {_level(bounds, lift, row, held, scale):g}"] = -float(multipliers[row]) / scale
+        name = bound_name(bounds, lift, i, upper, assets, scale)
+        if name and abs(float(x[i]) - edge) <= 1e-6 * max(1.0, abs(edge)):
+            found[name] = abs(float(reduced[i])) / scale
+    for row, price in enumerate(multipliers):
+        name = row_name(bounds, lift, row, scale)
+        if name and abs(price) > least:
+            found[name] = -float(price) / scale
     return found
-
-
-def _level(bounds: Bounds, lift: Lift, row: int, held: FloatArray, scale: float) -> float:
-    """What a limit is on, at the weights; the sum of absolute weights for gross exposure."""
-    if bounds.names[row] == "gross":
-        return scale * float(np.abs(held).sum())
-    slopes = np.zeros(held.size)
-    slopes[lift.parts.assets] = lift.parts.signs * bounds.rows[row, : lift.parts.assets.size]
-    return (1.0 if row == 0 else scale) * float(slopes @ held)

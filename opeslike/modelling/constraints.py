@@ -36,6 +36,8 @@ class ConeProgram:
     matrix : sparse array of shape (r, k)
     sides : ndarray of shape (r,)
     cones : cvxpy's list of cones, in its order: equalities, inequalities, second-order, exponential and power cones
+    boxed : ndarray of shape (r,), bool
+        Rows that say no more than the box does; multipliers of theirs are better left to the box.
     """
 
     cost: FloatArray
@@ -44,10 +46,11 @@ class ConeProgram:
     lower: FloatArray
     upper: FloatArray
     cones: Any
+    boxed: NDArray[np.bool_]
 
     def bound(self, y: FloatArray) -> float:
         """A lower bound of the minimum from any multipliers y of shape (r,), which are made admissible first."""
-        y = self.admissible(y)
+        y = np.where(self.boxed, 0.0, self.admissible(y))
         reduced = self.cost + self.matrix.T @ y
         return float(np.minimum(reduced * self.lower, reduced * self.upper).sum() - self.sides @ y)
 
@@ -181,7 +184,13 @@ class UserConstraints:
         upper = np.full(len(data["c"]), _LARGEST)
         lower = -upper
         lower[first : first + cost.size], upper[first : first + cost.size] = bounds.lower, bounds.upper
-        program = ConeProgram(np.asarray(data["c"]), data["A"], np.asarray(data["b"]), lower, upper, cones)
+        matrix, sides = data["A"].tocsr(), np.asarray(data["b"])
+        single = np.flatnonzero(np.diff(matrix.indptr) == 1)
+        column, entry = matrix.indices[matrix.indptr[single]], matrix.data[matrix.indptr[single]]
+        boxed = np.zeros(sides.size, dtype=bool)
+        boxed[single] = (single >= cones.zero) & (single < cones.zero + cones.nonneg)
+        boxed[single] &= sides[single] >= entry * np.where(entry > 0, upper[column], lower[column])
+        program = ConeProgram(np.asarray(data["c"]), matrix, sides, lower, upper, cones, boxed)
         return problem, program, lambda options: chain.solve_via_data(problem, data, solver_opts=options)
 
     def program(self, cost: FloatArray, kinked: float = 1.0) -> ConeProgram:

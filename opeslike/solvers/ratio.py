@@ -29,6 +29,8 @@ FloatArray = NDArray[np.float64]
 
 _ROUNDS = 60
 _PIVOTS = 30
+#: a ratio above this is a volatility of rounding errors
+_LARGEST = 1e9
 _UNBOUNDED = (
     "some weights have a positive gain without any volatility, so the ratio has no maximum; "
     "with fewer return rows than assets use covariance='ledoit_wolf', and leave riskless assets out"
@@ -111,6 +113,7 @@ def _priced(
     """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
     x, ratio = _best_start(problem, starts)
     best: Solved | None = None
+    calm: FloatArray | None = None
     iterations = 0
     while True:
         problem.price = ratio
@@ -118,6 +121,10 @@ def _priced(
         iterations += inner.iterations
         extra = UserConstraints(problem, constraints) if constraints else None
         proof = prove_ratio(problem, inner.x, inner.proof.witness, extra)
+        if proof.gap > _AIM and (inner.proof.optimal or calm is not None):
+            if calm is None:  # the least variance tells how little volatility better weights may have
+                calm = solve(QuadraticProblem(None, problem.covariance, 2.0, problem.bounds)).x
+            proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm), extra)
         found = replace(inner, proof=proof, iterations=iterations)
         if direct and proof.gap > _AIM:
             found = _pivoted(problem, inner.x) or found
@@ -190,7 +197,7 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | N
         reduced -= float(reduced[free].mean())
         if not (below | above).any():
             x = problem.bounds.repair(x)
-            if problem.evaluate(x).smooth and float(problem.gain @ x) > 0:
+            if float(problem.gain @ x) > 0 and _ratio(problem, problem.evaluate(x)):
                 proof = prove_ratio(problem, x)
                 if best is None or proof.gap < best.proof.gap:
                     best = Solved(x, proof, "active-set", iteration, "optimal")
@@ -205,7 +212,7 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | N
 
 
 def _ratio(problem: VolatilityProblem, point: VolatilityPoint) -> float:
-    if not point.smooth:
+    if not point.smooth or float(problem.gain @ point.x) > _LARGEST * point.deviation:
         raise InfeasibleError(_UNBOUNDED)
     return float(problem.gain @ point.x) / point.deviation
 
