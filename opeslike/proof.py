@@ -24,7 +24,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-
 from opeslike.errors import OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
@@ -147,7 +146,7 @@ def check_feasible(
     missing = np.abs(bounds.rows @ x - bounds.totals)
     row = int(np.argmax(missing))
     if missing[row] > FEASIBLE * max(scale, abs(float(bounds.totals[row]))):
-        name = ("budget", *getattr(bounds, "names", ())[1:], *map(str, range(row + 1)))[row]
+        name = bounds.names[row] if row < len(bounds.names) else f"equality {row}"
         raise OptimizationError(f"the weights miss the limit {name!r} by {missing[row]:.1e}")
     if not problem.in_domain(x):
         raise OptimizationError("the weights lose everything in some scenario, where the objective is not defined")
@@ -190,7 +189,7 @@ def bound(
             continue
         multipliers, reduced = witness.multipliers, None
         if extra is None:
-            multipliers = problem.bounds.price(gradient) if multipliers is None else multipliers
+            multipliers = best_multipliers(problem.bounds, gradient) if multipliers is None else multipliers
             gap, reduced = box_gap(problem.bounds, x, gradient, multipliers)
         else:
             gap = _cone_gap(problem, x, gradient, witness, extra)
@@ -210,15 +209,16 @@ def _tangents(
     change, shortfall = np.zeros_like(x), 0.0
     penalty = problem.penalty
     if penalty is not None and not penalty.smooth and (smooth_only or witness.slopes):
-        w = x[: problem.n_assets]
-        change[: w.size] = -penalty.evaluate(w)[1]
+        w = problem.weights(x)
+        slope = -penalty.evaluate(w)[1]
         if not smooth_only:
             tilt, parts = penalty.pieces()
-            change[: w.size] += 0.0 if tilt is None else tilt
+            slope += 0.0 if tilt is None else tilt
             for part, given in zip((part for part in parts if part.heads.size), witness.slopes, strict=True):
                 y = part.admissible(given)
-                change[: w.size] += part.pull(y, w.size)
+                slope += part.pull(y, w.size)
                 shortfall += part.shortfall(part.measure(w), y)
+        change = problem.lift.pull(slope)
     yield point.gradient + change, point.excess + shortfall, None
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) and witness.q is not None else None
     if envelope is not None:
@@ -244,12 +244,17 @@ def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: Fl
     return float(terms.sum() + off), reduced
 
 
+def best_multipliers(bounds: Bounds, gradient: FloatArray) -> FloatArray:
+    """The multipliers of the least ``gradient . v``: by a sort, or with several equalities by a linear program."""
+    return bounds.price(gradient) if bounds.single else bounds.linear_minimum(gradient)[1]
+
+
 def linear_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: FloatArray | None = None) -> float:
     """``max over v in W of gradient . (x - v)``: exact without multipliers, by a sort or a linear program."""
     if not np.isfinite(gradient).all():
         return math.inf
     if bounds.single or multipliers is None:
-        multipliers = bounds.price(gradient)
+        multipliers = best_multipliers(bounds, gradient)
     return box_gap(bounds, x, gradient, multipliers)[0]
 
 
@@ -263,7 +268,7 @@ def _cone_gap(problem: Problem, x: FloatArray, gradient: FloatArray, witness: Wi
         return math.inf
     here = float(gradient @ x)
     if problem.penalty is not None and not problem.penalty.smooth:
-        here += problem.penalty.evaluate(x[: problem.n_assets])[0]
+        here += problem.penalty.evaluate(problem.weights(x))[0]
     rounding = 1e-16 * (abs(here) + float(np.abs(gradient) @ np.abs(x)))
     return max(here - size * program.bound(witness.cones), 0.0) + rounding
 

@@ -15,6 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "opeslike"
 ROOMS = [
     "_version",
     "errors",
+    "checks",
+    "parameters",
     "panel",
     "market",
     "data",
@@ -38,7 +40,7 @@ HEAVY = {
     "matplotlib": ("analysis/",),
     "yfinance": ("data/yahoo.py",),
     "jinja2": ("analysis/",),
-    "sklearn": ("modelling/", "objectives/"),
+    "sklearn": ("parameters.py", "modelling/", "objectives/"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

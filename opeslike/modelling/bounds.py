@@ -14,7 +14,10 @@ from opeslike.errors import InfeasibleError, PortfolioError
 
 FloatArray = NDArray[np.float64]
 
-_TOUCHING = 1e-12
+#: bounds this close to each other, relative to their size, leave no room
+TOUCHING = 1e-12
+#: Newton steps towards the analytic centre at most, and how near to a bound a last short step may lead
+_NEWTON, _CENTRED = 50, 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +30,15 @@ class Bounds:
     rows : ndarray of shape (m, n)
         Equality rows; for plain portfolios one row of ones (the budget).
     totals : ndarray of shape (m,)
+    names : tuple of str
+        What each row stands for, in messages and shadow prices.
     """
 
     lower: FloatArray
     upper: FloatArray
     rows: FloatArray
     totals: FloatArray
+    names: tuple[str, ...] = ("budget",)
 
     @classmethod
     def budget(
@@ -46,7 +52,7 @@ class Bounds:
             If the box cannot sum to ``total``; the message gives the sums.
         """
         least, most = float(lower.sum()), float(upper.sum())
-        slack = _TOUCHING * max(1.0, abs(total), float(np.abs(lower).sum()), float(np.abs(upper).sum()))
+        slack = TOUCHING * max(1.0, abs(total), float(np.abs(lower).sum()), float(np.abs(upper).sum()))
         if least > total + slack:
             raise InfeasibleError(f"the lower weight bounds sum to {least:.6g}, more than {total:g}; lower them")
         if most < total - slack:
@@ -57,7 +63,7 @@ class Bounds:
     def free(self) -> NDArray[np.bool_]:
         """Which coordinates can move."""
         width = self.upper - self.lower
-        return np.asarray(width > _TOUCHING * np.maximum(1.0, np.abs(self.lower)))
+        return np.asarray(width > TOUCHING * np.maximum(1.0, np.abs(self.lower)))
 
     @cached_property
     def single(self) -> bool:
@@ -75,13 +81,19 @@ class Bounds:
         return float(self.totals[0] - self.lower.sum())
 
     def price(self, cost: FloatArray) -> FloatArray:
-        """Multipliers of the equalities at the minimum of ``cost @ x``."""
+        """Multipliers of the equalities for ``cost``: the best ones for a plain budget, else by least squares."""
+        if not self.single:
+            return self.nearest(cost, self.free)
         if not self.budgeted:
             return self.linear_minimum(cost)[1]
         order = cost.argsort()
         filled = (self.upper - self.lower)[order].cumsum()
         edge = order[min(int(filled.searchsorted(self._missing)), order.size - 1)]
         return cost[edge : edge + 1]
+
+    def nearest(self, cost: FloatArray, moving: NDArray[np.bool_]) -> FloatArray:
+        """Multipliers that explain ``cost`` best on the coordinates ``moving``."""
+        return np.asarray(np.linalg.lstsq(self.rows[:, moving].T, cost[moving], rcond=None)[0])
 
     def center(self) -> FloatArray | None:
         """A point strictly inside the box (where the box has an inside) that satisfies the equalities.
@@ -99,14 +111,48 @@ class Bounds:
             start = np.where(row >= 0, self.lower, self.upper)
             reach = float(np.abs(row) @ width)
             share = float(self.totals[0] - row @ start) / reach if reach > 0 else 0.0
-            if not _TOUCHING < share < 1.0 - _TOUCHING:
+            if not TOUCHING < share < 1.0 - TOUCHING:
                 return None
             return np.where(row >= 0, self.lower + share * width, self.upper - share * width)
+        point = self._analytic_center()
+        return self._widest() if point is None else point
+
+    def _analytic_center(self) -> FloatArray | None:
+        """About where the product of the distances to all bounds is largest; None where Newton's method finds no way.
+
+        From the middle of the box, off the equalities: every step closes what is missing in proportion to its length
+        (Boyd and Vandenberghe 2004, section 10.3).
+        """
+        free = np.flatnonzero(self.free)
+        rows, lower, upper = self.rows[:, free], self.lower[free], self.upper[free]
+        if not free.size:
+            return None
+        x, y = np.array(0.5 * (self.lower + self.upper)), np.zeros(len(self.totals))
+        missing = self.totals - self.rows @ x
+        small = 1e-14 * (1.0 + float(np.abs(self.totals).max()) + float((np.abs(self.rows) @ np.abs(x)).max()))
+        at = x[free]
+        for _ in range(_NEWTON):
+            below, above = 1.0 / (at - lower), 1.0 / (upper - at)
+            soft, slope = 1.0 / (below * below + above * above), above - below
+            across = rows * soft
+            y = np.linalg.lstsq(across @ rows.T, missing + across @ slope, rcond=None)[0]
+            step = soft * (y @ rows - slope)
+            fastest = max(float((-step * below).max()), float((step * above).max()), 1e-300)
+            length = min(1.0, 0.9 / fastest)
+            at = at + length * step
+            x[free] = at
+            missing = self.totals - self.rows @ x
+            if np.abs(missing).max() <= small and (length == 1.0 or fastest < _CENTRED):
+                inside = (at > lower).all() and (at < upper).all()
+                return x if inside else None
+        return None
+
+    def _widest(self) -> FloatArray | None:
+        """The point farthest from the bounds, by a linear program; None where the set is a face without an inside."""
         from scipy.optimize import linprog
 
-        n = self.lower.size
-        moving = self.free
-        inner = np.where(moving, np.minimum(width, 1.0), 0.0)
+        n, width = self.lower.size, self.upper - self.lower
+        inner = np.where(self.free, np.minimum(width, 1.0), 0.0)
         result = linprog(
             np.r_[np.zeros(n), -1.0],
             A_ub=np.block([[-np.eye(n), inner[:, None]], [np.eye(n), inner[:, None]]]),
@@ -115,12 +161,17 @@ class Bounds:
             b_eq=self.totals,
             bounds=[(None, None)] * n + [(0.0, 0.5)],
         )
+        self._checked(result)
+        point = np.asarray(result.x, dtype=np.float64)
+        return point[:-1] if point[-1] > TOUCHING else None
+
+    def _checked(self, result: Any) -> None:
+        """Raise where a linear program has no solution."""
         if result.status == 2:
-            raise InfeasibleError("no weights satisfy the bounds together with the budget, leverage and gross limits")
+            named = ", ".join(name for name in self.names if name)
+            raise InfeasibleError(f"no weights satisfy the weight bounds together with these limits: {named}")
         if result.status != 0:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
-        point = np.asarray(result.x, dtype=np.float64)
-        return point[:-1] if point[-1] > _TOUCHING else None
 
     def only_point(self) -> FloatArray | None:
         """The one feasible point, where there is a single equality and the box touches it; else None."""
@@ -130,9 +181,9 @@ class Bounds:
         start = np.where(row >= 0, self.lower, self.upper)
         reach = float(np.abs(row) @ width)
         missing = float(self.totals[0] - row @ start)
-        if missing <= _TOUCHING * max(1.0, reach):
+        if missing <= TOUCHING * max(1.0, reach):
             return start
-        if missing >= reach - _TOUCHING * max(1.0, reach):
+        if missing >= reach - TOUCHING * max(1.0, reach):
             return np.where(row >= 0, self.upper, self.lower)
         return None
 
@@ -182,18 +233,29 @@ class Bounds:
         from scipy.optimize import linprog
 
         result = linprog(cost, A_eq=self.rows, b_eq=self.totals, bounds=np.c_[self.lower, self.upper], method="highs")
-        if result.status == 2:
-            raise InfeasibleError("no weights satisfy the bounds together with the budget, leverage and gross limits")
+        self._checked(result)
         return np.asarray(result.x), np.asarray(result.eqlin.marginals)
+
+    def within(self, x: FloatArray, near: float) -> FloatArray:
+        """The point of the box nearest to ``x``, coordinates closer than ``near`` to a bound being put there."""
+        x = np.where(x - self.lower <= near, self.lower, np.where(self.upper - x <= near, self.upper, x))
+        return np.minimum(np.maximum(x, self.lower), self.upper)
+
+    def missed(self, x: FloatArray) -> float:
+        """By how much the equalities are missed, at most."""
+        return float(np.abs(self.totals - self.rows @ x).max())
 
     def repair(self, x: FloatArray) -> FloatArray:
         """Nearest sensible point of the set to a slightly infeasible ``x``: into the box, then onto the equalities."""
         x = np.minimum(np.maximum(x, self.lower), self.upper)
         small = 1e-15 * max(1.0, float(np.abs(self.totals).max()))
+        least = np.inf
         for _ in range(20):
             missing = self.totals - self.rows @ x
-            if np.abs(missing).max() <= small:
+            off = float(np.abs(missing).max())
+            if off <= small or off >= least:
                 break
+            least = 0.5 * off if off < 1e-13 else np.inf  # rounding: go on only while it halves
             room = np.where(self.free, np.minimum(x - self.lower, self.upper - x), 0.0)
             room = np.where(room > 0, room, 0.0)
             if not room.any():
@@ -201,10 +263,9 @@ class Bounds:
             weighted = self.rows * room
             if self.single:
                 shift = weighted[0] * (missing[0] / (weighted[0] @ self.rows[0]))
-                x = np.minimum(np.maximum(x + shift, self.lower), self.upper)
-                continue
-            step, *_ = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)
-            x = np.minimum(np.maximum(x + weighted.T @ step, self.lower), self.upper)
+            else:
+                shift = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)[0] @ weighted
+            x = np.minimum(np.maximum(x + shift, self.lower), self.upper)
         return x
 
 

@@ -174,7 +174,7 @@ class UserConstraints:
 
         goal, penalty, bounds = cost @ self.x, self.problem.penalty, self.problem.bounds
         if penalty is not None and not penalty.smooth:
-            goal = goal + kinked * penalty.expression(self.x[: self.problem.n_assets])
+            goal = goal + kinked * penalty.expression(self.problem.weights(self.x))
         problem = cp.Problem(cp.Minimize(goal), [*self.within, *self.added])
         data, chain, _ = problem.get_problem_data(cp.CLARABEL)
         cones = data["dims"]

@@ -89,5 +89,5 @@ def priced(problem: ScenarioProblem, price: float) -> ScenarioProblem:
 def limited_value(problem: ScenarioProblem, x: FloatArray) -> float:
     """What the limit is on, at ``x``; feasible where it is not positive."""
     assert problem.limit is not None
-    losses, _, _ = problem.loss.evaluate(problem.returns @ x)
+    losses, _, _ = problem.loss.evaluate(problem.scenario_returns(x))
     return problem.limit.evaluate(losses, problem.probabilities).value

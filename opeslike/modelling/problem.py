@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import describe
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.envelopes import Envelope
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.losses import Linear, Loss
 from opeslike.modelling.regularizers import Regularizer
 from opeslike.modelling.risks import Risk, RiskPoint
@@ -44,18 +46,64 @@ class Point:
 
 
 class Problem(ABC):
-    """Minimise a convex function of ``x`` over :class:`Bounds`.
+    """Minimise a convex function of variables ``x`` over :class:`Bounds`.
 
-    The first coordinates of ``x`` are the weights; further ones (cash, borrowed money) may follow.
+    The variables stand for weights by a :class:`Lift`: ``lift(w)`` are the variables of weights, ``lift.weights(x)``
+    the weights of variables. Besides what the weights and the return known beforehand are worth, the objective has a
+    regulariser of the weights and a ``cost`` linear in the variables.
     """
 
-    bounds: Bounds
-    n_assets: int
-    penalty: Regularizer | None
+    def __init__(
+        self, bounds: Bounds, penalty: Regularizer | None, lift: Lift | None, cost: FloatArray | None = None
+    ) -> None:
+        self.bounds, self.penalty, self.cost = bounds, penalty, cost
+        self.lift = Lift.identity(bounds) if lift is None else lift
+
+    @property
+    def n_assets(self) -> int:
+        """The number of weights."""
+        return self.lift.size
+
+    def weights(self, x: Any) -> Any:
+        """The weights among the variables, as numbers or as a cvxpy expression."""
+        return self.lift.weights(x)
 
     @abstractmethod
     def evaluate(self, x: FloatArray, near: Any = None) -> Any:
         """Evaluate at ``x``; ``near`` is a point evaluated shortly before."""
+
+    def added(self, x: FloatArray) -> tuple[float, FloatArray | None]:
+        """Value and gradient of what does not come from scenarios or moments: the regulariser and the costs."""
+        value, gradient = 0.0, None
+        if self.penalty is not None:
+            value, slope = self.penalty.evaluate(self.lift.weights(x))
+            gradient = self.lift.pull(slope)
+        if self.cost is not None:
+            value += float(self.cost @ x)
+            gradient = self.cost if gradient is None else gradient + self.cost
+        return value, gradient
+
+    def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
+        """Second derivative of the same."""
+        if self.penalty is None or not self.penalty.curved:
+            return None
+        return self.lift.restricted(self.penalty.hessian(self.lift.weights(x)), free)
+
+    @property
+    def bending(self) -> bool:
+        """Whether it has one that is not identically zero."""
+        return self.penalty is not None and self.penalty.curved
+
+    def added_expression(self, x: Any, scale: float) -> Any:
+        """The same divided by ``scale``, for cvxpy."""
+        value: Any = 0.0 if self.penalty is None else self.penalty.expression(self.lift.weights(x)) / scale
+        return value if self.cost is None else value + (self.cost / scale) @ x
+
+    def bare(self) -> Self:
+        """The same problem less its regulariser."""
+        core = copy.copy(self)
+        core.penalty = None
+        return core
 
     @abstractmethod
     def hessian(self, point: Any, free: Index | None = None) -> FloatArray:
@@ -90,14 +138,6 @@ class Problem(ABC):
         """Whether the objective is finite at ``x``."""
         return True
 
-    def weights(self, x: Any) -> Any:
-        """The weights among the variables, as numbers or as a cvxpy expression."""
-        return x if self.n_assets == self.bounds.lower.size else x[: self.n_assets]
-
-    def lift(self, w: FloatArray) -> FloatArray:
-        """The variables that belong to weights."""
-        return w
-
     @property
     def offset(self) -> float:
         """A constant left out of the value while solving."""
@@ -112,6 +152,7 @@ class Problem(ABC):
 class ScenarioPoint(Point):
     """A scenario problem evaluated at ``x``."""
 
+    core: FloatArray | None = None
     returns: FloatArray | None = None
     losses: FloatArray | None = None
     slope: FloatArray | None = None
@@ -119,21 +160,30 @@ class ScenarioPoint(Point):
     risk: RiskPoint | None = None
 
 
+@dataclass(frozen=True)
+class Centre:
+    """Slopes of the scenarios, and the mean under some measure of slope times return and of the slope alone."""
+
+    slope: FloatArray
+    mean: FloatArray
+    known: float
+
+
 class ScenarioProblem(Problem):
     """``minimise risk_p(loss(R x)) + penalty(x)`` over bounds and, where there is a limit, ``limit_p(loss(R x)) <= 0``.
 
     Parameters
     ----------
-    returns : ndarray of shape (T, n)
+    returns : ndarray of shape (T, N)
         Scenario matrix, one row a scenario; best stored column by column.
     probabilities : ndarray of shape (T,) or None
         None is uniform. Scenarios of probability 0 are left out.
     loss, risk : the two factors of the objective
-    bounds : Bounds on the n coordinates
+    bounds : Bounds of the n variables
     penalty : Regularizer, optional
-        Acts on the first ``n_assets`` coordinates.
-    n_assets : int, optional
-        How many of the coordinates are weights; all by default.
+        Of the weights.
+    lift : Lift, optional
+        How the variables stand for weights; they are the weights by default.
     labels : callable, optional
         Returns the names of the T scenarios (dates), for messages.
 
@@ -154,9 +204,11 @@ class ScenarioProblem(Problem):
         risk: Risk,
         bounds: Bounds,
         penalty: Regularizer | None = None,
-        n_assets: int | None = None,
+        lift: Lift | None = None,
         labels: Callable[[], Any] | None = None,
+        cost: FloatArray | None = None,
     ) -> None:
+        super().__init__(bounds, penalty, lift, cost)
         if probabilities is not None and not (probabilities > 0).all():
             keep = probabilities > 0
             returns, probabilities = returns[keep], probabilities[keep]
@@ -165,23 +217,38 @@ class ScenarioProblem(Problem):
         count = returns.shape[0]
         self.returns = returns
         self.probabilities = np.full(count, 1.0 / count) if probabilities is None else probabilities
-        self.loss, self.risk, self.bounds, self.penalty = loss, risk, bounds, penalty
-        self.n_assets = returns.shape[1] if n_assets is None else n_assets
-        self.labels = labels
+        self.loss, self.risk, self.labels = loss, risk, labels
+
+    def scenario_returns(self, x: Any) -> Any:
+        """Portfolio returns in all scenarios, as numbers or as a cvxpy expression."""
+        if self.lift.plain:
+            return self.returns @ x
+        returns = self.returns @ self.lift.weights(x)
+        return returns + self.lift.earned(x) if self.lift.earning else returns
+
+    def change(self, direction: FloatArray) -> FloatArray:
+        """How the scenario returns move with the variables."""
+        change = self.returns @ self.lift.moves(direction)
+        if self.lift.earning:
+            change += float(self.lift.known @ direction)
+        return np.asarray(change)
+
+    def pull(self, worth: FloatArray) -> FloatArray:
+        """Gradient in the variables of what is worth ``worth`` per unit of return in each scenario."""
+        return self.lift.pull(worth @ self.returns, float(worth.sum()) if self.lift.earning else 0.0)
 
     def evaluate(self, x: FloatArray, near: ScenarioPoint | None = None) -> ScenarioPoint:
         """One pass over the scenarios."""
-        r = self.returns @ x
+        r = self.scenario_returns(x)
         losses, slope, bend = self.loss.evaluate(r)
         worst = self.risk.evaluate(losses, self.probabilities, near.risk if near is not None else None)
-        gradient = (worst.q * slope) @ self.returns
-        value = worst.value
-        if self.penalty is not None:
-            extra, pull = self.penalty.evaluate(x[: self.n_assets])
-            value += extra
-            gradient[: self.n_assets] += pull
+        core = self.pull(worst.q * slope)
+        extra, pull = self.added(x)
         smooth = self.risk.smooth and not math.isinf(worst.sharpness)
-        return ScenarioPoint(x, value, gradient, smooth, worst.excess, r, losses, slope, bend, worst)
+        gradient = core if pull is None else core + pull
+        return ScenarioPoint(
+            x, worst.value + extra, gradient, smooth, worst.excess, core, r, losses, slope, bend, worst
+        )
 
     def hessian(self, point: ScenarioPoint, free: Index | None = None) -> FloatArray:
         """``R' diag(q loss'' + d loss'^2) R`` and the rank-one terms of the risk, in blocks of scenarios."""
@@ -189,48 +256,59 @@ class ScenarioProblem(Problem):
         assert point.slope is not None
         assert point.bend is not None
         assert point.losses is not None
+        assert point.core is not None
         diagonal, pairs = self.risk.curvature(point.losses, point.risk)
         weight = point.risk.q * point.bend
         if diagonal is not None:
             weight = weight + diagonal * point.slope * point.slope
         h = self.gram(weight, free)
-        columns = self.returns if free is None else self.returns[:, free]
         for scale, vector in pairs:
-            if vector is point.risk.q and self.penalty is None:  # that product is the gradient
-                direction = point.gradient if free is None else point.gradient[free]
-            else:
-                direction = (vector * point.slope) @ columns
+            # under the worst case itself that product is the gradient
+            direction = point.core if vector is point.risk.q else self.pull(vector * point.slope)
+            direction = direction if free is None else direction[free]
             h += (scale * direction)[:, None] * direction
-        if self.penalty is not None:
-            full = self.penalty.hessian(point.x[: self.n_assets])
-            if free is None:
-                h[: self.n_assets, : self.n_assets] += full
-            else:
-                inside = free < self.n_assets
-                where = free[inside]
-                h[np.ix_(inside, inside)] += full[np.ix_(where, where)]
-        return h
+        more = self.bend(point.x, free)
+        return h if more is None else h + more
 
-    def gram(self, weight: FloatArray, free: Index | None = None) -> FloatArray:
-        """``R' diag(weight) R`` for non-negative weights, with working memory of one block of scenarios."""
-        if self.returns.shape[1] <= _FEW:  # for few assets one plain product is quicker than a symmetric one
-            if free is None:
-                return np.asarray((self.returns.T * weight) @ self.returns)
-            scaled = self.returns.T[free]
-            scaled *= weight
-            return np.asarray((scaled @ self.returns)[:, free])
-        asset_major = self.returns.T if free is None else self.returns.T[free]
-        n, count = asset_major.shape
-        root = np.sqrt(weight)
-        block = max(256, _BLOCK // max(n, 1))
-        if count <= block:
-            scaled = asset_major * root
-            return np.asarray(scaled @ scaled.T)
-        h = np.zeros((n, n))
+    def gram(self, weight: FloatArray, free: Index | None = None, centre: Centre | None = None) -> FloatArray:
+        """``C' diag(weight) C`` for non-negative weights, C the (T, n) returns of the variables.
+
+        With working memory of one block of scenarios. With a ``centre`` the rows of C are multiplied by its slope and
+        less its mean first, for subtracting afterwards would cancel.
+        """
+        assets = self.lift.touched(free)
+        rows = self.returns.T if assets is None else self.returns.T[assets]
+        n, count = rows.shape
+        root = None if n <= _FEW and centre is None else np.sqrt(weight)
+        block = max(256, _BLOCK // max(n, 1)) if root is not None else max(count, 1)
+        h, along, total = np.zeros((n, n)), np.zeros(n), 0.0
         for start in range(0, count, block):
-            scaled = asset_major[:, start : start + block] * root[start : start + block]
+            part = slice(start, start + block)
+            if root is None:  # for few assets one plain product is quicker than a symmetric one
+                scaled = rows * weight
+                h = scaled @ rows.T
+                if self.lift.earning:
+                    along, total = scaled.sum(axis=1), float(weight.sum())
+                break
+            own = root[part]
+            if centre is None:
+                scaled = rows[:, part] * own
+            else:
+                scaled = rows[:, part] * centre.slope[part]
+                scaled -= (centre.mean if assets is None else centre.mean[assets])[:, None]
+                scaled *= own
+                own = (centre.slope[part] - centre.known) * own
             h += scaled @ scaled.T
-        return h
+            if self.lift.earning:
+                along += scaled @ own
+                total += float(own @ own)
+        if self.lift.plain:
+            return h
+        return self.lift.spread(h, free, assets, along if self.lift.earning else None, total)
+
+    def matrix(self, rows: Any = slice(None)) -> FloatArray:
+        """The returns of the variables, shape (rows, n): a copy where there is more than the weights."""
+        return self.lift.matrix(self.returns[rows])
 
     def longest_step(self, point: ScenarioPoint, direction: FloatArray) -> float:
         """Step at which the first scenario reaches the edge of the loss's domain."""
@@ -238,14 +316,14 @@ class ScenarioProblem(Problem):
         if slope == 0.0:
             return math.inf
         assert point.returns is not None
-        change = self.returns @ direction
+        change = self.change(direction)
         change /= self.loss.margin(point.returns)
         fastest = slope * float(change.min() if slope > 0 else change.max())
         return -1.0 / fastest if fastest < 0 else math.inf
 
     def in_domain(self, x: FloatArray) -> bool:
         """Whether every scenario keeps a positive margin."""
-        return self.loss.margin_slope == 0.0 or bool(self.loss.margin(self.returns @ x).min() > 0.0)
+        return self.loss.margin_slope == 0.0 or bool(self.loss.margin(self.scenario_returns(x)).min() > 0.0)
 
     def tolerance(self, point: ScenarioPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's returns, times its mean slope for losses in another unit.
@@ -274,7 +352,7 @@ class ScenarioProblem(Problem):
 
     def refusal(self, x: FloatArray) -> str | None:
         """Which scenario leaves the domain of the loss, for losses that are extended beyond it."""
-        returns = self.returns @ x
+        returns = self.scenario_returns(x)
         outside = self.loss.outside(returns)
         if outside is None or not outside.any():
             return None
@@ -290,16 +368,12 @@ class ScenarioProblem(Problem):
 
     def value_under(self, x: FloatArray, q: FloatArray) -> tuple[float, FloatArray]:
         """Value and gradient of the objective with the worst case fixed at ``q``."""
-        r = self.returns @ x
-        losses, slope, _ = self.loss.evaluate(r)
+        losses, slope, _ = self.loss.evaluate(self.scenario_returns(x))
         envelope = self.envelope()
         value = float(q @ losses) if envelope is None else envelope.worst(losses, q)
-        gradient = (q * slope) @ self.returns
-        if self.penalty is not None:
-            extra, pull = self.penalty.evaluate(x[: self.n_assets])
-            value += extra
-            gradient[: self.n_assets] += pull
-        return value, gradient
+        gradient = self.pull(q * slope)
+        extra, pull = self.added(x)
+        return value + extra, gradient if pull is None else gradient + pull
 
     def envelope(self) -> Envelope | None:
         """The set of worst-case probabilities."""
@@ -307,11 +381,9 @@ class ScenarioProblem(Problem):
 
     def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
         """``risk(loss(R x)) + penalty`` for cvxpy; the losses are scaled, and the risk with them."""
-        losses = self.loss.expression(self.returns @ x) / scale
+        losses = self.loss.expression(self.scenario_returns(x)) / scale
         value, constraints = self.risk.scaled(scale).expression(losses, self.probabilities)
-        value = value + self.loss.offset / scale
-        if self.penalty is not None:
-            value = value + self.penalty.expression(x[: self.n_assets]) / scale
+        value = value + self.loss.offset / scale + self.added_expression(x, scale)
         if self.limit is not None:
             limited, further = self.limit.scaled(scale).expression(losses, self.probabilities)
             constraints = [*constraints, *further, limited <= 0]  # conic.py reads the price of the last one
@@ -321,7 +393,8 @@ class ScenarioProblem(Problem):
     def linear(self) -> FloatArray | None:
         """Minus the mean returns, for a linear mean objective without penalty."""
         if self.penalty is None and self.limit is None and isinstance(self.loss, Linear) and self.envelope() is None:
-            return -np.asarray(self.probabilities @ self.returns)
+            gain = -self.pull(self.probabilities)
+            return gain if self.cost is None else gain + self.cost
         return None
 
     def natural_scale(self) -> float:
@@ -346,7 +419,7 @@ class ScenarioProblem(Problem):
             If the utility exceeds the range of floating point.
         """
         limited = self.loss.margin_slope != 0.0
-        margin = self.loss.margin(self.returns @ x)
+        margin = self.loss.margin(self.scenario_returns(x))
         if not limited or margin.min() > 1e-6:
             worst = self._overflow(x)
             if worst is None:
@@ -354,7 +427,7 @@ class ScenarioProblem(Problem):
             if not limited:
                 raise PortfolioError(worst)
         best = self._widest_margin()
-        reached = self.loss.margin(self.returns @ best)
+        reached = self.loss.margin(self.scenario_returns(best))
         if reached.min() <= 1e-12:
             raise InfeasibleError(
                 f"every feasible portfolio loses everything in {self._scenario(int(np.argmin(reached)))}; tighten the "
@@ -372,7 +445,7 @@ class ScenarioProblem(Problem):
         """Which scenario's utility exceeds the range of floating point, for losses that can."""
         if self.loss.in_returns:
             return None
-        returns = self.returns @ x
+        returns = self.scenario_returns(x)
         losses, _, bend = self.loss.evaluate(returns)
         if np.isfinite(losses).all() and np.isfinite(bend).all():
             return None
@@ -385,16 +458,17 @@ class ScenarioProblem(Problem):
     def _widest_margin(self) -> FloatArray:
         from scipy.optimize import linprog
 
-        count, n = self.returns.shape
+        returns = self.matrix()
+        count, n = returns.shape
         slope = self.loss.margin_slope
-        constant = float(self.loss.margin(np.zeros(1))[0])
+        constant = self.loss.margin(self.scenario_returns(np.zeros(n)))
         result = linprog(
             np.r_[np.zeros(n), -1.0],
-            A_ub=np.column_stack([-slope * self.returns, np.ones(count)]),
-            b_ub=np.full(count, constant),
+            A_ub=np.column_stack([-slope * returns, np.ones(count)]),
+            b_ub=constant,
             A_eq=np.column_stack([self.bounds.rows, np.zeros(len(self.bounds.totals))]),
             b_eq=self.bounds.totals,
-            bounds=[*zip(self.bounds.lower, self.bounds.upper, strict=True), (None, constant)],
+            bounds=[*zip(self.bounds.lower, self.bounds.upper, strict=True), (None, float(constant.max()))],
         )
         if result.x is None:
             raise InfeasibleError(f"no portfolio with positive wealth was found: {result.message}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.regularizers import Regularizer
 
@@ -21,26 +22,26 @@ LEAST_VARIANCE = 1e-6
 
 @dataclass
 class QuadraticPoint(Point):
-    """A quadratic problem evaluated at ``x``; keeps ``covariance @ x``."""
+    """A quadratic problem evaluated at ``x``; keeps ``covariance @ w``."""
 
     marginal: FloatArray | None = None
 
 
 @dataclass
 class VolatilityPoint(QuadraticPoint):
-    """A problem with a volatility term evaluated at ``x``; keeps ``sqrt(x' covariance x)`` too."""
+    """A problem with a volatility term evaluated at ``x``; keeps ``sqrt(w' covariance w)`` too."""
 
     deviation: float = 0.0
 
 
 class QuadraticProblem(Problem):
-    """``minimise -mean' x + (aversion / 2) x' covariance x + penalty(x)`` over bounds.
+    """``minimise -mean' w + (aversion / 2) w' covariance w + penalty(w)`` over bounds.
 
     Parameters
     ----------
-    mean : ndarray of shape (n,) or None
+    mean : ndarray of shape (N,) or None
         None leaves the linear term out.
-    covariance : ndarray of shape (n, n), symmetric positive semidefinite, or None
+    covariance : ndarray of shape (N, N), symmetric positive semidefinite, or None
         None leaves the quadratic term out.
     aversion : float
         Weight of the quadratic term.
@@ -53,34 +54,36 @@ class QuadraticProblem(Problem):
         aversion: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
+        lift: Lift | None = None,
+        cost: FloatArray | None = None,
     ) -> None:
+        super().__init__(bounds, penalty, lift, cost)
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
-        self.bounds, self.penalty = bounds, penalty
-        self.n_assets = bounds.lower.size
         self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets
 
     def evaluate(self, x: FloatArray, near: QuadraticPoint | None = None) -> QuadraticPoint:
         """Value and gradient by one matrix-vector product."""
-        gradient = np.zeros_like(x) if self.mean is None else -self.mean
-        value = float(gradient @ x)
-        marginal = None
+        w = self.lift.weights(x)
+        slope, value, marginal = np.zeros_like(w), 0.0, None
+        if self.mean is not None:
+            slope, value = -self.mean, -float(self.mean @ w) - self.lift.earned(x)
         if self.covariance is not None:
-            marginal = self.covariance @ x
-            value += 0.5 * self.aversion * float(x @ marginal)
-            gradient = gradient + self.aversion * marginal
-        if self.penalty is not None:
-            extra, pull = self.penalty.evaluate(x)
-            value += extra
-            gradient = gradient + pull
-        return QuadraticPoint(x, value, gradient, marginal=marginal)
+            marginal = self.covariance @ w
+            value += 0.5 * self.aversion * float(w @ marginal)
+            slope = slope + self.aversion * marginal
+        gradient = self.lift.pull(slope, 0.0 if self.mean is None else -1.0)
+        extra, pull = self.added(x)
+        gradient = gradient if pull is None else gradient + pull
+        return QuadraticPoint(x, value + extra, gradient, marginal=marginal)
 
     def hessian(self, point: QuadraticPoint, free: Index | None = None) -> FloatArray:
         """``aversion * covariance`` and the curvature of the penalty."""
-        n = self.n_assets
-        h = np.zeros((n, n)) if self.covariance is None else self.aversion * self.covariance
-        if self.penalty is not None:
-            h = h + self.penalty.hessian(point.x)
-        return h if free is None else h[np.ix_(free, free)]
+        n = point.x.size if free is None else free.size
+        h = np.zeros((n, n))
+        if self.covariance is not None:
+            h = self.aversion * self.lift.restricted(self.covariance, free)
+        more = self.bend(point.x, free)
+        return h if more is None else h + more
 
     def tolerance(self, point: QuadraticPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's return; for a pure variance, ``1e-7`` of the variance.
@@ -92,26 +95,28 @@ class QuadraticProblem(Problem):
         if point.marginal is None:
             size = abs(point.value) if self.mean is None else float(np.abs(self.mean).max())
             return OPTIMAL * size + floor
-        variance = max(float(point.x @ point.marginal), self._least)
+        variance = max(float(self.lift.weights(point.x) @ point.marginal), self._least)
         return OPTIMAL * (variance * self.aversion if self.mean is None else math.sqrt(variance)) + floor
 
     def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
         """The same for cvxpy."""
         import cvxpy as cp
 
-        value: Any = 0.0
+        w = self.lift.weights(x)
+        value = self.added_expression(x, scale)
         if self.mean is not None:
-            value = value - (self.mean / scale) @ x
+            value = value - (self.mean / scale) @ w - self.lift.earned(x) / scale
         if self.covariance is not None:
-            value = value + cp.quad_form(x, cp.psd_wrap(0.5 * self.aversion / scale * self.covariance))
-        if self.penalty is not None:
-            value = value + self.penalty.expression(x) / scale
+            value = value + cp.quad_form(w, cp.psd_wrap(0.5 * self.aversion / scale * self.covariance))
         return value, []
 
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean, where there is nothing else."""
-        return -self.mean if self.mean is not None and self.covariance is None and self.penalty is None else None
+        if self.mean is None or self.covariance is not None or self.penalty is not None:
+            return None
+        gain = self.lift.pull(-self.mean, -1.0)
+        return gain if self.cost is None else gain + self.cost
 
     def natural_scale(self) -> float:
         """Size of the linear term, else of the quadratic one."""
@@ -123,14 +128,14 @@ class QuadraticProblem(Problem):
 
 
 class VolatilityProblem(Problem):
-    """``minimise price * sqrt(x' covariance x) - gain' x + penalty(x)`` over bounds.
+    """``minimise price * sqrt(w' covariance w) - gain' w + penalty(w)`` over bounds.
 
-    At the price that equals the best ratio ``gain' x / sqrt(x' covariance x)`` its minimiser attains that ratio.
+    At the price that equals the best ratio ``gain' w / sqrt(w' covariance w)`` its minimiser attains that ratio.
 
     Parameters
     ----------
-    gain : ndarray of shape (n,)
-    covariance : ndarray of shape (n, n), symmetric positive semidefinite
+    gain : ndarray of shape (N,)
+    covariance : ndarray of shape (N, N), symmetric positive semidefinite
     price : float >= 0
         Gain wanted for a unit of volatility.
     """
@@ -142,33 +147,35 @@ class VolatilityProblem(Problem):
         price: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
+        lift: Lift | None = None,
+        cost: FloatArray | None = None,
     ) -> None:
+        super().__init__(bounds, penalty, lift, cost)
         self.gain, self.covariance, self.price = gain, covariance, price
-        self.bounds, self.penalty = bounds, penalty
-        self.n_assets = bounds.lower.size
         self._least = math.sqrt(LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets)
 
     def evaluate(self, x: FloatArray, near: VolatilityPoint | None = None) -> VolatilityPoint:
         """Value and gradient by one matrix-vector product; there is a kink where the volatility vanishes."""
-        marginal = self.covariance @ x
-        deviation = math.sqrt(max(float(x @ marginal), 0.0))
-        value = self.price * deviation - float(self.gain @ x)
+        w = self.lift.weights(x)
+        marginal = self.covariance @ w
+        deviation = math.sqrt(max(float(w @ marginal), 0.0))
+        value = self.price * deviation - float(self.gain @ w) - self.lift.earned(x)
         smooth = deviation > 1e-6 * self._least
         # at the kink 0 is a subgradient of the volatility
-        gradient = self.price / deviation * marginal - self.gain if smooth else -self.gain
-        if self.penalty is not None:
-            extra, pull = self.penalty.evaluate(x)
-            value += extra
-            gradient = gradient + pull
-        return VolatilityPoint(x, value, gradient, smooth, marginal=marginal, deviation=deviation)
+        gradient = self.lift.pull(self.price / deviation * marginal - self.gain if smooth else -self.gain, -1.0)
+        extra, pull = self.added(x)
+        gradient = gradient if pull is None else gradient + pull
+        return VolatilityPoint(x, value + extra, gradient, smooth, marginal=marginal, deviation=deviation)
 
     def hessian(self, point: VolatilityPoint, free: Index | None = None) -> FloatArray:
-        """``price / s (covariance - m m' / s^2)``, m the covariance times x and s the volatility."""
+        """``price / s (covariance - m m' / s^2)``, m the covariance times w and s the volatility."""
         assert point.marginal is not None
-        part = np.ix_(free, free) if free is not None else (slice(None), slice(None))
-        along = (point.marginal if free is None else point.marginal[free]) / point.deviation
-        h: FloatArray = self.price / point.deviation * (self.covariance[part] - np.outer(along, along))
-        return h if self.penalty is None else h + self.penalty.hessian(point.x)[part]
+        along = self.lift.pull(point.marginal / point.deviation)
+        along = along if free is None else along[free]
+        h = self.lift.restricted(self.covariance, free) - along[:, None] * along
+        h *= self.price / point.deviation
+        more = self.bend(point.x, free)
+        return h if more is None else h + more
 
     def tolerance(self, point: VolatilityPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's return (at least ``1e-3`` of an average asset's)."""
@@ -179,10 +186,9 @@ class VolatilityProblem(Problem):
         """The same for cvxpy."""
         import cvxpy as cp
 
-        value = self.price / scale * cp.norm2(square_root(self.covariance) @ x) - (self.gain / scale) @ x
-        if self.penalty is not None:
-            value = value + self.penalty.expression(x) / scale
-        return value, []
+        w = self.lift.weights(x)
+        value = self.price / scale * cp.norm2(square_root(self.covariance) @ w) - (self.gain / scale) @ w
+        return value - self.lift.earned(x) / scale + self.added_expression(x, scale), []
 
     def natural_scale(self) -> float:
         """Size of the linear term."""

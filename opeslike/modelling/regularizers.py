@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.errors import PortfolioError
-from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.bounds import TOUCHING
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.kinks import Kinks, Peak
 
 FloatArray = NDArray[np.float64]
@@ -357,34 +358,41 @@ def regularizer_name(reg: Any) -> str | None:
     return str(name)
 
 
-def make_penalty(reg: str | None, strength: float, bounds: Bounds, n_assets: int | None = None) -> Regularizer | None:
-    """The regulariser of that name for the first ``n_assets`` coordinates of a set of weights.
+def make_penalty(reg: str | None, strength: float, lift: Lift) -> Regularizer | None:
+    """The regulariser of that name for the weights of a problem.
 
     Raises
     ------
     PortfolioError
-        If the regulariser needs long-only, fully invested weights and the set has others.
+        If the regulariser needs long-only, fully invested weights and others are allowed.
     """
     if reg is None or strength == 0:
         return None
-    count = bounds.lower.size if n_assets is None else n_assets
+    count, total = lift.size, float(lift.bounds.totals[0] + lift.parts.origin.sum())
+    invested = lift.cash is None and abs(total - 1.0) <= TOUCHING
+    lower, upper = lift.weights_between()
     if reg in ("entropy", "jsd", "wass-1"):
-        _check_simplex(reg, bounds, count)
-    lower, upper, moves = bounds.lower[:count], bounds.upper[:count], bounds.free[:count]
+        advice = "use reg='l2', 'variance' or 'mpad' instead, or long-only weights with sum 1"
+        if (lower < 0).any():
+            raise PortfolioError(
+                f"reg={reg!r} needs weights >= 0, and the weight bounds allow short positions; {advice}"
+            )
+        if not invested:
+            raise PortfolioError(f"reg={reg!r} needs weights that sum to 1, and cash or leverage is allowed; {advice}")
     match reg:
         case "l1":
             signs = np.where(lower >= 0, 1.0, np.where(upper <= 0, -1.0, 0.0))
-            if bounds.single and count == bounds.lower.size and (signs == bounds.rows[0]).all():
-                return Constant(strength * float(bounds.totals[0]))
+            if lift.cash is None and (signs == 1.0).all():
+                return Constant(strength * total)
             return SignedSum(strength, signs) if signs.all() else L1(strength, signs)
         case "l2":
             return L2(strength)
         case "l-inf":
             return Largest(strength, count, bool((lower >= 0).all()))
         case "entropy":
-            return Entropy(strength, moves)
+            return Entropy(strength, upper > lower)
         case "jsd":
-            return JensenShannon(strength, moves)
+            return JensenShannon(strength, upper > lower)
         case "variance":
             return Variance(strength)
         case "mpad":
@@ -393,12 +401,3 @@ def make_penalty(reg: str | None, strength: float, bounds: Bounds, n_assets: int
             return Spread(strength, count)
         case _:
             return Wasserstein(strength, count)
-
-
-def _check_simplex(reg: str, bounds: Bounds, count: int) -> None:
-    advice = "use reg='l2', 'variance' or 'mpad' instead, or long-only weights with sum 1"
-    if (bounds.lower[:count] < 0).any():
-        raise PortfolioError(f"reg={reg!r} needs weights >= 0, and the weight bounds allow short positions; {advice}")
-    invested = bounds.single and count == bounds.lower.size and (bounds.rows == 1).all() and bounds.totals[0] == 1
-    if not invested:
-        raise PortfolioError(f"reg={reg!r} needs weights that sum to 1, and cash or leverage is allowed; {advice}")

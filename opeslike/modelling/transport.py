@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.regularizers import Regularizer
 
@@ -46,6 +47,7 @@ class Shares:
 class TransportPoint(Point):
     """A problem evaluated at ``x``, with the price of transport and the shares that attain it."""
 
+    w: FloatArray | None = None
     slope: FloatArray | None = None
     price: float = 1.0
     shares: Shares | None = None
@@ -73,8 +75,8 @@ class TransportProblem(Problem):
         Positive.
     radius : float > 0
         In log returns.
-    bounds : Bounds of the N weights
-        Long only, with the budget.
+    bounds, lift : Bounds and Lift
+        Of long-only weights with sum 1: no known returns.
     """
 
     def __init__(
@@ -84,19 +86,20 @@ class TransportProblem(Problem):
         radius: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
+        lift: Lift | None = None,
+        cost: FloatArray | None = None,
     ) -> None:
+        super().__init__(bounds, penalty, lift, cost)
         self.gross, self.probabilities, self.radius = gross, probabilities, radius
-        self.bounds, self.penalty = bounds, penalty
-        self.n_assets = bounds.lower.size
         self._logs = np.log(gross)
 
     def evaluate(self, x: FloatArray, near: TransportPoint | None = None) -> TransportPoint:
         """Value and gradient, at the best price."""
-        p, radius = self.probabilities, self.radius
-        wealth = self.gross @ x
+        p, radius, w = self.probabilities, self.radius, self.lift.weights(x)
+        wealth = self.gross @ w
         slope = self.gross / wealth[:, None]
         growth = np.log(wealth)
-        price, shares, excess = self._best_price(x, wealth, slope, near)
+        price, shares, excess = self._best_price(w, wealth, slope, near)
         total = radius * price
         if shares is not None:
             moved = shares.moved
@@ -104,37 +107,36 @@ class TransportProblem(Problem):
                 slope[moved] = self.gross[moved] * np.exp(-shares.level[:, None] - shares.push[:, None] * shares.s)
             growth[moved] = shares.level + shares.push * price * price
         total -= float(p @ growth)
-        gradient = -(p @ slope)
-        if self.penalty is not None:
-            extra, pull = self.penalty.evaluate(x)
-            total += extra
-            gradient = gradient + pull
+        gradient = self.lift.pull(-(p @ slope))
+        extra, pull = self.added(x)
+        total += extra
+        gradient = gradient if pull is None else gradient + pull
         centred = wealth - p @ wealth
         deviation = math.sqrt(float(p @ (centred * centred)))
         smooth = bool(np.isfinite(gradient).all())
-        return TransportPoint(x, total, gradient, smooth, excess, slope, price, shares, deviation)
+        return TransportPoint(x, total, gradient, smooth, excess, w, slope, price, shares, deviation)
 
     def _best_price(
-        self, x: FloatArray, wealth: FloatArray, slope: FloatArray, near: TransportPoint | None
+        self, w: FloatArray, wealth: FloatArray, slope: FloatArray, near: TransportPoint | None
     ) -> tuple[float, Shares | None, float]:
         """The price at which the mean distance is the radius, the shares there, and what its rounding may cost.
 
         By Newton's method on the slope in the price, which increases with it, between bounds that close in.
         """
-        held = int((x > 0).sum())
+        held = int((w > 0).sum())
         count = len(wealth)
-        own = slope * x
+        own = slope * w
         lengths = np.sqrt(np.square(own).sum(axis=1))
         low, high = 1.0 / math.sqrt(held), float(lengths.max())
         if high - low <= _EVEN:  # shares that are all the same stay so, whatever the push
             push = np.full(count, self.radius / high)
             return high, Shares(np.ones(count, dtype=bool), own, np.log(wealth) - push * high * high, push), 0.0
         with np.errstate(divide="ignore"):
-            logs = self._logs + np.log(x)
+            logs = self._logs + np.log(np.maximum(w, 0.0))
         level, push = np.log(wealth), np.full(count, 1e-2)
         price = float(self.probabilities @ lengths)
-        if near is not None and near.shares is not None and int((near.x > 0).sum()) > 1:
-            price = near.price * float(np.linalg.norm(x) / np.linalg.norm(near.x))
+        if near is not None and near.w is not None and near.shares is not None and int((near.w > 0).sum()) > 1:
+            price = near.price * float(np.linalg.norm(w) / np.linalg.norm(near.w))
             level[near.shares.moved], push[near.shares.moved] = near.shares.level, near.shares.push
         best: tuple[float, Shares | None, float] = (high, None, self.radius)
         for _ in range(_ROUNDS):
@@ -143,7 +145,7 @@ class TransportProblem(Problem):
             moved = lengths > price
             if not moved.any():
                 break  # the bounds have met
-            s = np.empty((int(moved.sum()), x.size))
+            s = np.empty((int(moved.sum()), w.size))
             at, hard = level[moved], push[moved]
             if not _settle(logs[moved], price * price, at, hard, s):
                 low = price
@@ -170,6 +172,7 @@ class TransportProblem(Problem):
         """By the implicit function theorem: ``O(T N^2)``, like the Hessian of Kelly."""
         n, p = self.n_assets, self.probabilities
         assert point.slope is not None
+        assert point.w is not None
         h = np.zeros((n, n))
         still = np.ones(p.size, dtype=bool) if point.shares is None else ~point.shares.moved
         rooted = point.slope[still] * np.sqrt(p[still])[:, None]
@@ -186,7 +189,7 @@ class TransportProblem(Problem):
             reach = weight * price / second
             stiff = price / second
             bend = float(weight @ (stiff * stiff - hard))
-            if (point.x > 0).sum() > 1 and bend > 0:
+            if (point.w > 0).sum() > 1 and bend > 0:
                 along = (reach @ two) / bend
                 h -= np.outer(along, along) * float(weight @ hard)
                 two = two - stiff[:, None] * along
@@ -194,9 +197,8 @@ class TransportProblem(Problem):
                 two = np.zeros_like(two)
             root = np.sqrt(weight)[:, None]
             h += (one * root).T @ (one * root) + (two * root).T @ (two * root)
-        if self.penalty is not None:
-            h += self.penalty.hessian(point.x)
-        return h if free is None else h[np.ix_(free, free)]
+        h, more = self.lift.restricted(h, free), self.bend(point.x, free)
+        return h if more is None else h + more
 
     def tolerance(self, point: TransportPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's returns."""
@@ -208,12 +210,10 @@ class TransportProblem(Problem):
 
         n, count = self.n_assets, len(self.gross)
         s, price = cp.Variable((count, n), name="shares"), cp.Variable(name="price")
-        w = cp.reshape(x, (1, n), order="C")
+        w = cp.reshape(self.lift.weights(x), (1, n), order="C")
         spread = cp.sum(cp.rel_entr(s, np.ones((count, 1)) @ w), axis=1)
         growth = cp.sum(cp.multiply(self._logs, s), axis=1) - spread
-        value = (self.radius * price - self.probabilities @ growth) / scale
-        if self.penalty is not None:
-            value = value + self.penalty.expression(x) / scale
+        value = (self.radius * price - self.probabilities @ growth) / scale + self.added_expression(x, scale)
         return value, [cp.sum(s, axis=1) == 1, cp.norm(s, 2, axis=1) <= price]
 
     def natural_scale(self) -> float:

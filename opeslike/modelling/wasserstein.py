@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.quadratic import LEAST_VARIANCE, square_root
 from opeslike.modelling.regularizers import Regularizer
@@ -19,54 +20,63 @@ FloatArray = NDArray[np.float64]
 _LEAST_SHARE = 1e-9
 #: volatilities below this share of an average asset's are rounded off at the kink
 _KINK = 1e-9
+#: stands for zero where something is divided by it: without risk there is nothing to divide
+_TINY = 1e-300
 
 
-def lifted_bounds(bounds: Bounds, dual: float) -> tuple[Bounds, FloatArray | None]:
-    """Write a norm with kinks as a linear function of further variables.
+def norm_of(bounds: Bounds, lift: Lift, dual: float) -> tuple[Bounds, Lift, FloatArray | None, float]:
+    """Write a norm of the weights with kinks as a linear function of variables.
 
     Parameters
     ----------
-    bounds : Bounds of n weights
+    bounds, lift : Bounds and Lift
+        For ``dual = 1`` with weights of either sign those that :func:`~opeslike.modelling.feasible.feasible` makes with
+        ``absolute``.
     dual : float in [1, inf]
         Exponent of the norm of the weights.
 
     Returns
     -------
-    (bounds, functional)
-        Bounds of the weights and the further variables, and the vector whose product with them is the norm at the
-        optimum. The functional is None where the norm is smooth and nothing is added.
-
-        - ``dual = 1`` with weights of known sign: the signed sum. Otherwise ``x = a - b`` with ``a, b >= 0``, and the
-          sum of a and b.
-        - ``dual = inf``: a level t with ``t - x >= 0`` and, where weights can be negative, ``t + x >= 0``.
+    (bounds, lift, functional, constant)
+        A linear function of the variables that is the norm at the optimum: for ``dual = 1`` signs, for ``inf`` a
+        level ``t`` that is a further variable, with the slacks of ``t - w >= 0`` and, where weights can be negative,
+        ``t + w >= 0``. None where the norm is smooth and nothing is added.
     """
-    lower, upper, n = bounds.lower, bounds.upper, bounds.lower.size
-    eye, none = np.eye(n), np.zeros((n, n))
-    most = np.maximum(np.abs(lower), np.abs(upper))
+    parts, n, before = lift.parts, lift.size, bounds.lower.size
+    weight_low, weight_high = lift.weights_between()
     if dual == 1.0:
-        signs = np.where(lower >= 0, 1.0, np.where(upper <= 0, -1.0, 0.0))
-        if signs.all():
-            return bounds, signs
-        rows = np.block([[bounds.rows, np.zeros((len(bounds.totals), 2 * n))], [eye, -eye, eye]])
-        low, high = np.concatenate([lower, np.zeros(2 * n)]), np.concatenate([upper, 2 * most, 2 * most])
-        functional = np.concatenate([np.zeros(n), np.ones(2 * n)])
-        return Bounds(low, high, rows, np.concatenate([bounds.totals, np.zeros(n)])), functional
-    if math.isinf(dual):
-        shorts = bool((lower < 0).any())
-        top = 2.0 * float(most.max())
-        count = 1 + n + n * shorts
-        rows = np.zeros((len(bounds.totals) + n + n * shorts, n + count))
-        first = len(bounds.totals)
-        rows[:first, :n] = bounds.rows
-        rows[first : first + n] = np.hstack([-eye, np.ones((n, 1)), -eye, *([none] * shorts)])
-        if shorts:
-            rows[first + n :] = np.hstack([eye, np.ones((n, 1)), none, -eye])
-        low = np.concatenate([lower, np.zeros(count)])
-        high = np.concatenate([upper, [top], top - lower, *([top + upper] * shorts)])
-        functional = np.zeros(n + count)
-        functional[n] = 1.0
-        return Bounds(low, high, rows, np.concatenate([bounds.totals, np.zeros(n + n * shorts)])), functional
-    return bounds, None
+        slopes, constant = parts.distance(np.zeros(n), weight_low, weight_high)
+        return bounds, lift, np.concatenate([slopes, np.zeros(before - slopes.size)]), constant
+    if not math.isinf(dual):
+        return bounds, lift, None, 0.0
+    sides = (1.0, -1.0) if (weight_low < 0).any() else (1.0,)
+    top = 2.0 * float(np.maximum(np.abs(weight_low), np.abs(weight_high)).max())
+    rows, totals, most = [], [], []
+    for sign in sides:  # t - sign w - slack = 0
+        rows.append(np.hstack([-sign * lift.map, np.ones((n, 1))]))
+        totals.append(sign * parts.origin)
+        most.append(top - sign * np.where(sign > 0, weight_low, weight_high))
+    count = n * len(sides)
+    old = np.hstack([bounds.rows, np.zeros((len(bounds.totals), 1 + count))])
+    own = np.hstack([np.vstack(rows), -np.eye(count)])
+    wider = Bounds(
+        np.concatenate([bounds.lower, np.zeros(1 + count)]),
+        np.concatenate([bounds.upper, [top], *most]),
+        np.vstack([old, own]),
+        np.concatenate([bounds.totals, *totals]),
+        (*bounds.names, *[""] * count),
+    )
+    slacks = tuple((before + 1 + k, len(bounds.totals) + k, -1.0) for k in range(count))
+    further = replace(
+        lift,
+        known=np.concatenate([lift.known, np.zeros(1 + count)]),
+        bounds=wider,
+        slacks=(*lift.slacks, *slacks),
+        level=before,
+    )
+    functional = np.zeros(before + 1 + count)
+    functional[before] = 1.0
+    return wider, further, functional, 0.0
 
 
 @dataclass
@@ -94,7 +104,8 @@ class WassersteinProblem(Problem):
     aversion, root, price : float >= 0
     dual : float in [1, inf]
         Exponent of the norm N.
-    bounds : Bounds of the n weights
+    bounds, lift : Bounds and Lift
+        See :func:`norm_of` for ``dual = 1``.
     """
 
     def __init__(
@@ -107,28 +118,30 @@ class WassersteinProblem(Problem):
         dual: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
+        lift: Lift | None = None,
+        cost: FloatArray | None = None,
     ) -> None:
-        self.mean, self.covariance, self.aversion = mean, covariance, aversion
-        self.root, self.price, self.dual, self.penalty = root, price, dual, penalty
-        self.n_assets = bounds.lower.size
-        self.bounds, self.functional = bounds, None
+        lift, self.functional, self.constant = Lift.identity(bounds) if lift is None else lift, None, 0.0
         self.normed = root > 0 or price > 0
         if self.normed:
-            self.bounds, self.functional = lifted_bounds(bounds, dual)
+            before = bounds.lower.size
+            bounds, lift, self.functional, self.constant = norm_of(bounds, lift, dual)
+            if cost is not None:
+                cost = np.concatenate([cost, np.zeros(bounds.lower.size - before)])
+        super().__init__(bounds, penalty, lift, cost)
+        self.mean, self.covariance, self.aversion = mean, covariance, aversion
+        self.root, self.price, self.dual = root, price, dual
         trace = 0.0 if covariance is None else float(np.trace(covariance))
         self._least = LEAST_VARIANCE * trace / self.n_assets
         self._rounding = _KINK * math.sqrt(trace / self.n_assets)
 
     def evaluate(self, x: FloatArray, near: WassersteinPoint | None = None) -> WassersteinPoint:
         """Value and gradient by one matrix-vector product."""
-        n = self.n_assets
-        w = x[:n]
-        gradient = np.zeros_like(x)
-        value = 0.0
+        w = self.lift.weights(x)
+        slope, value = np.zeros_like(w), 0.0
         if self.mean is not None:
-            gradient[:n] = -self.mean
-            value = -float(self.mean @ w)
-        norm, pull = self._norm(x)
+            slope, value = -self.mean, -float(self.mean @ w) - self.lift.earned(x)
+        norm, pull = self._norm(x, w)
         marginal, deviation, rounded, excess = None, 0.0, 0.0, 0.0
         steepness = self.price
         if self.covariance is not None:
@@ -139,58 +152,58 @@ class WassersteinProblem(Problem):
             value += 0.5 * self.aversion * whole * whole
             steepness += self.aversion * self.root * whole
             if self.root == 0:
-                gradient[:n] += self.aversion * marginal
+                slope = slope + self.aversion * marginal
             else:
                 # where the volatility vanishes it has a kink: there a slope that lies between, and what it leaves out
-                rounded = math.sqrt(variance + self._rounding**2)
-                gradient[:n] += self.aversion * whole / rounded * marginal
+                rounded = max(math.sqrt(variance + self._rounding**2), _TINY)
+                slope = slope + self.aversion * whole / rounded * marginal
                 excess = self.aversion * whole * (deviation - variance / rounded)
-        value += self.price * norm
+        gradient = self.lift.pull(slope, 0.0 if self.mean is None else -1.0)
         if pull is not None:
-            gradient += steepness * pull
-        if self.penalty is not None:
-            extra, slope = self.penalty.evaluate(w)
-            value += extra
-            gradient[:n] += slope
-        return WassersteinPoint(x, value, gradient, True, excess, marginal, deviation, rounded, norm, pull)
+            value += self.price * norm
+            gradient = gradient + steepness * pull
+        extra, more = self.added(x)
+        gradient = gradient if more is None else gradient + more
+        return WassersteinPoint(x, value + extra, gradient, True, excess, marginal, deviation, rounded, norm, pull)
 
-    def _norm(self, x: FloatArray) -> tuple[float, FloatArray | None]:
+    def _norm(self, x: FloatArray, w: FloatArray) -> tuple[float, FloatArray | None]:
         """The norm and its gradient in all variables."""
         if not self.normed:
             return 0.0, None
         if self.functional is not None:
-            return float(self.functional @ x), self.functional
-        size = np.abs(x)
-        top = float(size.max())
+            return float(self.functional @ x) + self.constant, self.functional
+        size = np.abs(w)
+        top = max(float(size.max()), _TINY)
         norm = top * float(np.sum((size / top) ** self.dual)) ** (1.0 / self.dual)
-        return norm, np.sign(x) * (size / norm) ** (self.dual - 1.0)
+        return norm, self.lift.pull(np.sign(w) * (size / norm) ** (self.dual - 1.0))
 
     def hessian(self, point: WassersteinPoint, free: Index | None = None) -> FloatArray:
         """Curvature of the square, of the volatility and of the norm."""
-        n, size = self.n_assets, point.x.size
-        h = np.zeros((size, size))
-        steepness = self.price
+        h = np.zeros((self.n_assets, self.n_assets))
+        steepness, whole, along = self.price, 0.0, None
         if self.covariance is not None and self.root == 0:
-            h[:n, :n] = self.aversion * self.covariance
+            h += self.aversion * self.covariance
         elif self.covariance is not None:
             assert point.marginal is not None
             whole = point.deviation + self.root * point.norm
-            along = np.zeros(size)
-            along[:n] = point.marginal / point.rounded
-            h[:n, :n] = self.covariance - np.outer(along[:n], along[:n])
-            h *= self.aversion * whole / point.rounded
+            tilt = point.marginal / point.rounded
+            h += self.aversion * whole / point.rounded * (self.covariance - np.outer(tilt, tilt))
+            along = self.lift.pull(tilt)
             if point.pull is not None:
                 along = along + self.root * point.pull
-            h += self.aversion * np.outer(along, along)
             steepness += self.aversion * whole * self.root
         if self.normed and self.functional is None:
-            assert point.pull is not None
-            share = np.maximum(np.abs(point.x) / point.norm, _LEAST_SHARE)
-            bend = np.diag(share ** (self.dual - 2.0)) - np.outer(point.pull, point.pull)
+            w = self.lift.weights(point.x)
+            share = np.maximum(np.abs(w) / point.norm, _LEAST_SHARE)
+            pull = np.sign(w) * (np.abs(w) / point.norm) ** (self.dual - 1.0)
+            bend = np.diag(share ** (self.dual - 2.0)) - np.outer(pull, pull)
             h += steepness * (self.dual - 1.0) / point.norm * bend
-        if self.penalty is not None:
-            h[:n, :n] += self.penalty.hessian(point.x[:n])
-        return h if free is None else h[np.ix_(free, free)]
+        h = self.lift.restricted(h, free)
+        if along is not None:
+            along = along if free is None else along[free]
+            h = h + self.aversion * np.outer(along, along)
+        more = self.bend(point.x, free)
+        return h if more is None else h + more
 
     def tolerance(self, point: WassersteinPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's return; without expected returns, ``1e-7`` of the value.
@@ -205,37 +218,23 @@ class WassersteinProblem(Problem):
             return OPTIMAL * max(abs(point.value), 0.5 * self.aversion * self._least) + floor
         return OPTIMAL * math.sqrt(max(point.deviation**2, self._least)) + floor
 
-    def lift(self, w: FloatArray) -> FloatArray:
-        """The weights and the further variables that belong to them."""
-        if self.bounds.lower.size == w.size:
-            return w
-        if self.dual == 1.0:
-            return np.concatenate([w, np.maximum(w, 0.0), np.maximum(-w, 0.0)])
-        top = float(np.abs(w).max())
-        parts = [w, np.array([top]), top - w]
-        if self.bounds.lower.size > 2 * w.size + 1:
-            parts.append(top + w)
-        return np.concatenate(parts)
-
     def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
         """The same for cvxpy."""
         import cvxpy as cp
 
-        w = x[: self.n_assets]
-        value: Any = 0.0
+        w = self.lift.weights(x)
+        value = self.added_expression(x, scale)
         if self.mean is not None:
-            value = value - (self.mean / scale) @ w
+            value = value - (self.mean / scale) @ w - self.lift.earned(x) / scale
         norm: Any = 0.0
         if self.normed:
-            norm = self.functional @ x if self.functional is not None else cp.pnorm(w, self.dual)
+            norm = self.functional @ x + self.constant if self.functional is not None else cp.pnorm(w, self.dual)
             value = value + self.price / scale * norm
         if self.covariance is not None:
             whole = cp.norm2(square_root(self.covariance / scale) @ w)
             if self.root > 0:
                 whole = whole + self.root / math.sqrt(scale) * norm
             value = value + 0.5 * self.aversion * cp.square(cp.pos(whole))  # never negative, which cvxpy cannot see
-        if self.penalty is not None:
-            value = value + self.penalty.expression(w) / scale
         return value, []
 
     def natural_scale(self) -> float:

@@ -18,12 +18,13 @@ from opeslike.errors import OpesLikeError, PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds, parse_weight_bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
-from opeslike.modelling.leverage import FinancedProblem, Financing
+from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Loss
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.risks import Risk
 from opeslike.modelling.solution import Solution
+from opeslike.objectives.leverage import Financing, terms_of
 from opeslike.objectives.parameters import finite as finite
 from opeslike.objectives.parameters import fraction_of as fraction_of
 from opeslike.objectives.parameters import positive as positive
@@ -351,9 +352,9 @@ class ConvexObjective(Optimizer):
         self.reg = regularizer_name(reg)
         self.strength = positive("strength", strength, zero=True)
 
-    def _penalty(self, bounds: Bounds, n_assets: int | None = None) -> Regularizer | None:
+    def _penalty(self, bounds: Bounds | Lift) -> Regularizer | None:
         """The regulariser for a set of weights; entropy, jsd and wass-1 need long-only weights with sum 1."""
-        return make_penalty(self.reg, self.strength, bounds, n_assets)
+        return make_penalty(self.reg, self.strength, Lift.identity(bounds) if isinstance(bounds, Bounds) else bounds)
 
 
 class ScenarioObjective(ConvexObjective):
@@ -372,29 +373,17 @@ class ScenarioObjective(ConvexObjective):
         for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
             if value is not None:
                 raise PortfolioError(f"{type(self).__name__} works on scenarios, so {name} has no meaning for it")
-        if self.financing is not None:
-            most = 1.0 if self.financing.leverage is None else self.financing.leverage
-            lower, upper = parse_weight_bounds(weight_bounds, market.assets, (0.0, most))
-            return FinancedProblem(
-                market.returns,
-                market.probabilities,
-                self.loss,
-                self._risk(market),
-                lower,
-                upper,
-                self.financing,
-                self.reg,
-                self.strength,
-                labels=lambda: market.dates,
-            )
-        bounds = self._bounds(market, weight_bounds)
+        most = 1.0 if self.financing is None or self.financing.leverage is None else self.financing.leverage
+        lower, upper = parse_weight_bounds(weight_bounds, market.assets, (0.0, most))
+        bounds, lift = feasible(terms_of(lower, upper, self.financing))
         return ScenarioProblem(
             market.returns,
             market.probabilities,
             self.loss,
             self._risk(market),
             bounds,
-            self._penalty(bounds),
+            self._penalty(lift),
+            lift,
             labels=lambda: market.dates,
         )
 

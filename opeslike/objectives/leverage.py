@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
 from opeslike.errors import PortfolioError
-from opeslike.modelling.leverage import Financing
+from opeslike.modelling.terms import Terms
 from opeslike.objectives.parameters import finite, positive
+
+
+@dataclass(frozen=True)
+class Financing:
+    """What money costs, per period, and how much of it may be used."""
+
+    leverage: float | None = None
+    cash_rate: float = 0.0
+    borrow_rate: float = 0.0
+    gross: float | None = None
+    short_fee: float = 0.0
+
+
+def terms_of(lower: NDArray[np.float64], upper: NDArray[np.float64], money: Financing | None = None) -> Terms:
+    """Weight bounds and financing as terms."""
+    money = Financing() if money is None else money
+    return Terms(
+        lower,
+        upper,
+        np.zeros((0, lower.size)),
+        np.zeros(0),
+        np.zeros(0),
+        leverage=money.leverage,
+        cash_rate=money.cash_rate,
+        borrow_rate=money.borrow_rate,
+        gross=money.gross,
+        short_fee=money.short_fee,
+    )
 
 
 def financing_of(

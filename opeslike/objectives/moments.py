@@ -203,7 +203,7 @@ class RatioObjective(MomentObjective):
     def _proof(self, market: Market, problem: Problem, w: FloatArray, witness: Witness) -> Proof:
         assert isinstance(problem, VolatilityProblem)
         extra = UserConstraints(problem, self._extra(market)) if self.constraints else None
-        return prove_ratio(problem, w, witness, extra)
+        return prove_ratio(problem, problem.lift(w), witness, extra)
 
     def _search(
         self, problem: VolatilityProblem, guess: FloatArray | None, seed: int | None
@@ -222,7 +222,7 @@ class RatioObjective(MomentObjective):
         def model(x: FloatArray) -> Problem:
             # the ratio linearised in gain and volatility, all times the volatility: convex where the ratio is positive
             ratio, deviation = parts(x)
-            scaled = make_penalty(self.reg, self.strength * deviation, bounds)
+            scaled = make_penalty(self.reg, self.strength * deviation, problem.lift)
             return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled)
 
         plain = maximize_ratio(gain, covariance, bounds, self.solver, None, self.constraints).x

@@ -196,7 +196,7 @@ class BCRP(ScenarioObjective):
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         problem = super()._problem(market, weight_bounds, custom_mean, custom_cov)
         assert isinstance(problem, ScenarioProblem)
-        problem.penalty = make_penalty(self.reg, self.strength / market.n_scenarios, problem.bounds)
+        problem.penalty = make_penalty(self.reg, self.strength / market.n_scenarios, problem.lift)
         return problem
 
 

@@ -11,12 +11,15 @@ from numpy.typing import ArrayLike
 
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Market, describe
+from opeslike.modelling.bounds import Bounds, parse_weight_bounds
+from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Log
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import Mean
 from opeslike.modelling.transport import TransportProblem
 from opeslike.modelling.wasserstein import WassersteinProblem
 from opeslike.objectives.base import Constraint, ConvexObjective
+from opeslike.objectives.leverage import terms_of
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import fraction_of, positive
 
@@ -39,7 +42,17 @@ def dual_exponent(ground_norm: Any) -> float:
     return math.inf if ground_norm == 1 else float(1.0 / (1.0 - 1.0 / ground_norm))
 
 
-class WassRobustMaxMean(MomentObjective):
+class _BallObjective(MomentObjective):
+    """An objective on moments with a norm of the weights."""
+
+    _dual: float
+
+    def _broken(self, market: Market, weight_bounds: Any) -> tuple[Bounds, Lift]:
+        lower, upper = parse_weight_bounds(weight_bounds, market.assets)
+        return feasible(terms_of(lower, upper), absolute=self._dual == 1.0)
+
+
+class WassRobustMaxMean(_BallObjective):
     r"""Maximum expected return under the worst distribution within a type-1 Wasserstein distance.
 
     .. math:: \max_{w \in W} \; \mu^\top w - \varepsilon\, \lVert w \rVert_{p^*} - \lambda R(w),
@@ -108,11 +121,11 @@ class WassRobustMaxMean(MomentObjective):
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         mean, _ = self._moments(market, custom_mean, custom_cov)
-        bounds = self._bounds(market, weight_bounds)
-        return WassersteinProblem(mean, None, 0.0, 0.0, self.radius, self._dual, bounds, self._penalty(bounds))
+        bounds, lift = self._broken(market, weight_bounds)
+        return WassersteinProblem(mean, None, 0.0, 0.0, self.radius, self._dual, bounds, self._penalty(lift), lift)
 
 
-class WassRobustMinVariance(MomentObjective):
+class WassRobustMinVariance(_BallObjective):
     r"""Minimum variance under the worst distribution within a type-2 Wasserstein distance.
 
     .. math:: \min_{w \in W} \; \left( \sqrt{w^\top \Sigma w} + \sqrt{\varepsilon}\, \lVert w \rVert_{p^*} \right)^2
@@ -174,12 +187,12 @@ class WassRobustMinVariance(MomentObjective):
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         _, covariance = self._moments(market, custom_mean, custom_cov)
-        bounds = self._bounds(market, weight_bounds)
+        bounds, lift = self._broken(market, weight_bounds)
         root = math.sqrt(self.radius)
-        return WassersteinProblem(None, covariance, 2.0, root, 0.0, self._dual, bounds, self._penalty(bounds))
+        return WassersteinProblem(None, covariance, 2.0, root, 0.0, self._dual, bounds, self._penalty(lift), lift)
 
 
-class WassRobustMeanVariance(MomentObjective):
+class WassRobustMeanVariance(_BallObjective):
     r"""Mean-variance under the worst distribution within a Wasserstein distance.
 
     .. math:: \min_{w \in W} \; \tfrac{\gamma}{2} \left( \sqrt{w^\top \Sigma w}
@@ -249,7 +262,7 @@ class WassRobustMeanVariance(MomentObjective):
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         mean, covariance = self._moments(market, custom_mean, custom_cov)
-        bounds = self._bounds(market, weight_bounds)
+        bounds, lift = self._broken(market, weight_bounds)
         return WassersteinProblem(
             mean,
             covariance,
@@ -258,7 +271,8 @@ class WassRobustMeanVariance(MomentObjective):
             self.radius,
             self._dual,
             bounds,
-            self._penalty(bounds),
+            self._penalty(lift),
+            lift,
         )
 
 

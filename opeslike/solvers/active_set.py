@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.problem import Point, Problem
-from opeslike.proof import linear_gap
-from opeslike.solvers.interior_point import Iterate, solve_positive
+from opeslike.proof import box_gap
+from opeslike.solvers.interior_point import KKT, Iterate
 
 FloatArray = NDArray[np.float64]
+
+#: equalities missed by more than this are repaired, and a guess that misses them by more than that is of no use
+_OFF, _INFEASIBLE = 1e-14, 1e-9
+#: multipliers of coordinates that come in opposite pairs are 0 but for rounding, relative to the gradient
+_NOISE = 1e-13
 
 
 def active_set(
@@ -28,7 +33,7 @@ def active_set(
 
     Parameters
     ----------
-    problem : Problem with a single equality
+    problem : Problem
     guess : ndarray of shape (n,)
     aim : float
         Certified gap at which to stop, in tolerances of the problem (1 is just optimal).
@@ -41,57 +46,56 @@ def active_set(
     Returns
     -------
     Iterate or None
-        The best point seen; None where the guess is of no use (outside the domain, or the problem has several
-        equalities).
+        The best point seen; None where the guess is of no use (outside the domain, or the regulariser has kinks or
+        keeps the weights off their bounds).
     """
-    bounds = problem.bounds
-    if not bounds.single or (problem.penalty is not None and problem.penalty.interior):
+    bounds, penalty = problem.bounds, problem.penalty
+    if penalty is not None and (penalty.interior or not penalty.smooth):
         return None
-    lower, upper, row, total = bounds.lower, bounds.upper, bounds.rows[0], float(bounds.totals[0])
-    x = np.where(guess - lower <= near_bound, lower, np.where(upper - guess <= near_bound, upper, guess))
-    x = np.minimum(np.maximum(x, lower), upper)
-    pinned = (x <= lower) | (x >= upper)
-    if abs(total - float(row @ x)) > 1e-14:
-        x = bounds.repair(x)
-        pinned &= (x <= lower) | (x >= upper)
-    if abs(total - float(row @ x)) > 1e-9 or not problem.in_domain(x):
+    lower, upper, rows, totals = bounds.lower, bounds.upper, bounds.rows, bounds.totals
+    movable = upper > lower
+    guess = bounds.within(problem.lift.settled(guess), near_bound)
+    x = bounds.repair(guess)
+    pinned = ((x <= lower) | (x >= upper)) & ((guess <= lower) | (guess >= upper))
+    if bounds.missed(x) > _INFEASIBLE or not problem.in_domain(x):
         return None
 
     best: Iterate | None = None
     point = near
     worse = 0
+    y = np.zeros(len(totals))
     for iteration in range(max_iterations):
         point = problem.evaluate(x, point)
         if not point.smooth or not np.isfinite(point.value):
             return best
-        gap = linear_gap(bounds, x, point.gradient) + point.excess
+        free = np.flatnonzero(~pinned)
+        if bounds.single:
+            y = bounds.price(point.gradient)
+        elif free.size:
+            y = bounds.nearest(point.gradient, free)
+        else:
+            y = bounds.linear_minimum(point.gradient)[1]
+        gap = box_gap(bounds, x, point.gradient, y)[0] + point.excess
         if best is None or gap < best.gap:
             worse = 0
-            best = Iterate(x, point, gap, np.zeros(1), iteration)
+            best = Iterate(x, point, gap, y, iteration)
         else:
             worse += 1
         if best.gap <= aim * problem.tolerance(best.point) or worse > 3:
             return best
-        free = np.flatnonzero(~pinned)
+        step = np.zeros(0)
         if free.size:
-            across = row[free]
-            sides = np.empty((free.size, 2))
-            sides[:, 0], sides[:, 1] = -point.gradient[free], across
+            across = rows[:, free]
             matrix = problem.hessian(point, free)
             # a risk of a linear loss is flat along the weights themselves, where the equality decides: it gets a part
-            matrix += float(matrix.diagonal().mean()) * across[:, None] * across
-            solved = solve_positive(matrix, sides)
-            price = float(row[free] @ solved[:, 1])
-            y = -float(row[free] @ solved[:, 0]) / price if price != 0 else 0.0
-            step = solved[:, 0] + y * solved[:, 1]
-        else:
-            step = np.zeros(0)
-            y = _edge_price(point.gradient, row, x, lower, upper)
-        # a pinned coordinate whose multiplier has the wrong sign may move from the next step on
-        reduced = point.gradient - y * row
-        wrong = pinned & (((x <= lower) & (reduced < 0)) | ((x >= upper) & (reduced > 0))) & (upper > lower)
+            matrix += float(matrix.diagonal().mean()) * (across.T @ across)
+            step, y = KKT(matrix, across).solve(-point.gradient[free], np.zeros(len(totals)))
         if not np.isfinite(step).all():
             return best
+        # a pinned coordinate whose multiplier has the wrong sign may move from the next step on
+        reduced = point.gradient - y @ rows
+        noise = 0.0 if bounds.single else _NOISE * float(np.abs(point.gradient).max())
+        wrong = pinned & (((x <= lower) & (reduced < -noise)) | ((x >= upper) & (reduced > noise))) & movable
         direction = np.zeros_like(x)
         direction[free] = step
         length = min(1.0, 0.9 * problem.longest_step(point, direction)) if free.size else 0.0
@@ -111,19 +115,8 @@ def active_set(
             if free.size == 0 and not wrong.any():
                 return best
             pinned = pinned & ~wrong
-        moved = abs(total - float(row @ trial)) > 1e-14
+        moved = bounds.missed(trial) > _OFF
         x = bounds.repair(trial) if moved else trial
         if (moved or hit.any()) and not problem.in_domain(x):  # a plain step stops short of the edge of the domain
             return best
     return best
-
-
-def _edge_price(gradient: FloatArray, row: FloatArray, x: FloatArray, lower: FloatArray, upper: FloatArray) -> float:
-    """Multiplier of the equality where every coordinate is at a bound: the price of the best one to move."""
-    price = gradient / np.where(row == 0, 1.0, row)
-    # a coordinate with a negative coefficient lowers the total by rising
-    can_lower = np.where(row < 0, x < upper, x > lower) & (row != 0)
-    can_raise = np.where(row < 0, x > lower, x < upper) & (row != 0)
-    high = float(price[can_lower].max()) if can_lower.any() else -np.inf
-    low = float(price[can_raise].min()) if can_raise.any() else np.inf
-    return 0.5 * (high + low) if np.isfinite(high) and np.isfinite(low) else 0.0

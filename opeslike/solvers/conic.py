@@ -136,9 +136,7 @@ def _candidates(problem: Problem, x: FloatArray) -> list[FloatArray]:
     """The answer, and with kinks the answer with weights that nearly touch one put there."""
     if problem.penalty is None or problem.penalty.smooth:
         return [x]
-    moved = x.copy()
-    moved[: problem.n_assets] = problem.penalty.settled(x[: problem.n_assets], _TIED)
-    return [x, problem.bounds.repair(moved)]
+    return [x, problem.bounds.repair(problem.lift(problem.penalty.settled(problem.weights(x), _TIED)))]
 
 
 def _proved(problem: Problem, x: FloatArray, witness: Witness, extra: UserConstraints) -> Proof:
@@ -147,8 +145,10 @@ def _proved(problem: Problem, x: FloatArray, witness: Witness, extra: UserConstr
     if plain and not extra.added:
         return prove(problem, x, witness)
     proof = prove(problem, x, witness, extra)  # raises where x is not feasible
-    limited = isinstance(problem, ScenarioProblem) and problem.limit is not None
-    for gradient in _smooth_gradients(priced(problem, witness.price) if limited else problem, x, witness):
+    lagrangian = problem
+    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
+        lagrangian = priced(problem, witness.price)
+    for gradient in _smooth_gradients(lagrangian, x, witness):
         cones = cone_multipliers(extra, gradient)
         if cones is None:
             continue
@@ -168,8 +168,8 @@ def _smooth_gradients(problem: Problem, x: FloatArray, witness: Witness) -> list
         assert witness.q is not None
         found.insert(0, problem.value_under(x, envelope.project(witness.q))[1])
     if problem.penalty is not None and not problem.penalty.smooth:
-        for gradient in found:
-            gradient[: problem.n_assets] -= problem.penalty.evaluate(x[: problem.n_assets])[1]
+        slope = problem.lift.pull(problem.penalty.evaluate(problem.weights(x))[1])
+        found = [gradient - slope for gradient in found]
     return [gradient for gradient in found if np.isfinite(gradient).all()]
 
 

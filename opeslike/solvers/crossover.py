@@ -104,7 +104,7 @@ def crossover(
         if not (problem.in_domain(repaired) and problem.in_domain(inside)):
             break
         # change sides where a sign is wrong
-        losses, slope, _ = problem.loss.evaluate(problem.returns @ inside)
+        losses, slope, _ = problem.loss.evaluate(problem.scenario_returns(inside))
         reduced = _gradient(problem, inside, q, slope) - y @ bounds.rows
         over = losses - nu
         steep = np.zeros_like(now.inner)
@@ -135,8 +135,7 @@ def crossover(
                 best = Iterate(repaired, certificate.point, certificate.gap, y, round_, envelope.project(unclipped))
             else:
                 worse += 1
-            penalty = problem.penalty
-            linear = not problem.loss.curved and alpha == 0.0 and (penalty is None or not penalty.curved)
+            linear = not problem.loss.curved and alpha == 0.0 and not problem.bending
             if best.gap <= target or worse > 1 or linear:
                 break
         if not inner.any() or int(moving.sum()) + int(inner.sum()) > largest:
@@ -146,10 +145,8 @@ def crossover(
 
 
 def _gradient(problem: ScenarioProblem, x: FloatArray, q: FloatArray, slope: FloatArray) -> FloatArray:
-    gradient = (q * slope) @ problem.returns
-    if problem.penalty is not None:
-        gradient[: problem.n_assets] += problem.penalty.evaluate(x[: problem.n_assets])[1]
-    return np.asarray(gradient)
+    gradient, (_, pull) = problem.pull(q * slope), problem.added(x)
+    return gradient if pull is None else gradient + pull
 
 
 def _newton(
@@ -157,12 +154,12 @@ def _newton(
 ) -> tuple[FloatArray, FloatArray, float, float, FloatArray] | None:
     """One Newton step on the conditions of optimality; returns (x, q, nu, alpha, y), or None where it is undefined."""
     bounds, x, q = problem.bounds, now.x, now.q
-    losses, slope, bend = problem.loss.evaluate(problem.returns @ x)
+    losses, slope, bend = problem.loss.evaluate(problem.scenario_returns(x))
     weights, scenarios = np.flatnonzero(now.moving), np.flatnonzero(now.inner)
     n, k, m = weights.size, scenarios.size, len(bounds.totals)
     divergence = envelope.divergence if now.alpha > 0 else None
     bounded = divergence is not None and envelope.radius is not None
-    jacobian = problem.returns[np.ix_(scenarios, weights)] * slope[scenarios, None]
+    jacobian = problem.matrix(scenarios)[:, weights] * slope[scenarios, None]
     unit = float(np.abs(jacobian).max(initial=0.0)) or 1.0  # losses are measured in it
     # unknowns: change of x, change of q, change of nu, multipliers y, change of alpha
     x_part, q_part, y_part = slice(0, n), slice(n, n + k), slice(n + k + 1, n + k + 1 + m)
@@ -170,10 +167,9 @@ def _newton(
     matrix, side = np.zeros((size, size)), np.zeros(size)
     if problem.loss.curved:
         matrix[x_part, x_part] = problem.gram(q * bend, weights) / unit
-    if problem.penalty is not None:
-        held = np.flatnonzero(weights < problem.n_assets)
-        curvature = problem.penalty.hessian(x[: problem.n_assets])
-        matrix[np.ix_(held, held)] += curvature[np.ix_(weights[held], weights[held])] / unit
+    curvature = problem.bend(x, weights)
+    if curvature is not None:
+        matrix[x_part, x_part] += curvature / unit
     matrix[x_part, q_part] = jacobian.T / unit
     matrix[q_part, x_part] = jacobian / unit
     matrix[q_part, n + k] = matrix[n + k, q_part] = -1.0

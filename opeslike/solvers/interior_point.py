@@ -1,15 +1,16 @@
-"""Primal-dual Newton for smooth objectives over a box cut by a few equalities.
+"""Primal-dual Newton over a box cut by a few equalities, for smooth objectives and regularisers with kinks.
 
 Each step costs one Hessian, ``O(T N^2)``, and a Cholesky factorisation of size N. Iterates stay strictly inside the
-box and on the equalities, so every one of them has a certified gap, and that gap is the stopping rule. See Wright,
-*Primal-Dual Interior-Point Methods* (1997), for the predictor-corrector, and Waechter and Biegler (2006) for the
-safeguards.
+box and on the equalities, so every one of them has a certified gap, and that gap is the stopping rule. The epigraph of
+a regulariser with kinks is eliminated (:mod:`~opeslike.solvers.pieces`); its multipliers are a subgradient at every
+step. See Wright, *Primal-Dual Interior-Point Methods* (1997), for the predictor-corrector, and Waechter and Biegler
+(2006) for the safeguards.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,22 @@ from scipy.linalg import lapack
 
 from opeslike.modelling.problem import Point, Problem
 from opeslike.proof import box_gap, linear_gap
+from opeslike.solvers.pieces import Pieces, longest
 
 FloatArray = NDArray[np.float64]
 
-_STAY_INSIDE = 0.995
+#: products of slack and multiplier may differ from their target by this factor
 _SPREAD = 1e8
+#: equalities off by more than this are solved for again
 _OFF = 1e-14
+#: with kinks the barrier must not vanish before the gap does, which a steep utility lowers by a factor e a step
+_KEEP_UP = 1e-3
+#: with kinks, steps without a better gap after an optimal one
+_PATIENCE = 4
+#: weights nearer than this to a bound or a kink are tried there
+_TIED = 1e-7
+#: share of its tolerances that a settled point may give away
+_SETTLED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -90,20 +101,18 @@ class KKT:
     def _once(self, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
         along = self._apply(side)
         if self._single:
-            y = (missing - self._rows @ along) / self._price[0]
+            price = float(self._price[0, 0])
+            y = (missing - self._rows @ along) / price if price != 0 else np.zeros(1)
             return along + self._across[:, 0] * y, y
-        y = np.asarray(np.linalg.lstsq(self._price, missing - self._rows @ along, rcond=None)[0], dtype=np.float64)
+        # rows may depend on each other on the coordinates that are free: the shortest multipliers will do
+        scale = np.sqrt(np.maximum(self._price.diagonal(), 1e-300))
+        scaled = self._price / scale / scale[:, None]
+        y = np.linalg.lstsq(scaled, (missing - self._rows @ along) / scale, rcond=None)[0] / scale
         return along + self._across @ y, y
 
 
-def _largest(slack: FloatArray, change: FloatArray) -> float:
-    """Largest step in [0, 1] that keeps ``slack + step * change`` positive, a little short of the edge."""
-    fastest = float((change / slack).min()) if slack.size else 0.0
-    return min(1.0, -_STAY_INSIDE / fastest) if fastest < 0 else 1.0
-
-
-def interior_point(problem: Problem, start: FloatArray, aim: float, max_iterations: int = 60) -> Iterate:
-    """Minimise a smooth problem from a point strictly inside its bounds.
+def interior_point(problem: Problem, start: FloatArray, aim: float, max_iterations: int = 80) -> Iterate:
+    """Minimise a smooth problem, or one whose regulariser has kinks, from a point strictly inside its bounds.
 
     Parameters
     ----------
@@ -120,7 +129,9 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         The best iterate seen; its gap says how good it is. Stopping early (a kink, a stalled step, the iteration
         limit) is not an error here: the caller reads the gap.
     """
-    bounds = problem.bounds
+    bounds, lift, penalty = problem.bounds, problem.lift, problem.penalty
+    kinked = penalty is not None and not penalty.smooth
+    core = problem.bare() if kinked else problem
     free = np.flatnonzero(bounds.free)
     n = free.size
     index = None if n == bounds.lower.size else free
@@ -128,59 +139,121 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     limits = np.concatenate([bounds.lower[free], -bounds.upper[free]])
 
     x = start.copy()
-    point = problem.evaluate(x)
-    gap = linear_gap(bounds, x, point.gradient) + point.excess
-    best = Iterate(x, point, gap, np.zeros(len(bounds.totals)), 0)
+    point = core.evaluate(x)
+    pieces: Pieces | None = None
+    gradient, size = point.gradient, 0.0
+    if penalty is not None and kinked:
+        # without any pull of the kinks the gap is the value of the regulariser and the linear gap of the rest
+        w = lift.weights(x)
+        size, _ = penalty.evaluate(w)
+        pieces = Pieces(penalty, w, 1.0)
+        gradient = gradient + lift.pull(pieces.tilt)
+    y = bounds.price(gradient)
+    gap = max(linear_gap(bounds, x, gradient, y), 0.0) + abs(size) + point.excess
+    count = 2 * n if pieces is None else 2 * n + pieces.count
     target = aim * problem.tolerance(point)
-    if not point.smooth or gap <= target:
+    best = Iterate(x, point, gap if pieces is None else math.inf, y, 0)
+    if not point.smooth or (gap <= target and pieces is None):
         return best
+    mu = max(gap, problem.tolerance(point)) / count if pieces is not None else gap / count
+    if penalty is not None and pieces is not None:
+        pieces = Pieces(penalty, lift.weights(x), mu)
+    best_pieces = pieces
     # slack and multiplier of the lower bounds, then of the upper ones
     slack = np.concatenate([x[free], -x[free]]) - limits
-    dual = gap / (2 * n) / slack
+    dual = mu / slack
     careful = 0
     for iteration in range(1, max_iterations + 1):
-        gradient = point.gradient if index is None else point.gradient[free]
+        gradient = _pulled(problem, point, pieces)
+        here = gradient if index is None else gradient[free]
         ratio = dual / slack
-        matrix = problem.hessian(point, index)
+        hessian = core.hessian(point, index)
+        matrix, firmness = hessian, 0.0
+        if pieces is not None:
+            matrix = hessian + lift.restricted(pieces.curvature(), index)
         matrix.flat[:: n + 1] += ratio[:n] + ratio[n:]
         missing = bounds.totals - bounds.rows @ x
         complementarity = float(dual @ slack)
+        if pieces is not None:
+            complementarity += pieces.products()
+            # where all weights are tied the budget alone decides how they move together: it has a part in the curvature
+            firmness = float(matrix.diagonal().min())
+            matrix += firmness * (rows.T @ rows)
+        factor = KKT(matrix, rows)
+
+        def direction(
+            target_mu: float, second: FloatArray | float, trust: float
+        ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+            """The step to products ``target_mu``: of the coordinates, all of them, of slack and of multiplier."""
+            push = (target_mu - second) / slack
+            side = push[:n] - push[n:] - here
+            if pieces is not None:
+                across = lift.pull(pieces.aim(target_mu, trust))
+                side = side + firmness * (missing @ rows) - (across if index is None else across[free])
+            step, price = factor.solve(side, missing)
+            whole = _whole(step, x, index)
+            if pieces is not None:
+                pieces.follow(lift.moves(whole))
+            return step, whole, push, price
 
         # predictor: how far does the step to the unperturbed conditions go?
-        factor = KKT(matrix, rows)
-        step, y = factor.solve(-gradient, missing)
+        step, whole, push, y = direction(0.0, 0.0, 0.0)
         change = np.concatenate([step, -step])
-        dual_change = -dual - ratio * change
-        reached = (dual + _largest(dual, dual_change) * dual_change) @ (slack + _largest(slack, change) * change)
-        centering = 0.5 if careful else min(max((float(reached) / complementarity) ** 3, 1e-6), 1.0)
+        dual_change = push - dual - ratio * change
+        length, dual_length = longest(slack, change), longest(dual, dual_change)
+        reached = 0.0
+        if pieces is not None:
+            length, dual_length = min(length, pieces.lengths()[0]), min(dual_length, pieces.lengths()[1])
+            reached = pieces.products(length, dual_length)
+        reached += float((dual + dual_length * dual_change) @ (slack + length * change))
+        centering = 0.5 if careful else min(max((reached / complementarity) ** 3, 1e-6), 1.0)
         # products far below the target would only pin coordinates that have not yet found their place
-        mu = max(centering * complementarity, 0.1 * target) / (2 * n)
+        mu = max(centering * complementarity, 0.1 * target, 0.0 if pieces is None else _KEEP_UP * gap) / count
 
         # corrector, with the second-order term of the complementarity products unless that makes it lead uphill
         # accept by the barrier function, which the Newton step decreases
         merit = point.value - mu * float(np.log(slack).sum())
-        for second_order in (0.0,) if careful else (1.0, 0.0):
-            push = (mu - second_order * dual_change * change) / slack
-            step, y = factor.solve(push[:n] - push[n:] - gradient, missing)
-            moves = np.concatenate([step, -step])
-            slope = float(gradient @ step) - mu * float((moves / slack).sum())
+        if pieces is not None:
+            merit += pieces.merit(lift.weights(x), mu)
+        products = dual_change * change
+        for trust in (0.0,) if careful else (1.0, 0.0):
+            step, whole, push, y = direction(mu, trust * products, trust)
+            change = np.concatenate([step, -step])
+            dual_change = push - dual - ratio * change
+            if pieces is not None:
+                # at ties multipliers move by tiny differences of steps times huge factors: refine what rounding lost
+                after = dual + dual_change
+                pull = lift.pull(pieces.pull_of_direction())
+                left = (
+                    after[:n] - after[n:] - here - hessian @ step + y @ rows - (pull if index is None else pull[free])
+                )
+                off = missing - rows @ step
+                more, more_y = factor.solve(left + firmness * (off @ rows), off)
+                step, y = step + more, y + more_y
+                pieces.refine(lift.moves(_whole(more, x, index)))
+                whole = _whole(step, x, index)
+                change = np.concatenate([step, -step])
+                dual_change -= ratio * np.concatenate([more, -more])
+            at = point.gradient if index is None else point.gradient[free]
+            slope = float(at @ step) - mu * float((change / slack).sum())
+            if pieces is not None:
+                slope += pieces.merit_slope(lift.moves(whole), mu)
             if slope <= 0:
                 break
-        change = moves
-        dual_change = push - dual - ratio * change
-        direction = step
-        if index is not None:
-            direction = np.zeros_like(x)
-            direction[free] = step
-        length = min(_largest(slack, change), 0.99 * problem.longest_step(point, direction))
+        length, dual_length = longest(slack, change), longest(dual, dual_change)
+        if pieces is not None:
+            length, dual_length = min(length, pieces.lengths()[0]), min(dual_length, pieces.lengths()[1])
+        length = min(length, 0.99 * core.longest_step(point, whole))
         noise = 1e-14 * (abs(merit) + abs(point.value)) + 1e-16
         for _ in range(25):
-            trial = x + length * direction
+            trial = x + length * whole
             moved = trial if index is None else trial[free]
             trial_slack = np.concatenate([moved, -moved]) - limits
             if trial_slack.min() > 0:
-                candidate = problem.evaluate(trial, point)
+                candidate = core.evaluate(trial, point)
                 value = candidate.value - mu * float(np.log(trial_slack).sum())
+                if pieces is not None:
+                    value += pieces.merit(lift.weights(trial), mu, length)
                 if value <= merit + 1e-4 * length * min(slope, 0.0) + noise or (slope > 0 and length < 1e-2):
                     break
             length *= 0.5
@@ -191,14 +264,55 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
             continue
         careful = 0 if length > 1e-3 else careful + 1
         x, point, slack = trial, candidate, trial_slack
-        dual = dual + _largest(dual, dual_change) * dual_change
+        dual = dual + dual_length * dual_change
         # keep the products z s within a wide band around mu, so that no multiplier gets stuck
         dual = np.minimum(np.maximum(dual, mu / _SPREAD / slack), _SPREAD * mu / slack)
-        gap = box_gap(bounds, x, point.gradient, y)[0] + point.excess
+        gap = point.excess
+        if pieces is not None:
+            pieces.advance(lift.weights(x), length, dual_length)
+            gap += pieces.shortfall(lift.weights(x))
+        gap += box_gap(bounds, x, _pulled(problem, point, pieces), y)[0]
         if gap <= 10.0 * target:  # the tolerance changes little on the way, and takes a pass over the scenarios
             target = aim * problem.tolerance(point)
         if gap < best.gap:
             best = Iterate(x, point, gap, y, iteration)
+            best_pieces = None if pieces is None else pieces.frozen()
         if not point.smooth or not math.isfinite(gap) or careful > 3 or gap <= target:
             break
-    return best
+        if pieces is not None and iteration > best.iterations + _PATIENCE and best.gap <= problem.tolerance(best.point):
+            break
+    if best_pieces is None:
+        return best
+    settled = _settled(problem, core, best, best_pieces)
+    return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
+
+
+def _whole(step: FloatArray, x: FloatArray, index: NDArray[np.intp] | None) -> FloatArray:
+    """A step of the coordinates that move, as one of all."""
+    if index is None:
+        return step
+    whole = np.zeros_like(x)
+    whole[index] = step
+    return whole
+
+
+def _pulled(problem: Problem, point: Point, pieces: Pieces | None) -> FloatArray:
+    """Gradient of the smooth part plus a subgradient of the regulariser."""
+    return point.gradient if pieces is None else point.gradient + problem.lift.pull(pieces.pull())
+
+
+def _settled(problem: Problem, core: Problem, found: Iterate, pieces: Pieces) -> Iterate:
+    """Put weights that nearly touch a bound or a kink exactly there, where the certificate stays as good."""
+    assert problem.penalty is not None
+    bounds, lift = problem.bounds, problem.lift
+    x = np.where(found.x - bounds.lower < _TIED, bounds.lower, found.x)
+    x = np.where(bounds.upper - x < _TIED, bounds.upper, x)
+    x = bounds.repair(lift(problem.penalty.settled(lift.weights(x), _TIED)))
+    if not core.in_domain(x):
+        return found
+    point = core.evaluate(x)
+    gap = point.excess + linear_gap(bounds, x, _pulled(problem, point, pieces), found.multipliers)
+    gap += pieces.shortfall(lift.weights(x))
+    if gap > max(found.gap, _SETTLED * problem.tolerance(point)):
+        return found
+    return Iterate(x, point, gap, found.multipliers, found.iterations)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.envelopes import Envelope
-from opeslike.modelling.problem import ScenarioPoint, ScenarioProblem
+from opeslike.modelling.problem import Centre, ScenarioPoint, ScenarioProblem
 from opeslike.solvers.crossover import Guess, crossover
 from opeslike.solvers.interior_point import KKT, Iterate
 from opeslike.solvers.saddle_state import Move, SaddleState
@@ -117,7 +117,8 @@ def saddle_point(
 def saddle_step(state: SaddleState, mu: float, floor: float, stay: float) -> bool:
     """One predictor-corrector step towards complementarity no smaller than ``floor``; False where it broke down."""
     problem, envelope, free = state.problem, state.envelope, state.free
-    q, slope, columns = state.q, state.slope, state.columns
+    q, slope, lift = state.q, state.slope, problem.lift
+    index = None if state.everything else free
     rows = problem.bounds.rows if state.everything else problem.bounds.rows[:, free]
 
     tilt = np.zeros(1)
@@ -130,32 +131,37 @@ def saddle_step(state: SaddleState, mu: float, floor: float, stay: float) -> boo
     soft = 1.0 / stiffness  # how far q_t yields to a change of its loss
     soft_total = float(soft.sum())
 
+    def down(worth: FloatArray) -> FloatArray:
+        """Gradient in the free coordinates of what is worth so much per unit of return in each scenario."""
+        return problem.pull(worth)[free] if index is not None else problem.pull(worth)
+
+    def up(step: FloatArray) -> FloatArray:
+        """How the losses move with the free coordinates."""
+        return slope * problem.change(state.whole(step))
+
     pulled = soft * slope
-    along = pulled @ columns
+    mean, known = (pulled @ problem.returns) / soft_total, float(pulled.sum()) / soft_total
+    along = soft_total * lift.pull(mean, known)
+    along = along if index is None else along[free]
     # R' diag(slope) (diag(soft) - soft soft' / total) diag(slope) R, centred first: subtracting afterwards would cancel
-    scaled = columns.T * slope
-    scaled -= (along / soft_total)[:, None]
-    scaled *= np.sqrt(soft)
-    h = scaled @ scaled.T
-    del scaled  # as large as the scenario matrix, like what the next lines need
-    bent = np.zeros_like(h)
-    if problem.loss.curved:
-        bent = problem.gram(q * state.bend, None if state.everything else free)
+    h = problem.gram(soft, index, Centre(slope, mean, known))
+    bent = problem.gram(q * state.bend, index) if problem.loss.curved else np.zeros_like(h)
     centred, tilt_mean = tilt, 0.0
     kl_pull, kl_stiff = np.zeros(free.size), 1.0
     if state.bounded:
         tilt_mean = float(soft @ tilt) / soft_total
         centred = tilt - tilt_mean
-        kl_pull = (pulled * centred) @ columns
+        kl_pull = down(pulled * centred)
         kl_stiff = float(soft @ (centred * centred)) + state.s / state.alpha
         h -= np.outer(kl_pull, kl_pull) / kl_stiff
-    gradient = (q * slope) @ columns
-    if state.penalty is not None:
-        pull, curvature = state.penalties()
-        gradient += pull[free]
+    pull, curvature = state.added()
+    gradient = down(q * slope) + pull
+    if curvature is not None:
+        bent = bent + curvature
+    if state.pieces is not None:
         # the curvature of kinks is that of their multipliers, which have a direction of their own
-        into = bent if state.pieces is None else h
-        into += curvature[np.ix_(free, free)]
+        gradient += lift.pull(state.pieces.pull())[free]
+        h += lift.restricted(state.pieces.curvature(), index)
     h += bent
     h[np.diag_indices_from(h)] += state.low / state.below + state.high / state.above
 
@@ -182,7 +188,7 @@ def saddle_step(state: SaddleState, mu: float, floor: float, stay: float) -> boo
             load = load - aim_v
         aim_low = (mu_target - (second.low if second else 0.0)) / state.below - state.low
         aim_high = (mu_target - (second.high if second else 0.0)) / state.above - state.high
-        side = -gradient + state.low - state.high + aim_low - aim_high - (pulled * load) @ columns
+        side = -gradient + state.low - state.high + aim_low - aim_high - down(pulled * load)
         # eliminate the multiplier of the sum of q, then that of the divergence
         sum_load = residual_sum - float(soft @ load)
         side = side - along * (sum_load / soft_total)
@@ -192,38 +198,31 @@ def saddle_step(state: SaddleState, mu: float, floor: float, stay: float) -> boo
             kl_load = residual_kl - tilt_mean * residual_sum - aim_s - float((soft * centred) @ load)
             side = side - kl_pull * (kl_load / kl_stiff)
         if state.pieces is not None:
-            aim = np.zeros_like(state.x)
-            aim[: problem.n_assets] = state.pieces.aim(mu_target, trust if second else 0.0)
-            side -= aim[free]
+            side -= lift.pull(state.pieces.aim(mu_target, trust if second else 0.0))[free]
         dx, y = factor.solve(side, missing)
-        moved = np.zeros_like(state.x)
-        moved[free] = dx
         if state.pieces is not None:
-            state.pieces.follow(moved[: problem.n_assets])
+            state.pieces.follow(lift.moves(state.whole(dx)))
         dnu = (float(along @ dx) - sum_load) / soft_total
         dalpha = ds = 0.0
         if state.bounded:
             dalpha = (float(kl_pull @ dx) - kl_load) / kl_stiff
             ds = aim_s - state.s / state.alpha * dalpha
-        dq = soft * (slope * (columns @ dx) - dnu - centred * dalpha + load)
+        dq = soft * (up(dx) - dnu - centred * dalpha + load)
         dlow, dhigh = aim_low - state.low / state.below * dx, aim_high + state.high / state.above * dx
         if second is not None and mu <= 1e6 * floor:
             # near a corner dq is a tiny difference times a huge factor: solve again for what rounding left over
-            left = -gradient - (slope * dq) @ columns - bent @ dx + state.low + dlow - state.high - dhigh + y @ rows
+            left = -gradient - down(slope * dq) - bent @ dx + state.low + dlow - state.high - dhigh + y @ rows
             if state.pieces is not None:
-                pull = np.zeros_like(state.x)
-                pull[: problem.n_assets] = state.pieces.pull_of_direction()
-                left -= pull[free]
+                left -= lift.pull(state.pieces.pull_of_direction())[free]
             more, more_y = factor.solve(left, missing - rows @ dx)
             more_nu = float(along @ more) / soft_total
             more_alpha = float(kl_pull @ more) / kl_stiff if state.bounded else 0.0
             dx, y, dnu, dalpha = dx + more, y + more_y, dnu + more_nu, dalpha + more_alpha
             ds = ds - state.s / state.alpha * more_alpha if state.bounded else 0.0
-            dq = dq + soft * (slope * (columns @ more) - more_nu - centred * more_alpha)
+            dq = dq + soft * (up(more) - more_nu - centred * more_alpha)
             dlow, dhigh = dlow - state.low / state.below * more, dhigh + state.high / state.above * more
             if state.pieces is not None:
-                moved[free] = more
-                state.pieces.refine(moved[: problem.n_assets])
+                state.pieces.refine(lift.moves(state.whole(more)))
         return Move(
             x=dx,
             q=dq,
@@ -255,10 +254,7 @@ def saddle_step(state: SaddleState, mu: float, floor: float, stay: float) -> boo
     if not (np.isfinite(move.x).all() and np.isfinite(move.q).all()):
         return False
     primal, dual = _lengths(state, move, stay)
-    full = move.x
-    if not state.everything:
-        full = np.zeros_like(state.x)
-        full[free] = move.x
+    full = state.whole(move.x)
     primal = min(primal, 0.9 * problem.longest_step(ScenarioPoint(state.x, 0.0, state.x, returns=state.returns), full))
     if state.curved:
         primal = dual = min(primal, dual)

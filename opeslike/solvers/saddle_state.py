@@ -60,19 +60,18 @@ class SaddleState:
         self.problem, self.envelope, self.bounds = problem, envelope, bounds
         self.free = np.flatnonzero(bounds.free)
         self.everything = self.free.size == bounds.lower.size
-        self.columns = problem.returns if self.everything else problem.returns[:, self.free]
         self.lower, self.upper = bounds.lower[self.free], bounds.upper[self.free]
         self.x = start.copy()
         self.q = envelope.nominal.copy()
         self.total = float(self.q.sum())
         self.y = np.zeros(len(bounds.totals))
-        self.returns = problem.returns @ self.x
+        self.returns = problem.scenario_returns(self.x)
         self.losses, self.slope, self.bend = problem.loss.evaluate(self.returns)
         spread = float(self.losses.max() - self.losses.min())
         self.unit = unit = max(spread, 1e-3 * float(np.abs(self.losses).max()), 1e-12)
         self.penalty: Regularizer | None = problem.penalty
         self.curved = problem.loss.curved or envelope.divergence is not None
-        self.curved |= self.penalty is not None and self.penalty.curved
+        self.curved |= problem.bending
         self.capped = envelope.cap is not None
         self.v = self.room = np.zeros(0)
         self.bounded = envelope.divergence is not None and envelope.radius is not None
@@ -89,8 +88,10 @@ class SaddleState:
         self.below, self.above = self.x[self.free] - self.lower, self.upper - self.x[self.free]
         self.low, self.high = mu / self.below, mu / self.above
         self.pieces: Pieces | None = None
+        self.core = problem
         if self.penalty is not None and not self.penalty.smooth:
-            self.pieces = Pieces(self.penalty, self.x[: problem.n_assets], mu)
+            self.core = problem.bare()
+            self.pieces = Pieces(self.penalty, problem.weights(self.x), mu)
         self.alpha, self.s = envelope.price, 1.0
         if envelope.radius is not None:
             self.s = envelope.radius
@@ -157,8 +158,8 @@ class SaddleState:
         self.z = self.z + dual * move.z
         self.low, self.high = self.low + dual * move.low, self.high + dual * move.high
         if self.pieces is not None:
-            self.pieces.advance(self.x[: self.problem.n_assets], primal, dual)
-        self.returns = self.problem.returns @ self.x
+            self.pieces.advance(self.problem.weights(self.x), primal, dual)
+        self.returns = self.problem.scenario_returns(self.x)
         self.losses, self.slope, self.bend = self.problem.loss.evaluate(self.returns)
         return math.isfinite(float(self.losses.sum()))
 
@@ -177,15 +178,19 @@ class SaddleState:
             count += self.pieces.count
         return total, count
 
-    def penalties(self) -> tuple[FloatArray, FloatArray]:
-        """Slope and curvature of the penalty, in all coordinates."""
-        n, k = self.x.size, self.problem.n_assets
-        slope, curvature = np.zeros(n), np.zeros((n, n))
-        if self.pieces is not None:
-            slope[:k], curvature[:k, :k] = self.pieces.pull(), self.pieces.curvature()
-        elif self.penalty is not None:
-            slope[:k], curvature[:k, :k] = self.penalty.evaluate(self.x[:k])[1], self.penalty.hessian(self.x[:k])
-        return slope, curvature
+    def added(self) -> tuple[FloatArray, FloatArray | None]:
+        """Slope and curvature of regulariser and costs on the free coordinates; those of kinks are left out."""
+        _, slope = self.core.added(self.x)
+        slope = np.zeros_like(self.x) if slope is None else slope
+        return slope[self.free], self.core.bend(self.x, None if self.everything else self.free)
+
+    def whole(self, step: FloatArray) -> FloatArray:
+        """A step of the free coordinates as one of all."""
+        if self.everything:
+            return step
+        whole = np.zeros_like(self.x)
+        whole[self.free] = step
+        return whole
 
     def certified(self, problem: ScenarioProblem, x: FloatArray, q: FloatArray, y: FloatArray, steps: int) -> Iterate:
         """Certify weights on the bounds, by the multipliers of the kinks as they are here."""

@@ -13,11 +13,11 @@ from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError, TimeLimitError
 from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.risks import KLBall
 from opeslike.proof import Proof, Witness, bound, prove
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
-from opeslike.solvers.kinked import kinked_interior_point
 from opeslike.solvers.limited import limited_point
 from opeslike.solvers.saddle import saddle_point
 from opeslike.solvers.tail import worst_case_point
@@ -30,6 +30,8 @@ SOLVERS = ("auto", "interior-point", "cvxpy")
 _AIM = 1e-3
 #: and the first interior answer, which Newton on the free weights takes on from, this much higher
 _ROUGH = 3000.0
+#: within this many tolerances nobody else is asked
+_GOOD = 0.1
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,9 @@ def solve(
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
         x, proof, steps = limited_point(problem, partial(_minimise, solver), start)
         return _judged(x, proof, "interior-point", steps)
-    x = _direct(problem)
-    if x is not None:
-        return _judged(x, prove(problem, x), "closed-form", 0)
+    direct = _direct(problem)
+    if direct is not None:
+        return _judged(direct, prove(problem, direct), "closed-form", 0)
     found, name = _interior(problem, start)
     proof = None if found is None else _proved(problem, found)
     if (proof is None or not proof.optimal) and solver == "auto":
@@ -169,38 +171,36 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
             return few
     if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
         return worst_case_point(problem, center, _AIM), "saddle-point"
-    if not smooth:
-        return _kinked(problem, center)
-    name = "interior-point"
-    # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
-    polishable = problem.bounds.single and not (problem.penalty is not None and problem.penalty.interior)
-    for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if polishable else ((_AIM, 1e-6),):
-        found = _polished(problem, interior_point(problem, center, aim), near_bound)
-        if found.gap <= 0.1 * problem.tolerance(found.point) or not found.point.smooth:
-            break
-    if best is None or found.gap < best.gap:
+    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
+    found: Iterate | None = None
+    if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
+        # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
+        polished = smooth and not (problem.penalty is not None and problem.penalty.interior)
+        for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if polished else ((_AIM, 1e-6),):
+            rough = interior_point(problem, center, aim)
+            found = _polished(problem, rough, near_bound) if smooth else rough
+            tolerance = problem.tolerance(found.point)
+            if found.gap <= _GOOD * tolerance or not found.point.smooth or rough.gap > aim * tolerance:
+                break
+    if found is not None and (best is None or found.gap < best.gap):
         best = found
-    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
-    if envelope is not None and best.gap > 0.1 * problem.tolerance(best.point):
-        assert isinstance(problem, ScenarioProblem)
-        target = _AIM * problem.tolerance(best.point)
-        found = _polished(problem, saddle_point(problem, envelope, center, target))
-        found = _snapped(problem, found)
-        if found.gap < best.gap:
-            best, name = found, "saddle-point"
-    return best, name
-
-
-def _kinked(problem: Problem, center: FloatArray) -> tuple[Iterate, str]:
-    """The same two solvers for a regulariser with kinks, which they carry along."""
-    found = kinked_interior_point(problem, center, _AIM)
-    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
-    if envelope is None or found.gap <= 0.1 * problem.tolerance(found.point):
-        return found, "interior-point"
+    if envelope is None or (best is not None and best.gap <= _GOOD * problem.tolerance(best.point)):
+        return best, "interior-point"
     assert isinstance(problem, ScenarioProblem)
-    target = _AIM * problem.tolerance(problem.evaluate(found.x))
-    other = saddle_point(problem, envelope, center, target)
-    return (other, "saddle-point") if other.gap < found.gap else (found, "interior-point")
+    at = problem.evaluate(center if best is None else best.x)
+    other = saddle_point(problem, envelope, center, _AIM * problem.tolerance(at))
+    if smooth:
+        other = _snapped(problem, _polished(problem, other))
+    if best is None or other.gap < best.gap:
+        return other, "saddle-point"
+    return best, "interior-point"
+
+
+def _concentrated(problem: ScenarioProblem) -> bool:
+    """Whether the worst case of a KL ball sits on so few scenarios that Newton's method meets its kinks."""
+    radius = problem.risk.radius if isinstance(problem.risk, KLBall) else 0.0
+    spread = float(np.exp(-(problem.probabilities @ np.log(problem.probabilities)) - radius))
+    return radius > 0 and spread < 0.5 * (int(problem.bounds.free.sum()) + 1)
 
 
 def _snapped(problem: Problem, found: Iterate) -> Iterate:

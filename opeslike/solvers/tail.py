@@ -10,16 +10,14 @@ released.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.ambiguity import ProbabilityBox
 from opeslike.modelling.envelopes import Envelope
-from opeslike.modelling.problem import ScenarioPoint, ScenarioProblem
-from opeslike.modelling.regularizers import Regularizer
-from opeslike.modelling.risks import Multiple
+from opeslike.modelling.problem import Index, ScenarioPoint, ScenarioProblem
+from opeslike.modelling.risks import Mean, Multiple, Risk
 from opeslike.solvers.crossover import Guess, crossover
 from opeslike.solvers.interior_point import Iterate
 from opeslike.solvers.saddle import Corners, saddle_point, saddle_step
@@ -34,53 +32,48 @@ _SHRINK = 0.1
 _REACH = 2.0
 
 
-class _Rest(Regularizer):
-    """The penalty of a problem, and the losses of the scenarios whose probabilities are held fixed."""
-
-    def __init__(self, problem: ScenarioProblem, held: FloatArray) -> None:
-        self._penalty, self._n_assets, self._loss = problem.penalty, problem.n_assets, problem.loss
-        rows = np.flatnonzero(held)
-        self._returns, self._q = problem.returns[rows], held[rows]
-        self._cost: FloatArray | None = None
-        if not self._loss.curved:
-            losses, slope, _ = self._loss.evaluate(np.zeros(rows.size))
-            self._cost, self._constant = (self._q * slope) @ self._returns, float(self._q @ losses)
-        self.curved = self._cost is None or (self._penalty is not None and self._penalty.curved)
-        self.interior = self._penalty is not None and self._penalty.interior
-
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and gradient."""
-        if self._cost is not None:
-            value, gradient = self._constant + float(self._cost @ w), self._cost.copy()
-        else:
-            losses, slope, _ = self._loss.evaluate(self._returns @ w)
-            value, gradient = float(self._q @ losses), np.asarray((self._q * slope) @ self._returns)
-        if self._penalty is not None:
-            extra, pull = self._penalty.evaluate(w[: self._n_assets])
-            value += extra
-            gradient[: self._n_assets] += pull
-        return value, gradient
-
-    def hessian(self, w: FloatArray) -> FloatArray:
-        """Second derivative."""
-        h = np.zeros((w.size, w.size))
-        if self._cost is None:
-            _, _, bend = self._loss.evaluate(self._returns @ w)
-            scaled = self._returns * np.sqrt(self._q * bend)[:, None]
-            h += scaled.T @ scaled
-        if self._penalty is not None:
-            h[: self._n_assets, : self._n_assets] += self._penalty.hessian(w[: self._n_assets])
-        return h
-
-    def expression(self, w: Any) -> Any:
-        """Never asked for: this stays inside the solver."""
-        raise NotImplementedError
-
-
 class _Part(ScenarioProblem):
-    """Some scenarios of a problem, the losses of the rest as a penalty; the domain is that of the whole."""
+    """Some scenarios of a problem, the losses of the rest under fixed probabilities added; the domain of the whole."""
 
-    whole: ScenarioProblem
+    def __init__(
+        self, whole: ScenarioProblem, inner: Mask, held: FloatArray, probabilities: FloatArray, risk: Risk
+    ) -> None:
+        super().__init__(whole.returns[inner], probabilities, whole.loss, risk, whole.bounds, whole.penalty, whole.lift)
+        self.whole = whole
+        rows = np.flatnonzero(held)
+        self._rest = ScenarioProblem(
+            whole.returns[rows], held[rows], whole.loss, Mean(), whole.bounds, None, whole.lift
+        )
+        self._q = self._rest.probabilities
+        self._constant, self.cost = 0.0, whole.cost
+        if not whole.loss.curved:
+            losses, slope, _ = whole.loss.evaluate(self._rest.scenario_returns(np.zeros(whole.bounds.lower.size)))
+            self._constant = float(self._q @ losses)
+            own = self._rest.pull(self._q * slope)
+            self.cost = own if whole.cost is None else own + whole.cost
+
+    def added(self, x: FloatArray) -> tuple[float, FloatArray | None]:
+        """Regulariser and costs, and the losses of the rest."""
+        value, gradient = super().added(x)
+        if not self.loss.curved:
+            return value + self._constant, gradient
+        losses, slope, _ = self.loss.evaluate(self._rest.scenario_returns(x))
+        own = self._rest.pull(self._q * slope)
+        return value + float(self._q @ losses), own if gradient is None else gradient + own
+
+    def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
+        """Second derivative of the same."""
+        more = super().bend(x, free)
+        if not self.loss.curved:
+            return more
+        _, _, bend = self.loss.evaluate(self._rest.scenario_returns(x))
+        own = self._rest.gram(self._q * bend, free)
+        return own if more is None else own + more
+
+    @property
+    def bending(self) -> bool:
+        """Whether it is not identically zero."""
+        return self.loss.curved or super().bending
 
     def in_domain(self, x: FloatArray) -> bool:
         """Whether every scenario of the whole keeps a positive margin."""
@@ -90,7 +83,7 @@ class _Part(ScenarioProblem):
         """Step at which the first scenario of the whole reaches the edge of the domain."""
         if self.loss.margin_slope == 0.0:
             return math.inf
-        at = ScenarioPoint(point.x, 0.0, point.x, returns=self.whole.returns @ point.x)
+        at = ScenarioPoint(point.x, 0.0, point.x, returns=self.whole.scenario_returns(point.x))
         return self.whole.longest_step(at, direction)
 
 
@@ -109,7 +102,7 @@ class _Tail:
 
     def look(self, x: FloatArray) -> None:
         """Order the scenarios by loss and find the edge of the tail."""
-        self.losses = self.problem.loss.evaluate(self.problem.returns @ x)[0]
+        self.losses = self.problem.loss.evaluate(self.problem.scenario_returns(x))[0]
         self.order = np.argsort(-self.losses)
         filled = np.cumsum(self.room[self.order])
         self.edge = min(int(np.searchsorted(filled, self.missing)), self.order.size - 1)
@@ -137,15 +130,8 @@ class _Tail:
         floor, cap = self.floor[inner], np.minimum(self.cap[inner], total)
         share = (total - float(floor.sum())) / float((cap - floor).sum())
         nominal = floor + share * (cap - floor)
-        part = _Part(
-            problem.returns[inner],
-            nominal / total,
-            problem.loss,
-            Multiple(ProbabilityBox(floor / total, cap / total), total),
-            problem.bounds,
-            _Rest(problem, held),
-        )
-        part.whole = problem
+        risk = Multiple(ProbabilityBox(floor / total, cap / total), total)
+        part = _Part(problem, inner, held, nominal / total, risk)
         box = Envelope(nominal, None if envelope.cap is None else cap, None if envelope.floor is None else floor)
         return part, box, held
 
@@ -202,7 +188,7 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
     Iterate
         The best certified point, with its worst-case probabilities.
     """
-    n = problem.returns.shape[1]
+    n = problem.bounds.lower.size
     tail = _Tail(problem, envelope)
     tail.look(start)
     inner = tail.window(-4 * tail.edge - 8 * n - 100, 3 * tail.edge + 8 * n + 100)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from opeslike.errors import PortfolioError
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.kinks import Kinks
 from opeslike.modelling.regularizers import REGULARIZERS, Regularizer, make_penalty, regularizer_name
+from opeslike.modelling.terms import Terms
 from opeslike.solvers.pieces import Pieces
 
 SIMPLEX_ONLY = ("entropy", "jsd", "wass-1")
@@ -26,7 +28,7 @@ def long_short(count: int) -> Bounds:
 
 
 def built(name: str, bounds: Bounds, strength: float = 1.0) -> Regularizer:
-    penalty = make_penalty(name, strength, bounds)
+    penalty = make_penalty(name, strength, Lift.identity(bounds))
     assert penalty is not None
     return penalty
 
@@ -173,12 +175,13 @@ def test_l1_of_long_only_weights_has_no_kink() -> None:
 @pytest.mark.parametrize("name", SIMPLEX_ONLY)
 def test_distances_between_distributions_need_distributions(name: str) -> None:
     with pytest.raises(PortfolioError, match=r"short positions.*use reg='l2'"):
-        make_penalty(name, 1.0, long_short(3))
-    leveraged = Bounds(np.zeros(3), np.ones(3), np.ones((1, 3)), np.array([1.0]))
+        make_penalty(name, 1.0, Lift.identity(long_short(3)))
+    none = np.zeros(0)
+    _, leveraged = feasible(Terms(np.zeros(3), np.ones(3), np.zeros((0, 3)), none, none, leverage=1.0))
     with pytest.raises(PortfolioError, match=r"sum to 1.*use reg='l2'"):
-        make_penalty(name, 1.0, leveraged, n_assets=2)
+        make_penalty(name, 1.0, leveraged)
     with pytest.raises(PortfolioError, match="sum to 1"):
-        make_penalty(name, 1.0, Bounds.budget(np.zeros(3), np.ones(3), 0.5))
+        make_penalty(name, 1.0, Lift.identity(Bounds.budget(np.zeros(3), np.ones(3), 0.5)))
 
 
 def test_weights_fixed_at_zero_do_not_bother_entropy() -> None:
@@ -197,5 +200,5 @@ def test_names() -> None:
     for wrong in ("ridge", 2, ""):
         with pytest.raises(PortfolioError, match="is unknown; use None or one of 'l1'"):
             regularizer_name(wrong)
-    assert make_penalty(None, 1.0, simplex(2)) is None
-    assert make_penalty("l2", 0.0, simplex(2)) is None
+    assert make_penalty(None, 1.0, Lift.identity(simplex(2))) is None
+    assert make_penalty("l2", 0.0, Lift.identity(simplex(2))) is None

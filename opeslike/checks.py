@@ -1,0 +1,226 @@
+"""Every check of a parameter, once; messages name the parameter, what it may be and what was given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.errors import DataError, PortfolioError
+
+FloatArray = NDArray[np.float64]
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Check that a parameter is one finite number in its range; ``open_low`` and ``open_high`` exclude the ends.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter and the range.
+    """
+    above = math.isinf(low) or f"{'>' if open_low else '>='} {low:g}"
+    below = math.isinf(high) or f"{'<' if open_high else '<='} {high:g}"
+    wanted = " ".join(["a finite number", " and ".join(end for end in (above, below) if isinstance(end, str))]).strip()
+    if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):
+        given = f"{type(value).__name__} of shape {np.shape(value)}" if isinstance(value, np.ndarray) else repr(value)
+        raise PortfolioError(f"{name} must be {wanted}, got {given}")
+    found = float(value)
+    outside = (found <= low if open_low else found < low) or (found >= high if open_high else found > high)
+    if outside or not math.isfinite(found):
+        raise PortfolioError(f"{name}={value!r} must be {wanted}")
+    return found
+
+
+def finite(name: str, value: Any) -> float:
+    """Check that a parameter is a finite number.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value)
+
+
+def positive(name: str, value: Any, *, zero: bool = False) -> float:
+    """Check that a parameter is a finite number above 0 (or at least 0).
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    return number(name, value, low=0.0, open_low=not zero)
+
+
+def share_of(name: str, value: Any) -> float:
+    """Check a number strictly between 0 and 1.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    if not 0 < positive(name, value) < 1:
+        raise PortfolioError(f"{name}={value!r} must lie strictly between 0 and 1")
+    return float(value)
+
+
+def fraction_of(value: Any) -> float:
+    """Check a Kelly fraction, in (0, 1].
+
+    Raises
+    ------
+    PortfolioError
+    """
+    found = positive("fraction", value, zero=True)
+    if found == 0:
+        raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold nothing but cash, nothing is optimised")
+    if found > 1:
+        raise PortfolioError(f"fraction={value!r} must lie in (0, 1]; to hold more than full Kelly use leverage")
+    return found
+
+
+def whole(name: str, value: Any, *, low: int = 0) -> int:
+    """Check that a parameter is a whole number of at least ``low``.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
+        raise PortfolioError(f"{name}={value!r} must be a whole number of at least {low}")
+    return int(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check that a parameter is True or False.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise PortfolioError(f"{name}={value!r} must be True or False")
+    return bool(value)
+
+
+def numbers(name: str, values: Any) -> FloatArray:
+    """Numbers as a float array of their shape.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PortfolioError(f"{name} must be numbers, got {values!r}") from error
+
+
+def generator(seed: int | np.random.Generator | None) -> np.random.Generator:
+    """Generator of a seed: a whole number >= 0, a generator itself, or None for fresh entropy.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(None if seed is None else whole("seed", seed))
+
+
+def per_period(annual: float, periods_per_year: float, name: str = "risk_free") -> float:
+    """Rate per period, (1 + annual)^(1 / periods_per_year) - 1.
+
+    Raises
+    ------
+    PortfolioError
+        If the annual rate is not above -1, or the periods are not above 0.
+    """
+    rate = number(name, annual, low=-1.0, open_low=True)
+    return math.expm1(math.log1p(rate) / positive("periods_per_year", periods_per_year))
+
+
+def radii_of(radius: Any) -> float | FloatArray:
+    """Check radii: one number >= 0 for all scenarios, or an array of one each.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    if np.ndim(radius) == 0:
+        return positive("radius", radius, zero=True)
+    values = numbers("radius", radius).copy()
+    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
+        raise PortfolioError("radius must be a finite number >= 0, or one a scenario")
+    return values
+
+
+def check_mean(values: Any, assets: Sequence[Hashable]) -> FloatArray:
+    """Validate expected returns per period: (N,) numbers, or a Series labelled by asset.
+
+    Raises
+    ------
+    DataError
+    """
+    return _finite(_labelled(values, assets, "custom_mean"), (len(assets),), "custom_mean")
+
+
+def check_covariance(values: Any, assets: Sequence[Hashable]) -> FloatArray:
+    """Validate a covariance per period: symmetric positive semidefinite (N, N), or a frame labelled by asset.
+
+    Raises
+    ------
+    DataError
+        Also where the matrix is not symmetric, or has a negative eigenvalue beyond rounding.
+    """
+    count = len(assets)
+    matrix = _finite(_labelled(values, assets, "custom_cov"), (count, count), "custom_cov")
+    scale = float(np.abs(matrix).max()) or 1.0
+    if np.abs(matrix - matrix.T).max() > 1e-8 * scale:
+        raise DataError("custom_cov is not symmetric")
+    matrix = 0.5 * (matrix + matrix.T)
+    least = float(np.linalg.eigvalsh(matrix)[0])
+    if least < -1e-10 * count * scale:
+        raise DataError(f"custom_cov is not positive semidefinite (least eigenvalue {least:.2e})")
+    return matrix
+
+
+def _labelled(values: Any, assets: Sequence[Hashable], name: str) -> Any:
+    """Bring a labelled mean or covariance into the order of the assets."""
+    if not hasattr(values, "reindex"):
+        return values
+    missing = [str(asset) for asset in assets if asset not in values.index]
+    if missing:
+        raise DataError(f"{name} lacks {', '.join(missing)}")
+    order = list(assets)
+    return values.reindex(order) if values.ndim == 1 else values.reindex(index=order, columns=order)
+
+
+def _finite(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} is not numeric: {error}") from error
+    if array.shape != shape:
+        raise DataError(f"{name} has shape {array.shape}, expected {shape}")
+    if not np.isfinite(array).all():
+        raise DataError(f"{name} has values that are not finite")
+    return array

@@ -1,0 +1,338 @@
+"""From what may be held to the variables of a problem: a box cut by a few equalities, and the map back to weights.
+
+A weight is ``w = origin + signed parts``: where a limit or a cost bends at some level (a gross limit at 0, say), what
+lies on either side of the level is a variable of its own, so that the limit is linear in them. Cash and borrowed money
+are variables with known returns, and a limit that may be slack has its slack for a variable. No scenario matrix is
+copied for them: solvers work with products of the matrix and weights, and expand gradients and Hessians by signs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.errors import InfeasibleError
+from opeslike.modelling.bounds import TOUCHING, Bounds
+from opeslike.modelling.terms import Terms
+
+FloatArray = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Parts of weights: part j adds ``signs_j x_j`` to the weight of ``assets_j``, from ``starts_j`` off its origin.
+
+    ``low <= x <= high``; a part that ends where the next one begins is no wider than ``widths``, and one with nothing
+    on the other side may be negative (``least`` is minus infinity).
+    """
+
+    origin: FloatArray
+    assets: Index
+    signs: FloatArray
+    starts: FloatArray
+    least: FloatArray
+    widths: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    @classmethod
+    def of(cls, lower: FloatArray, upper: FloatArray, *levels: FloatArray) -> Parts:
+        """Weights within bounds, broken at the ``levels`` (each of shape (N,)) that lie between them."""
+        n = lower.size
+        origin, broken = np.zeros(n), np.zeros(n, dtype=bool)
+        inside = [(level > lower) & (level < upper) for level in levels]
+        for level, within in zip(levels, inside, strict=True):
+            origin = np.where(within & ~broken, level, origin)
+            broken |= within
+        columns: list[tuple[FloatArray, ...]] = []
+        for sign in (1.0, -1.0):
+            away = [np.where(w, sign * (level - origin), 0.0) for level, w in zip(levels, inside, strict=True)]
+            edges = np.sort([np.where(t > 0, t, np.inf) for t in [*away, np.full(n, np.inf)]], axis=0)
+            edges = np.vstack([np.zeros(n), edges])
+            nearest, farthest = (lower - origin, upper - origin) if sign > 0 else (origin - upper, origin - lower)
+            for start, end in itertools.pairwise(edges):
+                begin = np.where(np.isinf(start), 0.0, start)
+                low, high = (np.minimum(np.maximum(edge - begin, 0.0), end - begin) for edge in (nearest, farthest))
+                first = (sign > 0) & (start == 0)
+                whole = first & ~broken
+                low, high = np.where(whole, lower, low), np.where(whole, upper, high)
+                kept = np.flatnonzero((np.isfinite(start) & broken & (high > 0)) | first)
+                least = np.where(whole, -np.inf, 0.0)
+                table = (kept, np.full(kept.size, sign), *(v[kept] for v in (start, least, end - begin, low, high)))
+                columns.append(table)
+        assets, *others = (np.concatenate(column) for column in zip(*columns, strict=True))
+        return cls(origin, assets.astype(np.intp), *others)
+
+    def distance(self, level: FloatArray, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, float]:
+        """``sum |w - level|`` as a linear function: slopes in the parts, and a constant; broken at ``level``."""
+        middle = self.origin[self.assets] + self.signs * (self.starts + 0.5 * (self.low + self.high))
+        slopes = self.signs * np.where(middle >= level[self.assets], 1.0, -1.0)
+        side = np.where(0.5 * (lower + upper) >= level, 1.0, -1.0)
+        inside = (level > lower) & (level < upper)
+        constant = np.where(inside, np.abs(self.origin - level), side * (self.origin - level))
+        return slopes, float(constant.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Lift:
+    """Variables ``x`` for weights ``w``: the parts of the weights first, then those that are no weights.
+
+    Called with weights it gives the variables that belong to them.
+
+    Attributes
+    ----------
+    parts : Parts
+    known : ndarray of shape (n,)
+        Return of each variable that is known beforehand: rates of cash and borrowed money, less fees.
+    constant : float
+        Known return at ``x = 0``.
+    cash : int or None
+        Where cash stands; borrowed money follows it.
+    slacks : tuple of (variable, row, coefficient)
+        The variables that close equalities.
+    level : int or None
+        Where the largest absolute weight stands.
+    bounds : Bounds
+        Those equalities.
+    """
+
+    parts: Parts
+    known: FloatArray
+    bounds: Bounds
+    constant: float = 0.0
+    cash: int | None = None
+    slacks: tuple[tuple[int, int, float], ...] = ()
+    level: int | None = None
+
+    @classmethod
+    def identity(cls, bounds: Bounds) -> Lift:
+        """The weights themselves."""
+        n = bounds.lower.size
+        zeros, ones, endless = np.zeros(n), np.ones(n), np.full(n, np.inf)
+        return cls(
+            Parts(zeros, np.arange(n), ones, zeros, -endless, endless, bounds.lower, bounds.upper), zeros, bounds
+        )
+
+    @cached_property
+    def size(self) -> int:
+        """The number of weights N."""
+        return self.parts.origin.size
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether the variables are the weights and nothing else."""
+        return self.known.size == self.size and not self.parts.origin.any() and not self.earning
+
+    @cached_property
+    def earning(self) -> bool:
+        """Whether any return is known beforehand."""
+        return bool(self.known.any()) or self.constant != 0.0
+
+    @cached_property
+    def map(self) -> FloatArray:
+        """The linear map from variables to weights, shape (N, n)."""
+        matrix = np.zeros((self.size, self.known.size))
+        matrix[self.parts.assets, np.arange(self.parts.assets.size)] = self.parts.signs
+        return matrix
+
+    def weights_between(self) -> tuple[FloatArray, FloatArray]:
+        """Least and greatest value of each weight."""
+        parts = self.parts
+        near, far = parts.signs * parts.low, parts.signs * parts.high
+        low = np.bincount(parts.assets, np.minimum(near, far), self.size)
+        high = np.bincount(parts.assets, np.maximum(near, far), self.size)
+        return parts.origin + low, parts.origin + high
+
+    def moves(self, change: FloatArray) -> FloatArray:
+        """How the weights move with the variables."""
+        if self.plain:
+            return change
+        signs = self.parts.signs
+        if signs.size == self.size:
+            return np.asarray(change[: signs.size])
+        return np.asarray(np.bincount(self.parts.assets, signs * change[: signs.size], self.size))
+
+    def weights(self, x: Any) -> Any:
+        """The weights, as numbers or as a cvxpy expression."""
+        if self.plain:
+            return x
+        if isinstance(x, np.ndarray):
+            return self.parts.origin + self.moves(x)
+        return self.map @ x + self.parts.origin
+
+    def earned(self, x: Any) -> Any:
+        """The return known beforehand."""
+        return self.known @ x + self.constant
+
+    def pull(self, slope: FloatArray, worth: float = 0.0) -> FloatArray:
+        """Gradient in the variables of a function with gradient ``slope`` in w and ``worth`` in the known return."""
+        if self.plain:
+            return slope
+        gradient = worth * self.known
+        gradient[: self.parts.signs.size] += self.parts.signs * slope[self.parts.assets]
+        return gradient
+
+    def touched(self, free: Index | None) -> Index | None:
+        """The assets that the variables ``free`` (None: all) are parts of; None for all."""
+        if free is None or self.plain:
+            return free
+        assets = np.unique(self.parts.assets[free[free < self.parts.signs.size]])
+        return None if assets.size == self.size else assets
+
+    def spread(
+        self,
+        h: FloatArray,
+        free: Index | None = None,
+        assets: Index | None = None,
+        along: FloatArray | None = None,
+        total: float = 0.0,
+    ) -> FloatArray:
+        """Second derivative in the variables ``free``: ``S' h S + S' along k' + k along' S + total k k'``.
+
+        ``h`` and ``along`` are for the ``assets`` (None: all), k are the known returns.
+        """
+        if self.plain:
+            return h
+        count = self.known.size if free is None else free.size
+        place = np.arange(self.parts.signs.size) if free is None else np.flatnonzero(free < self.parts.signs.size)
+        chosen = place if free is None else free[place]
+        where, signs = self.parts.assets[chosen], self.parts.signs[chosen]
+        if assets is not None:
+            where = np.searchsorted(assets, where)
+        out = np.zeros((count, count))
+        out[np.ix_(place, place)] = signs[:, None] * h[np.ix_(where, where)] * signs
+        if along is not None:
+            known = self.known if free is None else self.known[free]
+            side = 0.5 * total * known
+            side[place] += signs * along[where]
+            out += side[:, None] * known + known[:, None] * side
+        return out
+
+    def restricted(self, h: FloatArray, free: Index | None = None) -> FloatArray:
+        """The second derivative in the variables ``free`` that belongs to ``h`` in the weights, shape (N, N)."""
+        if self.plain:
+            return h if free is None else h[np.ix_(free, free)]
+        return self.spread(h, free)
+
+    def matrix(self, returns: FloatArray) -> FloatArray:
+        """Returns of all variables in some scenarios, shape (rows, n)."""
+        return returns if self.plain else returns @ self.map + self.known
+
+    def __call__(self, w: FloatArray) -> FloatArray:
+        """The variables that belong to weights: a part begins where the one before it is full."""
+        if self.plain:
+            return w
+        parts = self.parts
+        x = np.zeros(self.known.size)
+        reached = parts.signs * (w - parts.origin)[parts.assets] - parts.starts
+        x[: reached.size] = np.minimum(np.maximum(reached, parts.least), parts.widths)
+        if self.cash is not None:
+            idle = 1.0 - float(w.sum())
+            x[self.cash], x[self.cash + 1] = max(idle, 0.0), max(-idle, 0.0)
+        if self.level is not None:
+            x[self.level] = float(np.abs(w).max())
+        for variable, row, coefficient in self.slacks:
+            x[variable] = (self.bounds.totals[row] - self.bounds.rows[row] @ x) / coefficient
+        return x
+
+    def settled(self, x: FloatArray) -> FloatArray:
+        """The variables that belong to the same weights: of opposite parts only one is left."""
+        return x if self.plain else self(self.weights(x))
+
+
+def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
+    """Write what may be held as bounds of variables, and the map between them and weights.
+
+    Parameters
+    ----------
+    terms : Terms
+    absolute : bool
+        Break every weight at 0, so that the sum of absolute weights is linear.
+
+    Raises
+    ------
+    InfeasibleError
+        Where one limit alone, with the weight bounds, cannot be met; the message names it.
+    """
+    lower, upper, n = terms.lower, terms.upper, terms.lower.size
+    leverage, gross = _leverage(terms)
+    zero = np.zeros(n)
+    parts = Parts.of(lower, upper, *([zero] if absolute or gross is not None or terms.short_fee > 0 else []))
+    low, high = [parts.low], [parts.high]
+    # each limit is least <= slopes . parts + constant <= most
+    slopes, constant = parts.distance(zero, lower, upper)
+    known = -0.5 * terms.short_fee * (slopes - parts.signs)
+    earned = -0.5 * terms.short_fee * (constant - float(parts.origin.sum()))
+    limits = [
+        (name, row[parts.assets] * parts.signs, float(row @ parts.origin), float(least), float(most))
+        for name, row, least, most in zip(
+            terms.names or [""] * len(terms.rows), terms.rows, terms.least, terms.most, strict=True
+        )
+    ]
+    if gross is not None:
+        limits.append(("gross", slopes, constant, -np.inf, gross))
+    cash = None
+    budget = [parts.signs]
+    if leverage is not None:
+        cash = parts.signs.size
+        idle = 1.0 - leverage
+        low.append(np.array([max(idle, 0.0), 0.0]))
+        high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), max(-idle, 0.0)]))
+        budget.append(np.array([1.0, -1.0]))
+        known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate]])
+    count = known.size
+    rows, totals, names = [np.concatenate(budget)], [1.0 - float(parts.origin.sum())], ["budget"]
+    slacks: list[tuple[int, int, float]] = []
+    for name, slope, offset, least, most in limits:
+        first, last = np.where(slope > 0, parts.low, parts.high), np.where(slope > 0, parts.high, parts.low)
+        nearest, farthest = float(slope @ first) + offset, float(slope @ last) + offset
+        rounding = TOUCHING * (1.0 + float(np.abs(slope) @ np.maximum(np.abs(first), np.abs(last))))
+        if nearest > most + rounding or farthest < least - rounding:
+            side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
+            if farthest < least:
+                side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            raise InfeasibleError(f"the limit {name} cannot be met: {side}")
+        if least <= nearest and farthest <= most:
+            continue
+        row = np.zeros(count)
+        row[: slope.size] = slope
+        rows.append(row)
+        names.append(name)
+        if least < most:
+            coefficient = 1.0 if np.isfinite(most) else -1.0
+            low.append(np.zeros(1))
+            high.append(np.array([most - max(least, nearest) if np.isfinite(most) else farthest - least]))
+            slacks.append((count + len(slacks), len(rows) - 1, coefficient))
+        totals.append((most if np.isfinite(most) else least) - offset)
+    matrix = np.zeros((len(rows), count + len(slacks)))
+    for i, row in enumerate(rows):
+        matrix[i, : row.size] = row
+    for variable, i, coefficient in slacks:
+        matrix[i, variable] = coefficient
+    bounds = Bounds(np.concatenate(low), np.concatenate(high), matrix, np.array(totals), tuple(names))
+    known = np.concatenate([known, np.zeros(len(slacks))])
+    return bounds, Lift(parts, known, bounds, earned, cash, tuple(slacks))
+
+
+def _leverage(terms: Terms) -> tuple[float | None, float | None]:
+    """Leverage, and the cap on gross exposure where it is not one on leverage; refuses what cannot be met."""
+    leverage, gross, least = terms.leverage, terms.gross, float(terms.lower.sum())
+    if gross is not None and (terms.lower >= 0).all():
+        # long only: gross exposure is the sum of the weights, which is 1 or bounded by the leverage
+        if leverage is None and gross < 1.0:
+            raise InfeasibleError(f"gross={gross:g} is less than the 1 that fully invested weights sum to; raise it")
+        leverage, gross = None if leverage is None else min(leverage, gross), None
+    if leverage is None:
+        Bounds.budget(terms.lower, terms.upper)  # raises where the bounds cannot sum to one
+    elif least > leverage + TOUCHING * max(1.0, abs(least)):
+        raise InfeasibleError(
+            f"the lower weight bounds sum to {least:.6g}, more than the {leverage:g} that leverage and gross allow; "
+            "lower them"
+        )
+    return leverage, gross

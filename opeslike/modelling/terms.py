@@ -1,0 +1,38 @@
+"""What may be held, in numbers: a mandate resolved for the assets of one market."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """Limits on the weights w of one market; limits on what is held are divided by the fraction already.
+
+    `lower <= w <= upper` and `least <= rows @ w <= most` (one side may be infinite, ``names`` says which limit a row is).
+    Without ``leverage`` sum(w) = 1; with it sum(w) is at most ``leverage`` and the rest is cash, which earns ``cash_rate``
+    and is borrowed at ``borrow_rate``; ``gross`` caps sum(abs(w)) and ``short_fee`` is paid on what is short. Rates are per
+    period.
+    """
+
+    lower: FloatArray  # (N,)
+    upper: FloatArray  # (N,)
+    rows: FloatArray  # (m, N)
+    least: FloatArray  # (m,)
+    most: FloatArray  # (m,)
+    names: tuple[str, ...] = ()
+    leverage: float | None = None
+    cash_rate: float = 0.0
+    borrow_rate: float = 0.0
+    gross: float | None = None
+    short_fee: float = 0.0
+    assets: tuple[Hashable, ...] = ()
+
+    @property
+    def financed(self) -> bool:
+        """Whether cash, borrowing or short positions have a part of their own in the problem."""
+        return self.leverage is not None or self.gross is not None or self.short_fee > 0

@@ -1,0 +1,139 @@
+"""Parameters: what an object was given can be asked, changed, copied and shown."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields, is_dataclass
+from inspect import Parameter, signature
+from typing import Any, Self
+
+import numpy as np
+
+from opeslike.errors import PortfolioError
+
+_SHOWN = 6  # numbers of an array that a repr spells out; a larger one is named by its shape
+
+
+class Parameters:
+    """What scikit-learn asks of an estimator, for classes whose constructor stores what it is given, unchanged.
+
+    The parameters are those of the constructor, whether a dataclass made it or it is written out; each is kept as
+    the attribute of its name.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(repr=False)
+    ... class Rule(Parameters):
+    ...     window: int = 252
+    ...     inner: Any = None
+    >>> rule = Rule(inner=Rule(window=5))
+    >>> rule
+    Rule(inner=Rule(window=5))
+    >>> rule.set_params(inner__window=63)
+    Rule(inner=Rule(window=63))
+    >>> rule.get_params()
+    {'window': 252, 'inner': Rule(window=63), 'inner__window': 63, 'inner__inner': None}
+    """
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; with ``deep`` also those of parameters that have their own, as ``outer__inner``.
+
+        Parameters
+        ----------
+        deep : bool
+
+        Returns
+        -------
+        dict
+        """
+        given = {name: getattr(self, name) for name in _defaults(type(self))}
+        if deep:
+            for name, value in list(given.items()):
+                if hasattr(value, "get_params") and not isinstance(value, type):
+                    given |= {f"{name}__{inner}": own for inner, own in value.get_params().items()}
+        return given
+
+    def set_params(self, **params: Any) -> Self:
+        """Change parameters, nested ones as ``outer__inner``; all are checked before anything changes.
+
+        What was found with the old parameters (weights, a solution) is forgotten. A nested object is replaced by a
+        changed copy: others who hold it see no change.
+
+        Returns
+        -------
+        object
+            This one.
+
+        Raises
+        ------
+        PortfolioError
+            A name that is no parameter, or a value out of range.
+        """
+        changed = vars(self._changed(params))
+        vars(self).clear()  # by way of the dictionary, which a frozen dataclass has too
+        vars(self).update(changed)
+        return self
+
+    def copy(self) -> Self:
+        """One with the same parameters, nested ones copied too, and nothing found yet."""
+        return type(self)(**{name: _unshared(value) for name, value in self.get_params(deep=False).items()})
+
+    def _changed(self, params: dict[str, Any]) -> Self:
+        """Make one with some parameters replaced."""
+        given, nested = self.get_params(deep=False), dict[str, dict[str, Any]]()
+        for key, value in params.items():
+            name, inside, inner = key.partition("__")
+            if name not in given:
+                known = ", ".join(given) or "none"
+                raise PortfolioError(f"{type(self).__name__} has no parameter {name!r}; it has: {known}")
+            if inside:
+                nested.setdefault(name, {})[inner] = value
+            else:
+                given[name] = value
+        for name, inner_params in nested.items():
+            if not hasattr(given[name], "set_params"):
+                raise PortfolioError(f"{type(self).__name__} {name}={given[name]!r} has no parameters of its own")
+            given[name] = _unshared(given[name]).set_params(**inner_params)
+        return type(self)(**given)
+
+    def __repr__(self) -> str:
+        """Constructor call with the parameters that differ from their defaults."""
+        defaults = _defaults(type(self))
+        shown = {name: (_words(value), defaults[name]) for name, value in self.get_params(deep=False).items()}
+        told = [f"{name}={words}" for name, (words, default) in shown.items() if words != _words(default)]
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    def __sklearn_tags__(self) -> Any:
+        """Say to scikit-learn that no target is needed; asked by its own functions alone."""
+        from sklearn.utils import Tags, TargetTags
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Parameters of a constructor with their defaults, in its order."""
+    made = {
+        field.name: field.default_factory()
+        for field in (fields(kind) if is_dataclass(kind) else ())
+        if field.default_factory is not MISSING
+    }
+    several = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    declared = {name: one for name, one in signature(kind).parameters.items() if one.kind not in several}
+    return {name: made.get(name, one.default) for name, one in declared.items()}
+
+
+def _unshared(value: Any) -> Any:
+    """Copy of a value that has parameters, by scikit-learn where it is not ours; any other value as it is."""
+    if isinstance(value, Parameters):
+        return value.copy()
+    if not hasattr(value, "get_params") or isinstance(value, type):
+        return value
+    from sklearn.base import clone
+
+    return clone(value)
+
+
+def _words(value: Any) -> str:
+    """Written form of a value; a large table is named by type and shape."""
+    shape = getattr(value, "shape", ())
+    return f"<{type(value).__name__} of shape {shape}>" if np.prod(shape) > _SHOWN else repr(value)
