@@ -54,7 +54,7 @@ class Witness:
     slopes : tuple of ndarrays
         The y of each kinked piece of the regulariser; empty for the subgradient that is taken at the weights.
     price : float
-        Of the limit on a second risk.
+        Of the limit on a second risk; with ``calm`` of a gain that must not be negative.
     cones : ndarray of shape (r,), optional
         Multipliers of the cone program of the user's constraints.
     auxiliary : tuple
@@ -281,7 +281,7 @@ def prove_ratio(
     With the ratio of x as price of volatility, ``price s(v) - gain' v`` is convex and 0 at x. Where it is nowhere below
     ``-short`` no ratio exceeds that of x by more than short over the least volatility of better weights v. These have
     ``gain' v >= ratio s(v)``, and ``s(v) s(z) >= v' S z`` for any z (Cauchy and Schwarz), x itself or that of the
-    witness; so ``s(v) (s(z) - k ratio) >= min (S z - k gain)' v`` for any k >= 0.
+    witness; their gain is not negative, so ``s(v) s(z) >= min (S z - k gain)' v`` for any k >= 0.
 
     Raises
     ------
@@ -303,10 +303,10 @@ def prove_ratio(
             continue
         marginal = problem.covariance @ calm
         size = math.sqrt(max(float(calm @ marginal), 0.0))
-        for share in (0.0, 0.5) if size > 0 else ():
-            slope = marginal - share * size / ratio * problem.gain
+        for price in (0.0, max(witness.price, 0.0)) if size > 0 else ():
+            slope = marginal - price * problem.gain
             lowest = float(slope @ x) - linear_gap(problem.bounds, x, slope)
-            least = max(least, lowest / (size * (1.0 - share)))
+            least = max(least, lowest / size)
     gap = inner.gap / least if least > 0 else math.inf
     reduced = None if inner.reduced is None else inner.reduced / point.deviation
     return replace(inner, value=-ratio, gap=gap, tolerance=OPTIMAL, point=point, reduced=reduced)

@@ -113,7 +113,7 @@ def _priced(
     """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
     x, ratio = _best_start(problem, starts)
     best: Solved | None = None
-    calm: FloatArray | None = None
+    calm, price = None, 0.0
     iterations = 0
     while True:
         problem.price = ratio
@@ -123,8 +123,8 @@ def _priced(
         proof = prove_ratio(problem, inner.x, inner.proof.witness, extra)
         if proof.gap > _AIM and (inner.proof.optimal or calm is not None):
             if calm is None:  # the least variance tells how little volatility better weights may have
-                calm = solve(QuadraticProblem(None, problem.covariance, 2.0, problem.bounds)).x
-            proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm), extra)
+                calm, price = _calmest(problem)
+            proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm, price=price), extra)
         found = replace(inner, proof=proof, iterations=iterations)
         if direct and proof.gap > _AIM:
             found = _pivoted(problem, inner.x) or found
@@ -134,6 +134,24 @@ def _priced(
         if best.proof.gap <= _AIM or reached <= ratio or iterations > _ROUNDS or deadline.passed():
             return best
         x, ratio = inner.x, reached
+
+
+def _calmest(problem: VolatilityProblem) -> tuple[FloatArray, float]:
+    """The weights of the least volatility among those without a negative gain, and the price of that limit."""
+    gain, bounds, n = problem.gain, problem.bounds, problem.gain.size
+    found = solve(QuadraticProblem(None, problem.covariance, 2.0, bounds))
+    if float(gain @ found.x) >= 0:
+        return found.x, 0.0
+    scale = float(np.abs(gain).max())
+    room = float(gain @ bounds.linear_minimum(-gain)[0])
+    rows = np.zeros((len(bounds.rows) + 1, n + 1))
+    rows[:-1, :n], rows[-1, :n], rows[-1, n] = bounds.rows, gain / scale, -1.0
+    wider = Bounds(
+        np.append(bounds.lower, 0.0), np.append(bounds.upper, room / scale), rows, np.append(bounds.totals, 0.0)
+    )
+    found = solve(QuadraticProblem(None, np.pad(problem.covariance, (0, 1)), 2.0, wider))
+    multipliers = found.proof.witness.multipliers
+    return found.x[:n], 0.0 if multipliers is None else 0.5 * float(multipliers[-1]) / scale
 
 
 def _check_bounded(problem: VolatilityProblem) -> None:
