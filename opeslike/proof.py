@@ -220,10 +220,10 @@ def _tangents(
                 shortfall += part.shortfall(part.measure(w), y)
         change = problem.lift.pull(slope)
     yield point.gradient + change, point.excess + shortfall, None
-    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) and witness.q is not None else None
+    if not isinstance(problem, ScenarioProblem) or witness.q is None or witness.q.shape != problem.probabilities.shape:
+        return
+    envelope = problem.envelope()
     if envelope is not None:
-        assert isinstance(problem, ScenarioProblem)
-        assert witness.q is not None
         q = envelope.project(witness.q)
         value, gradient = problem.value_under(x, q)
         yield gradient + change, max(point.value + point.excess - value, 0.0) + shortfall, q
@@ -279,9 +279,9 @@ def prove_ratio(
     """Prove how good ``x`` is for the largest ratio ``gain' v / s(v)``, ``s(v) = sqrt(v' S v)``; the value is minus it.
 
     With the ratio of x as price of volatility, ``price s(v) - gain' v`` is convex and 0 at x. Where it is nowhere below
-    ``-short`` no ratio exceeds that of x by more than short over the least volatility of better weights v. These have
-    ``gain' v >= ratio s(v)``, and ``s(v) s(z) >= v' S z`` for any z (Cauchy and Schwarz), x itself or that of the
-    witness; their gain is not negative, so ``s(v) s(z) >= min (S z - k gain)' v`` for any k >= 0.
+    ``-short`` no ratio exceeds that of x by more than short over the least volatility of better weights v. Their gain
+    is not negative, so ``s(v) s(z) >= v' S z >= min (S z - k gain)' v`` for any k >= 0 and any z (Cauchy and Schwarz):
+    x itself, or that of the witness.
 
     Raises
     ------

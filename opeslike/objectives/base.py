@@ -293,15 +293,15 @@ class Optimizer(ABC):
                 f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
                 f"{len(assets)} that were optimised; verify with the data that were given to optimize"
             )
-        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
-        proof = self._proof(market, problem, weights / (self._scale() or 1.0), witness)
-        return replace(proof, value=proof.value + problem.offset)
+        return self._proof(market, given, weights / (self._scale() or 1.0), witness)
 
-    def _proof(self, market: Market, problem: Problem, w: FloatArray, witness: Witness) -> Proof:
-        """The proof of the weights before a fraction is applied."""
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        """The proof of weights before a fraction is applied."""
+        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
         extra = self._extra(market)
         user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
-        return prove(problem, problem.lift(w), witness, user)
+        proof = prove(problem, problem.lift(w), witness, user)
+        return replace(proof, value=proof.value + problem.offset)
 
     def _extra(self, market: Market) -> Extra:
         """The user's own constraints."""

@@ -200,8 +200,8 @@ class RatioObjective(MomentObjective):
         self._keep(market, problem, solved, time.perf_counter() - started)
         return self._require_weights().copy()
 
-    def _proof(self, market: Market, problem: Problem, w: FloatArray, witness: Witness) -> Proof:
-        assert isinstance(problem, VolatilityProblem)
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
         extra = UserConstraints(problem, self._extra(market)) if self.constraints else None
         return prove_ratio(problem, problem.lift(w), witness, extra)
 

@@ -154,15 +154,12 @@ class RiskParity(MomentObjective):
         best, height, iterations = successive_convex(model, objective, starts)
         return self._keep_heuristic(market, problem, best, height, iterations, started)
 
-    def _prove_again(
-        self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
-    ) -> Proof:
-        market = Market.from_data(data, given.kind, self.probabilities)
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         _, covariance = self._moments(market, given.custom_mean, given.custom_cov)
         assert covariance is not None
-        check_within(weights, given.weight_bounds, market, type(self).__name__)
-        value, gap = prove_budgets(covariance, check_budgets(self.budgets, market.assets), weights)
-        return Proof(value, gap, TOLERANCE, Point(weights, value, weights))
+        check_within(w, given.weight_bounds, market, type(self).__name__)
+        value, gap = prove_budgets(covariance, check_budgets(self.budgets, market.assets), w)
+        return Proof(value, gap, TOLERANCE, Point(w, value, w))
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         raise PortfolioError("risk parity is a system of equations; it has no problem to extend")
