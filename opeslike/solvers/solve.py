@@ -92,7 +92,7 @@ def solve(
     if direct is not None:
         return _judged(direct, prove(problem, direct), "closed-form", 0)
     found, name = _interior(problem, start)
-    proof = None if found is None else _proved(problem, found)
+    proof: Proof | None = None if found is None else _proved(problem, found)
     if (proof is None or not proof.optimal) and solver == "auto":
         deadline.check(None if proof is None else proof.gap)
         try:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import Market
 from opeslike.modelling.limits import limited_value
 from opeslike.objectives.base import Optimizer
 from tests.properties.registry import ENTRIES, Entry
@@ -35,7 +34,7 @@ def returns(count: int, assets: int, seed: int = 0) -> np.ndarray:
 def objective(entry: Entry, data: np.ndarray, bounds: object = (0, 1), **keywords: object):
     """The objective as a function of the weights, in the unit of ``solution.value``."""
     optimizer = entry.make(**keywords)
-    problem = optimizer._problem(Market.from_data(data, "returns", None), bounds, None, None)
+    problem = optimizer._problem(optimizer._market(data, "returns"), bounds)
 
     def value(w: np.ndarray) -> float:
         x = problem.lift(w)
@@ -192,7 +191,7 @@ def test_permuted_assets_give_permuted_weights(entry: Entry) -> None:
 def test_gradient_by_finite_differences(entry: Entry) -> None:
     data = returns(90, 5, seed=7)
     optimizer = entry.make()
-    problem = optimizer._problem(Market.from_data(data, "returns", None), (0, 1), None, None)
+    problem = optimizer._problem(optimizer._market(data, "returns"), (0, 1))
     w = np.array([0.12, 0.31, 0.05, 0.28, 0.24])
     x = problem.lift(w)
     gradient = problem.evaluate(x).gradient
