@@ -21,7 +21,7 @@ from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.problem import OPTIMAL
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, VolatilityProblem
-from opeslike.proof import prove_ratio
+from opeslike.proof import NOTHING, Witness, prove_ratio
 from opeslike.solvers.interior_point import solve_positive
 from opeslike.solvers.solve import Solved, solve
 
@@ -84,8 +84,10 @@ def maximize_ratio(
         raise InfeasibleError(f"no feasible weights have a positive gain; the largest is {best_gain:.3g}")
     problem = VolatilityProblem(gain, covariance, 0.0, bounds)
     direct = solver == "auto" and not constraints and bounds.single
-    best = _pivoted(problem, start) if direct else None
-    if best is None or best.proof.gap > _AIM:
+    found = _pivoted(problem, start) if direct else []
+    if found and found[0].proof.gap <= _AIM:
+        best = found[0]
+    else:
         try:
             best = _priced(problem, [x, start, bounds.center()], solver, constraints, direct)
         except OptimizationError:
@@ -125,12 +127,11 @@ def _priced(
             if calm is None:  # the least variance tells how little volatility better weights may have
                 calm, price = _calmest(problem)
             proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm, price=price), extra)
-        found = replace(inner, proof=proof, iterations=iterations)
-        if direct and proof.gap > _AIM:
-            found = _pivoted(problem, inner.x) or found
-        if best is None or found.proof.gap <= best.proof.gap:
-            best = found
         reached = -proof.value
+        found = [replace(inner, proof=proof, iterations=iterations)]
+        if direct and proof.gap > _AIM:
+            found += _pivoted(problem, inner.x, Witness(calm=calm, price=price))
+        best = min([*found, *([] if best is None else [best])], key=lambda solved: solved.proof.gap)
         if best.proof.gap <= _AIM or reached <= ratio or iterations > _ROUNDS or deadline.passed():
             return best
         x, ratio = inner.x, reached
@@ -176,25 +177,25 @@ def _check_bounded(problem: VolatilityProblem) -> None:
         raise InfeasibleError(_UNBOUNDED)
 
 
-def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | None:
-    """The best weights by guessing which of them are at a bound: a linear system tells the others, and what to change.
+def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, witness: Witness = NOTHING) -> list[Solved]:
+    """The best weights, if any, by guessing which of them are at a bound: a linear system tells the others, and what to change.
 
     Minimising ``v' S v / 2 - gain' v`` over the cone of the feasible weights gives the best v up to scale. With the
     weights P pinned at p, ``v_P = t p`` and ``t = sum(v)``, so what is left is one linear system in the others. Every
     weight found outside its bounds is pinned, every one with a multiplier of the wrong sign freed (Hintermueller, Ito
-    and Kunisch 2002). That usually ends in a few rounds; where it does not, None.
+    and Kunisch 2002). That usually ends in a few rounds; where it does not, none.
     """
     lower, upper = problem.bounds.lower, problem.bounds.upper
     total, row = float(problem.bounds.totals[0]), problem.bounds.rows[0]
     if total <= 0 or (row != 1).any():
-        return None
+        return []
     # bounds that the others imply need no pinning: with weights >= 0 that sum to 1 none exceeds 1
     lower = np.where(lower <= total - (upper.sum() - upper) + 1e-12, -np.inf, lower)
     upper = np.where(upper >= total - (problem.bounds.lower.sum() - problem.bounds.lower) - 1e-12, np.inf, upper)
     low, high = np.isnan(lower), np.isnan(upper)
     if guess is not None and guess.shape == lower.shape:
         low, high = guess <= lower, guess >= upper
-    best: Solved | None = None
+    best: list[Solved] = []
     for iteration in range(1, _PIVOTS + 1):
         free = np.flatnonzero(~(low | high))
         x = np.where(high, upper, np.where(low, lower, 0.0))
@@ -216,10 +217,10 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | N
         if not (below | above).any():
             x = problem.bounds.repair(x)
             if float(problem.gain @ x) > 0 and _ratio(problem, problem.evaluate(x)):
-                proof = prove_ratio(problem, x)
-                if best is None or proof.gap < best.proof.gap:
-                    best = Solved(x, proof, "active-set", iteration, "optimal")
-                if best.proof.gap <= 1e-3 * _AIM:
+                proof = prove_ratio(problem, x, witness)
+                if not best or proof.gap < best[0].proof.gap:
+                    best = [Solved(x, proof, "active-set", iteration, "optimal")]
+                if best[0].proof.gap <= 1e-3 * _AIM:
                     return best
         new_low = below | (low & (reduced > 0))
         new_high = above | (high & (reduced < 0))
