@@ -23,6 +23,7 @@ ROOMS = [
     "data",
     "beliefs",
     "modelling",
+    "proof",
     "solvers",
     "objectives",
     "sizing",

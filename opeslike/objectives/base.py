@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +19,7 @@ from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Loss
 from opeslike.modelling.mandate import Mandate
@@ -27,14 +30,23 @@ from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
 from opeslike.parameters import Parameters
-from opeslike.solvers.certificate import Certificate
+from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
-Constraint = Callable[[Any], Any]
 
 #: fully invested, nothing else said
 FREE = Mandate()
+
+
+@dataclass(frozen=True)
+class Given:
+    """What ``optimize`` was given besides the data and a guess."""
+
+    weight_bounds: Any = None
+    kind: Kind | None = None
+    custom_mean: Any = None
+    custom_cov: Any = None
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -143,7 +155,8 @@ class Optimizer(Parameters, ABC):
         OptimizationError
             If no certified optimum was found.
         """
-        return self._timed(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed)
+        given = Given(weight_bounds, kind, custom_mean, custom_cov)
+        return self._timed(self._market(data, kind), given, w, seed=seed)
 
     def problem(
         self,
@@ -164,7 +177,7 @@ class Optimizer(Parameters, ABC):
         market = self._market(data, kind)
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         scale = problem.natural_scale()
-        return build(problem, self._constraints(), scale, unit=scale).problem
+        return build(problem, self._extra(market), scale, unit=scale)[0]
 
     def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
         """Replace the regulariser; the next :meth:`optimize` uses it. What was found before is forgotten.
@@ -263,17 +276,17 @@ class Optimizer(Parameters, ABC):
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         start = None if w is None else problem.lift(w)
-        return problem, solve(problem, self._settings.solver, start, self._constraints())
+        return problem, solve(problem, self._settings.solver, start, self._extra(market))
 
-    def _timed(
-        self, market: Market, weight_bounds: Any, w: ArrayLike | None, *moments: Any, **options: Any
-    ) -> FloatArray:
+    def _timed(self, market: Market, given: Given, w: ArrayLike | None, **options: Any) -> FloatArray:
         """Solve within the time limit and keep the answer."""
         started = time.perf_counter()
         guess = None if w is None else self._starting_guess(w, market)
         with time_limit(self._settings.time_limit):
-            problem, solved = self._solve(market, weight_bounds, guess, *moments, **options)
-            self._keep(market, problem, solved, time.perf_counter() - started)
+            problem, solved = self._solve(
+                market, given.weight_bounds, guess, given.custom_mean, given.custom_cov, **options
+            )
+            self._keep(market, problem, solved, given, time.perf_counter() - started)
         return self._require_weights().copy()
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
@@ -292,22 +305,20 @@ class Optimizer(Parameters, ABC):
         mandate: Mandate = self._settings.mandate
         return mandate.terms(market, weight_bounds, self._scale())
 
-    def _constraints(self) -> tuple[Constraint, ...]:
-        """What goes through cvxpy, as functions of the portfolio before the fraction."""
-        scale = self._scale()
-        given = self._settings.mandate.callables
-        return tuple(lambda w, make=make: make(w if scale == 1 else scale * w) for make in given)
+    def _extra(self, market: Market) -> Extra:
+        """What goes through cvxpy, as functions of the weights held."""
+        return Extra(self._settings.mandate.callables, market.assets, self._scale())
 
-    def _rows(self, market: Market, weight_bounds: Any) -> tuple[Constraint, ...]:
+    def _rows(self, market: Market, weight_bounds: Any) -> Extra:
         """Groups and exposures for objectives that take them through cvxpy, and the constraints."""
-        terms = self._terms(market, weight_bounds)
+        terms, extra = self._terms(market, weight_bounds), self._extra(market)
         closed = [
-            lambda w, row=row, limit=limit, sign=sign: sign * (row @ w - limit) <= 0
+            lambda w, row=row, limit=limit, sign=sign: sign * (row @ w / extra.scale - limit) <= 0
             for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True)
             for sign, limit in ((1.0, most), (-1.0, least))
             if np.isfinite(limit)
         ]
-        return (*closed, *self._constraints())
+        return replace(extra, makers=(*closed, *extra.makers))
 
     def _scale(self) -> float:
         """What the optimised portfolio is multiplied by to give the weights held."""
@@ -328,27 +339,59 @@ class Optimizer(Parameters, ABC):
             raise PortfolioError(f"w must be {market.n_assets} finite numbers, got an array of shape {guess.shape}")
         return guess / self._scale()
 
-    def _keep(self, market: Market, problem: Problem, solved: Solved, seconds: float) -> None:
+    def _keep(self, market: Market, problem: Problem, solved: Solved, given: Given, seconds: float) -> None:
         refusal = problem.refusal(solved.x)
         if refusal is not None:
             raise PortfolioError(refusal)
-        certificate = solved.certificate
-        weights = self._scale() * problem.weights(solved.x)
+        proof, scale = solved.proof, self._scale()
+        weights = scale * problem.weights(solved.x)
+        again = prices = None
+        if solved.status in ("optimal", "optimal_inaccurate"):
+            again = partial(self._remembered()._prove_again, given, proof.witness, market.assets)
+            if proof.reduced is not None:
+                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale)
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
             weights=weights.copy(),
             assets=market.assets,
-            value=certificate.value + problem.offset,
-            gap=None if np.isinf(certificate.gap) else certificate.gap,
+            value=proof.value + problem.offset,
+            gap=None if np.isinf(proof.gap) else proof.gap,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,
             seconds=seconds,
-            tolerance=certificate.tolerance,
-            # worst-case vectors of a multiple of a risk sum to that multiple
-            worst_case=None if solved.q is None else solved.q / float(solved.q.sum()),
+            tolerance=proof.tolerance,
+            worst_case=solved.q,
+            _again=again,
+            _prices=prices,
         )
+
+    def _remembered(self) -> Self:
+        """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
+        asked = copy.copy(self)
+        asked.weights = asked.tickers = asked._solution = None
+        return asked
+
+    def _prove_again(
+        self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
+    ) -> Proof:
+        """The proof of weights, from the data: see :meth:`Solution.verify`."""
+        market = self._market(data, given.kind)
+        if market.assets != assets:
+            raise PortfolioError(
+                f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
+                f"{len(assets)} that were optimised; verify with the data that were given to optimize"
+            )
+        return self._proof(market, given, weights / (self._scale() or 1.0), witness)
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        """The proof of weights before a fraction is applied."""
+        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
+        extra = self._extra(market)
+        user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
+        proof = prove(problem, problem.lift(w), witness, user)
+        return replace(proof, value=proof.value + problem.offset)
 
     def _require_weights(self) -> FloatArray:
         if self.weights is None:
@@ -364,7 +407,9 @@ def _key(value: Any) -> Hashable:
     return value  # type: ignore[no-any-return]
 
 
-def no_problem(self: Optimizer, *_: Any) -> Any:
+def no_problem(
+    self: Any, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+) -> Problem:
     """Refuse to build a problem, for what is not one of convex optimisation.
 
     Raises
@@ -376,8 +421,7 @@ def no_problem(self: Optimizer, *_: Any) -> Any:
 
 def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
     """The best point of a local search: nothing is certified, and the solution says so."""
-    certificate = Certificate(value, np.inf, 0.0, problem.evaluate(x))
-    return Solved(x, certificate, "local-search", iterations, "heuristic")
+    return Solved(x, Proof(value, np.inf, 0.0, problem.evaluate(x)), "local-search", iterations, "heuristic")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Kind, Market
+from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.covariance import check_estimator, estimate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.regularizers import make_penalty, regularizer_name
-from opeslike.objectives.base import ConvexObjective, heuristic
+from opeslike.objectives.base import ConvexObjective, Given, heuristic
 from opeslike.objectives.parameters import objective
+from opeslike.proof import Proof, Witness, prove_ratio
 from opeslike.solvers.local_search import scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
@@ -175,6 +177,11 @@ class RatioObjective(MomentObjective):
             return problem, self._search(problem, w, seed, constraints)
         ratio = maximize_ratio(problem.gain, problem.covariance, problem.bounds, self.solver, w, constraints)
         return problem, ratio
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
+        extra = self._rows(market, given.weight_bounds)
+        return prove_ratio(problem, problem.lift(w), witness, UserConstraints(problem, extra) if extra else None)
 
     def _search(
         self, problem: VolatilityProblem, guess: FloatArray | None, seed: int | None, constraints: Any

@@ -13,7 +13,7 @@ from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import heuristic, no_problem
+from opeslike.objectives.base import Given, heuristic, no_problem
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import Positive, objective
 from opeslike.solvers.pattern_search import pattern_search
@@ -92,7 +92,8 @@ class REPO(MomentObjective):
             If ``bin`` is not a whole number above 0.
         """
         bins = whole("bin", bin, low=1)
-        return self._timed(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed, bins=bins)
+        given = Given(weight_bounds, kind, custom_mean, custom_cov)
+        return self._timed(self._market(data, kind), given, w, seed=seed, bins=bins)
 
     def _solve(
         self,

@@ -13,7 +13,7 @@ from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
-from opeslike.objectives.base import Optimizer, no_problem
+from opeslike.objectives.base import Given, Optimizer, no_problem
 from opeslike.objectives.parameters import objective
 
 FloatArray = NDArray[np.float64]
@@ -34,11 +34,10 @@ class Rule(Optimizer):
 
     _problem = no_problem
 
-    def _timed(self, market: Market, weight_bounds: Any, w: Any, *moments: Any, **options: Any) -> FloatArray:
+    def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         started = time.perf_counter()
-        custom_mean, custom_cov = moments
-        weights = self._formula(market, custom_mean, custom_cov, w, **options)
-        check_within(weights, self._terms(market, weight_bounds), type(self).__name__)
+        weights = self._formula(market, given.custom_mean, given.custom_cov, w, **options)
+        check_within(weights, self._terms(market, given.weight_bounds), type(self).__name__)
         self.weights, self.tickers = weights, list(market.assets)
         self._solution = Solution(
             weights=weights.copy(),

@@ -13,9 +13,9 @@ from opeslike.market import Market
 from opeslike.modelling import ambiguity
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.objectives.base import ScenarioObjective, heuristic
+from opeslike.objectives.base import Given, ScenarioObjective, heuristic
 from opeslike.objectives.parameters import Share, objective
-from opeslike.solvers.certificate import Certificate
+from opeslike.proof import Proof, Witness
 from opeslike.solvers.local_search import scattered
 from opeslike.solvers.pattern_search import pattern_search
 from opeslike.solvers.quantile import exact_quantile, minimum_quantile, values_at_risk
@@ -130,11 +130,13 @@ class VaR(ScenarioObjective):
         returns, p = problem.returns, problem.probabilities
         x, bound = exact_quantile(returns, p, self.confidence, bounds, x, self.time_limit)
         (x,), height, more = minimum_quantile(returns, p, self.confidence, bounds, None, [x], self.solver)
-        certificate = Certificate(
-            height, max(height - bound, 0.0), 1e-6 * float(np.abs(returns).max()), problem.evaluate(x)
-        )
-        status = "optimal" if certificate.optimal else "heuristic"
-        return problem, Solved(x, certificate, "highs", iterations + more, status)
+        tolerance = 1e-6 * float(np.abs(returns).max())
+        proof = Proof(height, max(height - bound, 0.0), tolerance, problem.evaluate(x))
+        status = "optimal" if proof.optimal else "heuristic"
+        return problem, Solved(x, proof, "highs", iterations + more, status)
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        raise PortfolioError("bound not verified: that of the mixed-integer program is a solver's own")
 
     def _search(
         self, problem: ScenarioProblem, starts: list[FloatArray], seed: int | None, constraints: Any

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
 FloatArray = NDArray[np.float64]
@@ -76,7 +76,7 @@ def by_columns(
         if found is None:
             return None
         y = bounds.price(found.point.gradient) if bounds.single else found.multipliers
-        certificate = certify(problem, found.x, found.q, y)
+        certificate = bound(problem, found.x, Witness(found.q, y))
         whole = Iterate(found.x, certificate.point, certificate.gap, y, found.iterations, found.q)
         if whole.gap <= max(aim * certificate.tolerance, 2.0 * found.gap):
             return whole, name

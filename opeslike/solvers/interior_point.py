@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import box_gap, linear_gap
+from opeslike.proof import box_gap, linear_gap
 from opeslike.solvers.pieces import Pieces, longest
 
 FloatArray = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Iterate:
     """Where a solver stopped.
 
     ``gap`` is certified; ``multipliers`` belong to the equalities; ``q`` are worst-case probabilities where the solver
-    has better ones than those that attain the risk at ``x``.
+    has better ones than those that attain the risk at ``x``, ``slopes`` to the kinks of a regulariser.
     """
 
     x: FloatArray
@@ -50,6 +50,7 @@ class Iterate:
     multipliers: FloatArray
     iterations: int
     q: FloatArray | None = None
+    slopes: tuple[FloatArray, ...] = ()
 
 
 def solve_positive(matrix: FloatArray, sides: FloatArray) -> FloatArray:
@@ -270,7 +271,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         if pieces is not None:
             pieces.advance(lift.weights(x), length, dual_length)
             gap += pieces.shortfall(lift.weights(x))
-        gap += box_gap(bounds, x, _pulled(problem, point, pieces), y)
+        gap += box_gap(bounds, x, _pulled(problem, point, pieces), y)[0]
         if gap <= 10.0 * target:  # the tolerance changes little on the way, and takes a pass over the scenarios
             target = aim * problem.tolerance(point)
         if gap < best.gap:
@@ -283,7 +284,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     if best_pieces is None:
         return best
     settled = _settled(problem, core, best, best_pieces)
-    return replace(settled, point=problem.evaluate(settled.x))
+    return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
 
 
 def _whole(step: FloatArray, x: FloatArray, index: NDArray[np.intp] | None) -> FloatArray:
