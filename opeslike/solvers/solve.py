@@ -88,8 +88,8 @@ def solve(
     if solver == "cvxpy" or constraints:
         return _through_cvxpy(problem, constraints)
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
-        x, proof, steps = limited_point(problem, partial(_minimise, solver), start)
-        return _judged(x, proof, "interior-point", steps)
+        x, limited, steps = limited_point(problem, partial(_minimise, solver), start)
+        return _judged(x, limited, "interior-point", steps)
     direct = _direct(problem)
     if direct is not None:
         return _judged(direct, prove(problem, direct), "closed-form", 0)
