@@ -32,6 +32,8 @@ _AIM = 1e-3
 _ROUGH = 3000.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
+#: weights nearer than this to a bound are tried there
+_NEAR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
-    if columns and int(problem.bounds.free.sum()) > MANY and problem.penalty is None and problem.bounds.budgeted:
+    if columns and int(problem.bounds.free.sum()) > MANY and problem.penalty is None:
         few = by_columns(problem, center, start, _AIM, partial(_interior, columns=False))
         if few is not None:
             return few
@@ -204,13 +206,13 @@ def _concentrated(problem: ScenarioProblem) -> bool:
 
 
 def _snapped(problem: Problem, found: Iterate) -> Iterate:
-    """Move weights within 1e-6 of a bound onto it, where the worst-case probabilities prove that no worse."""
+    """Move weights that nearly touch a bound or 0 there, where the worst-case probabilities prove that no worse."""
     bounds = problem.bounds
-    x = np.where(found.x - bounds.lower < 1e-6, bounds.lower, found.x)
-    x = bounds.repair(np.where(bounds.upper - found.x < 1e-6, bounds.upper, x))
+    w = problem.weights(bounds.within(found.x, _NEAR))
+    x = bounds.repair(problem.lift(np.where(np.abs(w) < _NEAR, 0.0, w)))
     if not problem.in_domain(x) or (problem.penalty is not None and problem.penalty.interior):
         return found
-    proof = bound(problem, x, Witness(found.q))
+    proof = bound(problem, x, Witness(found.q, None if bounds.single else found.multipliers))
     if proof.gap > found.gap:
         return found
     return replace(found, x=x, point=proof.point, gap=proof.gap)
