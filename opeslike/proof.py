@@ -296,7 +296,9 @@ def prove_ratio(
     ratio = reward / point.deviation
     made = copy.copy(problem)
     made.price = ratio
-    inner = bound(made, x, replace(witness, multipliers=None), extra)
+    inner = bound(made, x, witness, extra)
+    if inner.gap > OPTIMAL * 1e-3 * point.deviation and witness.multipliers is not None:
+        inner = bound(made, x, replace(witness, multipliers=None), extra)
     least = 0.0
     for calm in (x, witness.calm):
         if calm is None or calm.shape != x.shape or least > 0.1 * point.deviation:

@@ -115,27 +115,26 @@ def _priced(
 ) -> Solved:
     """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
     x, ratio = _best_start(problem, starts)
-    best: Solved | None = None
-    calm, price = None, 0.0
-    iterations = 0
+    extra = UserConstraints(problem, constraints) if constraints else None
+    best: list[Solved] = []
+    calm, price, iterations = None, 0.0, 0
     while True:
         problem.price = ratio
         inner = solve(problem, solver, x, constraints)
         iterations += inner.iterations
-        extra = UserConstraints(problem, constraints) if constraints else None
-        proof = prove_ratio(problem, inner.x, inner.proof.witness, extra)
-        if proof.gap > _AIM and (inner.proof.optimal or calm is not None):
+        if direct:
+            best += _pivoted(problem, inner.x, Witness(calm=calm, price=price))
+        reached = _ratio(problem, problem.evaluate(inner.x))
+        last = reached <= ratio + _AIM or iterations > _ROUNDS or deadline.passed()
+        if last and (not best or best[-1].proof.gap > _AIM):
             if calm is None:  # the least variance tells how little volatility better weights may have
                 calm, price = _calmest(problem)
             proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm, price=price), extra)
-        reached = -proof.value
-        found = [replace(inner, proof=proof, iterations=iterations)]
-        if direct and proof.gap > _AIM:
-            found += _pivoted(problem, inner.x, Witness(calm=calm, price=price))
-        best = min([*found, *([] if best is None else [best])], key=lambda solved: solved.proof.gap)
-        if best.proof.gap <= _AIM or reached <= ratio or iterations > _ROUNDS or deadline.passed():
-            return best
-        x, ratio = inner.x, reached
+            best.append(replace(inner, proof=proof, iterations=iterations))
+        best = sorted(best, key=lambda solved: -solved.proof.gap)
+        if best and (best[-1].proof.gap <= _AIM or reached <= ratio or iterations > _ROUNDS or deadline.passed()):
+            return best[-1]
+        x, ratio = inner.x, max(reached, ratio)
 
 
 def _calmest(problem: VolatilityProblem) -> tuple[FloatArray, float]:
