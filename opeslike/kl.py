@@ -91,14 +91,10 @@ def tilt(x: FloatArray, p: FloatArray, s: float) -> Tilt:
         exponents = exponents - reference
         log_ratio = exponents - math.log(float(p @ np.exp(exponents)))
     # p exp(u) - p, for the mean of x moves by the difference alone
-    return Tilt(
-        p * np.exp(log_ratio), float((p * np.expm1(log_ratio)) @ away), float(p @ _from_log_ratio(log_ratio))
-    )
+    return Tilt(p * np.exp(log_ratio), float((p * np.expm1(log_ratio)) @ away), float(p @ _from_log_ratio(log_ratio)))
 
 
-def largest_mean(
-    x: FloatArray, p: FloatArray, radius: float, near: tuple[float, float] = (0.0, 0.0)
-) -> Worst:
+def largest_mean(x: FloatArray, p: FloatArray, radius: float, near: tuple[float, float] = (0.0, 0.0)) -> Worst:
     """The largest mean of x over ``{q : sum q log(q / p) <= radius}``.
 
     Its dual is ``min over a >= 0 of a log E_p exp(x / a) + a radius`` (Hu and Hong 2013). The multiplier a runs to

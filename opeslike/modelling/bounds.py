@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError
 
 FloatArray = NDArray[np.float64]
@@ -160,6 +161,7 @@ class Bounds:
             A_eq=np.c_[self.rows, np.zeros(len(self.totals))],
             b_eq=self.totals,
             bounds=[(None, None)] * n + [(0.0, 0.5)],
+            options=deadline.options("HIGHS"),
         )
         self._checked(result)
         point = np.asarray(result.x, dtype=np.float64)
@@ -170,6 +172,7 @@ class Bounds:
         if result.status == 2:
             named = ", ".join(name for name in self.names if name)
             raise InfeasibleError(f"no weights satisfy the weight bounds together with these limits: {named}")
+        deadline.check()
         if result.status != 0:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
 
@@ -232,7 +235,13 @@ class Bounds:
     def _linear_program(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
         from scipy.optimize import linprog
 
-        result = linprog(cost, A_eq=self.rows, b_eq=self.totals, bounds=np.c_[self.lower, self.upper], method="highs")
+        result = linprog(
+            cost,
+            A_eq=self.rows,
+            b_eq=self.totals,
+            bounds=np.c_[self.lower, self.upper],
+            options=deadline.options("HIGHS"),
+        )
         self._checked(result)
         return np.asarray(result.x), np.asarray(result.eqlin.marginals)
 

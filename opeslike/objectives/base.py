@@ -84,6 +84,7 @@ class Optimizer(Parameters, ABC):
         self.weights: FloatArray | None = None
         self.tickers: list[Hashable] | None = None
         self._solution: Solution | None = None
+        self._recheck: Callable[[FloatArray], Proof] | None = None
         for name, check in checks_of(type(self)).items():
             check(name, getattr(self, name))
         as_belief(self.beliefs)
@@ -241,13 +242,16 @@ class Optimizer(Parameters, ABC):
     def clean_weights(self, threshold: float = 1e-8) -> FloatArray:
         """Set positions smaller than ``threshold`` to zero and scale the rest so that the sum is kept.
 
-        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` is replaced;
-        ``solution`` keeps the answer as it was certified.
+        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` and ``solution``
+        are replaced: what is left is proved again, and the gap is its own. Where it is more than ten tolerances the
+        status is "bounded".
 
         Raises
         ------
         PortfolioError
             Before :meth:`optimize` was called, or if ``threshold`` is negative.
+        OptimizationError
+            If what is left breaks a limit; ``weights`` are as before.
         """
         weights = self._require_weights()
         threshold = positive("threshold", threshold, zero=True)
@@ -255,8 +259,16 @@ class Optimizer(Parameters, ABC):
         before, after = float(weights.sum()), float(kept.sum())
         if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
             kept *= before / after
+        if self._recheck is not None:
+            proof = self._recheck(kept / (self._scale() or 1.0))
+            cleaned = replace(self.solution, weights=kept.copy(), value=proof.value, gap=proof.gap, _prices=None)
+            self._solution = replace(cleaned, status=proof.status or "bounded", tolerance=proof.tolerance)
         self.weights = kept
         return kept.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the data of the last optimisation."""
+        return {**self.__dict__, "_recheck": None}
 
     @abstractmethod
     def _problem(
@@ -345,9 +357,11 @@ class Optimizer(Parameters, ABC):
             raise PortfolioError(refusal)
         proof, scale = solved.proof, self._scale()
         weights = scale * problem.weights(solved.x)
-        again = prices = None
+        again = prices = self._recheck = None
         if solved.status in ("optimal", "optimal_inaccurate"):
-            again = partial(self._remembered()._prove_again, given, proof.witness, market.assets)
+            asked = self._remembered()
+            again = partial(asked._prove_again, given, proof.witness, market.assets)
+            self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
                 prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale)
         self.weights = weights
@@ -370,7 +384,7 @@ class Optimizer(Parameters, ABC):
     def _remembered(self) -> Self:
         """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
         asked = copy.copy(self)
-        asked.weights = asked.tickers = asked._solution = None
+        asked.weights = asked.tickers = asked._solution = asked._recheck = None
         return asked
 
     def _prove_again(

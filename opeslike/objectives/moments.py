@@ -155,9 +155,10 @@ class RatioObjective(MomentObjective):
     ) -> VolatilityProblem:
         mean, covariance = self._moments(market, custom_mean, custom_cov)
         assert covariance is not None
-        return VolatilityProblem(
-            self._gain(market, mean, covariance), covariance, 0.0, *self._box(market, weight_bounds)
-        )
+        if self.mandate.leverage is not None or self.mandate.short_fee > 0:
+            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage or short_fee")
+        gain = self._gain(market, mean, covariance)
+        return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, weight_bounds))
 
     def _solve(
         self,
@@ -169,18 +170,18 @@ class RatioObjective(MomentObjective):
         seed: int | None,
     ) -> tuple[Problem, Solved]:
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        constraints = self._rows(market, weight_bounds)
-        best, gain = largest_gain(problem.gain, problem.bounds, constraints)
+        constraints = self._extra(market)
+        best, gain = largest_gain(problem, constraints)
         if gain <= 0:
-            self._refuse(market, best, gain)
+            self._refuse(market, problem.weights(best), gain)
+        start = None if w is None else problem.lift(w)
         if problem.penalty is not None:
-            return problem, self._search(problem, w, seed, constraints)
-        ratio = maximize_ratio(problem.gain, problem.covariance, problem.bounds, self.solver, w, constraints)
-        return problem, ratio
+            return problem, self._search(problem, start, seed, constraints)
+        return problem, maximize_ratio(problem, self.solver, start, constraints)
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
-        extra = self._rows(market, given.weight_bounds)
+        extra = self._extra(market)
         return prove_ratio(problem, problem.lift(w), witness, UserConstraints(problem, extra) if extra else None)
 
     def _search(
@@ -188,23 +189,25 @@ class RatioObjective(MomentObjective):
     ) -> Solved:
         """Minimise ``penalty - ratio``, which is not convex."""
         gain, covariance, bounds, penalty = problem.gain, problem.covariance, problem.bounds, problem.penalty
+        lift = problem.lift
         assert penalty is not None
 
         def parts(x: FloatArray) -> tuple[float, float]:
-            deviation = float(np.sqrt(x @ covariance @ x))
-            return float(gain @ x) / deviation, deviation
+            w = lift.weights(x)
+            deviation = float(np.sqrt(w @ covariance @ w))
+            return float(gain @ w) / deviation, deviation
 
         def value(x: FloatArray) -> float:
-            return penalty.evaluate(x)[0] - parts(x)[0]
+            return penalty.evaluate(lift.weights(x))[0] - parts(x)[0]
 
         def model(x: FloatArray) -> Problem:
             # the ratio linearised in gain and volatility, all times the volatility: convex where the ratio is positive
             ratio, deviation = parts(x)
             scaled = make_penalty(regularizer_name(self.reg), self.strength * deviation, problem.lift)
-            return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled)
+            return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled, lift)
 
-        plain = maximize_ratio(gain, covariance, bounds, self.solver, None, constraints).x
-        least = solve(QuadraticProblem(None, covariance, 2.0, bounds), self.solver, None, constraints).x
+        plain = maximize_ratio(problem, self.solver, None, constraints).x
+        least = solve(QuadraticProblem(None, covariance, 2.0, bounds, None, lift), self.solver, None, constraints).x
         starts = [plain, least] if guess is None else [plain, least, bounds.repair(guess)]
         if not constraints:
             starts += scattered(bounds, seed, _STARTS)
@@ -229,18 +232,21 @@ class RatioObjective(MomentObjective):
         Raises
         ------
         PortfolioError
-            If there is a regulariser or there are extra constraints, which have no convex form.
+            If there is a regulariser or there are constraints=, which have no convex form.
         """
         import cvxpy as cp
 
         market = self._market(data, kind)
-        if self.reg is not None or self._rows(market, weight_bounds):
+        if self.reg is not None or self._extra(market):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
         made = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        y = cp.Variable(made.n_assets, name="scaled")
+        y, terms = cp.Variable(made.n_assets, name="scaled"), self._terms(market, weight_bounds)
         total = cp.sum(y)
-        bounds = made.bounds
-        return cp.Problem(
-            cp.Minimize(cp.quad_form(y, cp.psd_wrap(made.covariance))),
-            [made.gain @ y == 1, y >= bounds.lower * total, y <= bounds.upper * total, total >= 0],
-        )
+        within = [made.gain @ y == 1, y >= terms.lower * total, y <= terms.upper * total, total >= 0]
+        for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True):
+            within += [
+                sign * (row @ y - limit * total) <= 0 for sign, limit in ((1, most), (-1, least)) if np.isfinite(limit)
+            ]
+        if terms.gross is not None:
+            within.append(cp.norm1(y) <= terms.gross * total)
+        return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(made.covariance))), within)
