@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from opeslike import Market, load_us20
 from opeslike import objectives as o
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 
 CONFIDENCE = 0.95
 
@@ -103,7 +103,7 @@ def beside(market: Market) -> None:
             x = np.clip(x, 0, None)
             x = x / x.sum()
             q = optimizer.solution.worst_case * made.risk.evaluate(-(market.returns @ x), made.probabilities).q.sum()
-            certificate = certify(made, x, q)
+            certificate = bound(made, x, Witness(q))
             notes[name] = (f"{certificate.value:.9f}", f"{certificate.gap:.1e}")
         size = f"{market.n_scenarios} x {market.n_assets}"
         report(f"{kind}, {size}", seconds, notes, ("value", "certified gap"), "opeslike")

@@ -19,6 +19,10 @@ class OptimizationError(OpesLikeError, RuntimeError):
     """A strategy failed, or no solver reached a certified optimum."""
 
 
+class TimeLimitError(OptimizationError):
+    """The time limit ran out; the message says which gap was reached."""
+
+
 class InfeasibleError(OptimizationError):
     """No weights satisfy the constraints (or keep wealth positive in every scenario)."""
 

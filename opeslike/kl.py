@@ -1,9 +1,9 @@
 """Exponential tilts of probabilities and their Kullback-Leibler divergence, natural logarithm.
 
-For values x_t and nominal probabilities p the tilted ones are ``q_t(s) = p_t exp(s x_t) / sum p exp(s x)``. They have the
-largest mean of x among all at their divergence from p, which rises with s from 0 to ``-log`` of the probability of the
-largest x. Near p everything is computed from ``expm1`` and ``log1p``, far from it from the largest x, so that masses of
-1e-300 beside 1 - 1e-16 are still masses.
+For values x_t and nominal probabilities p the tilted ones are ``q_t(s) = p_t exp(s x_t) / sum p exp(s x)``. They have
+the largest mean of x among all at their divergence from p, which rises with s from 0 to ``-log`` of the probability of
+the largest x. Near p everything is computed from ``expm1`` and ``log1p``, far from it from the largest x, so that
+masses of 1e-300 beside 1 - 1e-16 are still masses.
 """
 
 from __future__ import annotations
@@ -91,14 +91,10 @@ def tilt(x: FloatArray, p: FloatArray, s: float) -> Tilt:
         exponents = exponents - reference
         log_ratio = exponents - math.log(float(p @ np.exp(exponents)))
     # p exp(u) - p, for the mean of x moves by the difference alone
-    return Tilt(
-        p * np.exp(log_ratio), float((p * np.expm1(log_ratio)) @ away), float(p @ _from_log_ratio(log_ratio))
-    )
+    return Tilt(p * np.exp(log_ratio), float((p * np.expm1(log_ratio)) @ away), float(p @ _from_log_ratio(log_ratio)))
 
 
-def largest_mean(
-    x: FloatArray, p: FloatArray, radius: float, near: tuple[float, float] = (0.0, 0.0)
-) -> Worst:
+def largest_mean(x: FloatArray, p: FloatArray, radius: float, near: tuple[float, float] = (0.0, 0.0)) -> Worst:
     """The largest mean of x over ``{q : sum q log(q / p) <= radius}``.
 
     Its dual is ``min over a >= 0 of a log E_p exp(x / a) + a radius`` (Hu and Hong 2013). The multiplier a runs to

@@ -50,7 +50,7 @@ class Parts:
         for level, within in zip(levels, inside, strict=True):
             origin = np.where(within & ~broken, level, origin)
             broken |= within
-        columns: list[tuple[FloatArray, ...]] = []
+        columns: list[tuple[Any, ...]] = []
         for sign in (1.0, -1.0):
             away = [np.where(w, sign * (level - origin), 0.0) for level, w in zip(levels, inside, strict=True)]
             edges = np.sort([np.where(t > 0, t, np.inf) for t in [*away, np.full(n, np.inf)]], axis=0)

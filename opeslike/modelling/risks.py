@@ -20,6 +20,7 @@ from opeslike.modelling.envelopes import Envelope, KullbackLeibler
 
 FloatArray = NDArray[np.float64]
 
+
 @dataclass
 class RiskPoint:
     """A risk evaluated at one vector of losses.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike.deadline import time_limit
 from opeslike.errors import OpesLikeError, PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds, parse_weight_bounds
+from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Loss
 from opeslike.modelling.problem import Problem, ScenarioProblem
@@ -23,10 +28,21 @@ from opeslike.objectives.leverage import Financing, terms_of
 from opeslike.objectives.parameters import finite as finite
 from opeslike.objectives.parameters import fraction_of as fraction_of
 from opeslike.objectives.parameters import positive as positive
+from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
 Constraint = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What ``optimize`` was given besides the data and a guess."""
+
+    weight_bounds: Any = None
+    kind: Kind | None = None
+    custom_mean: Any = None
+    custom_cov: Any = None
 
 
 class Optimizer(ABC):
@@ -48,6 +64,8 @@ class Optimizer(ABC):
 
     #: the Backtester may pass a Market instead of a frame
     accepts_market: ClassVar[bool] = True
+    #: seconds that one optimisation may take
+    time_limit: float = 60.0
 
     def __init__(
         self,
@@ -71,6 +89,7 @@ class Optimizer(ABC):
         self.weights: FloatArray | None = None
         self.tickers: list[Hashable] | None = None
         self._solution: Solution | None = None
+        self._given = Given()
 
     @property
     def solution(self) -> Solution:
@@ -132,9 +151,11 @@ class Optimizer(ABC):
         """
         started = time.perf_counter()
         market = Market.from_data(data, kind, self.probabilities)
+        self._given = Given(weight_bounds, kind, custom_mean, custom_cov)
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         guess = None if w is None else problem.lift(self._starting_guess(w, market))
-        solved = solve(problem, self.solver, guess, self.constraints)
+        with time_limit(self.time_limit):
+            solved = solve(problem, self.solver, guess, self._extra(market))
         self._keep(market, problem, solved, time.perf_counter() - started)
         assert self.weights is not None
         return self.weights.copy()
@@ -158,7 +179,7 @@ class Optimizer(ABC):
         market = Market.from_data(data, kind, self.probabilities)
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         scale = problem.natural_scale()
-        return build(problem, self.constraints, scale, unit=scale).problem
+        return build(problem, self._extra(market), scale, unit=scale)[0]
 
     def stats(self) -> dict[str, Any]:
         """Concentration of the last weights, on absolute weights scaled to sum to one.
@@ -236,22 +257,55 @@ class Optimizer(ABC):
         refusal = problem.refusal(solved.x)
         if refusal is not None:
             raise PortfolioError(refusal)
-        certificate = solved.certificate
+        proof = solved.proof
         weights = self._scale() * problem.weights(solved.x)
+        again = prices = None
+        if solved.status in ("optimal", "optimal_inaccurate"):
+            asked = copy.copy(self)
+            asked.weights = asked.tickers = asked._solution = None
+            again = partial(asked._prove_again, self._given, proof.witness, market.assets)
+            if proof.reduced is not None:
+                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, self._scale())
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
             weights=weights.copy(),
             assets=market.assets,
-            value=certificate.value + problem.offset,
-            gap=certificate.gap,
+            value=proof.value + problem.offset,
+            gap=proof.gap,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,
             seconds=seconds,
-            tolerance=certificate.tolerance,
+            tolerance=proof.tolerance,
             worst_case=solved.q,
+            _again=again,
+            _prices=prices,
         )
+
+    def _prove_again(
+        self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
+    ) -> Proof:
+        """The proof of weights, from the data: see :meth:`Solution.verify`."""
+        market = Market.from_data(data, given.kind, self.probabilities)
+        if market.assets != assets:
+            raise PortfolioError(
+                f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
+                f"{len(assets)} that were optimised; verify with the data that were given to optimize"
+            )
+        return self._proof(market, given, weights / (self._scale() or 1.0), witness)
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        """The proof of weights before a fraction is applied."""
+        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
+        extra = self._extra(market)
+        user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
+        proof = prove(problem, problem.lift(w), witness, user)
+        return replace(proof, value=proof.value + problem.offset)
+
+    def _extra(self, market: Market) -> Extra:
+        """The user's own constraints."""
+        return Extra(self.constraints, market.assets)
 
     def _require_weights(self) -> FloatArray:
         if self.weights is None:

@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.covariance import check_estimator, estimate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.regularizers import make_penalty
-from opeslike.objectives.base import Constraint, ConvexObjective
+from opeslike.objectives.base import Constraint, ConvexObjective, Given
 from opeslike.objectives.parameters import check_covariance, check_mean
-from opeslike.solvers.certificate import Certificate
+from opeslike.proof import Proof, Witness, prove_ratio
 from opeslike.solvers.local_search import scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
@@ -123,8 +124,8 @@ class MomentObjective(ConvexObjective):
         self, market: Market, problem: Problem, x: FloatArray, value: float, iterations: int, started: float
     ) -> FloatArray:
         """Keep the best point of a local search: nothing is certified, and the solution says so."""
-        certificate = Certificate(value, np.inf, 0.0, problem.evaluate(x))
-        solved = Solved(x, certificate, "local-search", iterations, "heuristic")
+        proof = Proof(value, np.inf, 0.0, problem.evaluate(x))
+        solved = Solved(x, proof, "local-search", iterations, "heuristic")
         self._keep(market, problem, solved, time.perf_counter() - started)
         self._solution = replace(self.solution, gap=None)
         return self._require_weights().copy()
@@ -185,6 +186,7 @@ class RatioObjective(MomentObjective):
         """
         started = time.perf_counter()
         market = Market.from_data(data, kind, self.probabilities)
+        self._given = Given(weight_bounds, kind, custom_mean, custom_cov)
         guess = None if w is None else self._starting_guess(w, market)
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         bounds = problem.bounds
@@ -197,6 +199,11 @@ class RatioObjective(MomentObjective):
         solved = maximize_ratio(problem.gain, problem.covariance, bounds, self.solver, guess, self.constraints)
         self._keep(market, problem, solved, time.perf_counter() - started)
         return self._require_weights().copy()
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
+        extra = UserConstraints(problem, self._extra(market)) if self.constraints else None
+        return prove_ratio(problem, problem.lift(w), witness, extra)
 
     def _search(
         self, problem: VolatilityProblem, guess: FloatArray | None, seed: int | None

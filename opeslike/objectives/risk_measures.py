@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from opeslike.objectives.base import Constraint, ScenarioObjective
 from opeslike.objectives.moments import mean_of
 from opeslike.objectives.parameters import check_mean, positive, share_of
 from opeslike.objectives.value_at_risk import VaR
-from opeslike.solvers.solve import Solved
 
 FloatArray = NDArray[np.float64]
 
@@ -269,11 +267,6 @@ class MeanRiskObjective(ScenarioObjective):
         assert isinstance(problem, ScenarioProblem)
         problem.penalty = Tilted(-mean, problem.penalty)
         return problem
-
-    def _keep(self, market: Market, problem: Problem, solved: Solved, seconds: float) -> None:
-        if solved.q is not None:  # worst-case vectors of a multiple of a risk sum to that multiple
-            solved = replace(solved, q=solved.q / float(solved.q.sum()))
-        super()._keep(market, problem, solved, seconds)
 
 
 class MeanCVaR(MeanRiskObjective):

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
-from opeslike.modelling.problem import Problem
+from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticProblem
+from opeslike.objectives.base import Given
 from opeslike.objectives.moments import MomentObjective, volatilities
 from opeslike.objectives.rules import check_within
-from opeslike.solvers.certificate import Certificate
+from opeslike.proof import Proof, Witness, prove_budgets
 from opeslike.solvers.local_search import scattered, successive_convex
 from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
 from opeslike.solvers.solve import Solved
@@ -116,6 +117,7 @@ class RiskParity(MomentObjective):
         started = time.perf_counter()
         market = Market.from_data(data, kind, self.probabilities)
         guess = None if w is None else self._starting_guess(w, market)
+        self._given = Given(weight_bounds, kind, custom_mean, custom_cov)
         _, covariance = self._moments(market, custom_mean, custom_cov)
         assert covariance is not None
         volatilities(market, covariance)
@@ -126,8 +128,8 @@ class RiskParity(MomentObjective):
         penalty = self._penalty(problem.bounds)
         if penalty is None:
             check_within(exact, weight_bounds, market, type(self).__name__)
-            certificate = Certificate(value, gap, TOLERANCE, problem.evaluate(exact))
-            solved = Solved(exact, certificate, "newton", iterations, "optimal")
+            proof = Proof(value, gap, TOLERANCE, problem.evaluate(exact))
+            solved = Solved(exact, proof, "newton", iterations, "optimal")
             self._keep(market, problem, solved, time.perf_counter() - started)
             return self._require_weights().copy()
 
@@ -151,6 +153,13 @@ class RiskParity(MomentObjective):
             starts.append(problem.bounds.repair(guess))
         best, height, iterations = successive_convex(model, objective, starts)
         return self._keep_heuristic(market, problem, best, height, iterations, started)
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        _, covariance = self._moments(market, given.custom_mean, given.custom_cov)
+        assert covariance is not None
+        check_within(w, given.weight_bounds, market, type(self).__name__)
+        value, gap = prove_budgets(covariance, check_budgets(self.budgets, market.assets), w)
+        return Proof(value, gap, TOLERANCE, Point(w, value, w))
 
     def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
         raise PortfolioError("risk parity is a system of equations; it has no problem to extend")

@@ -19,7 +19,7 @@ from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import Mean
 from opeslike.objectives.base import Constraint, ConvexObjective
 from opeslike.objectives.parameters import positive, share_of
-from opeslike.solvers.certificate import Certificate
+from opeslike.proof import Proof
 from opeslike.solvers.local_search import scattered
 from opeslike.solvers.pattern_search import pattern_search
 from opeslike.solvers.quantile import exact_quantile, minimum_quantile, values_at_risk
@@ -157,8 +157,8 @@ class VaR(ConvexObjective):
             iterations += more
             gap, tolerance = max(height - bound, 0.0), 1e-6 * float(np.abs(returns).max())
             status, name = ("optimal" if gap <= tolerance else "heuristic"), "highs"
-        certificate = Certificate(height, np.inf if gap is None else gap, tolerance, problem.evaluate(x))
-        self._keep(market, problem, Solved(x, certificate, name, iterations, status), time.perf_counter() - started)
+        proof = Proof(height, np.inf if gap is None else gap, tolerance, problem.evaluate(x))
+        self._keep(market, problem, Solved(x, proof, name, iterations, status), time.perf_counter() - started)
         self._solution = replace(self.solution, gap=gap)
         assert self.weights is not None
         return self.weights.copy()

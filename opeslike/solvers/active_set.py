@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import box_gap
+from opeslike.proof import box_gap
 from opeslike.solvers.interior_point import KKT, Iterate
 
 FloatArray = NDArray[np.float64]
@@ -75,7 +75,7 @@ def active_set(
             y = bounds.nearest(point.gradient, free)
         else:
             y = bounds.linear_minimum(point.gradient)[1]
-        gap = box_gap(bounds, x, point.gradient, y) + point.excess
+        gap = box_gap(bounds, x, point.gradient, y)[0] + point.excess
         if best is None or gap < best.gap:
             worse = 0
             best = Iterate(x, point, gap, y, iteration)

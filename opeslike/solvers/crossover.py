@@ -22,7 +22,7 @@ from scipy.linalg import lapack
 
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioProblem
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
 FloatArray = NDArray[np.float64]
@@ -129,7 +129,7 @@ def crossover(
             inner &= q > 0
         same = bool((moving == now.moving).all() and (inner == now.inner).all())
         if same or round_ == rounds - 1:
-            certificate = certify(problem, repaired, unclipped, None if bounds.single else y)
+            certificate = bound(problem, repaired, Witness(unclipped, None if bounds.single else y))
             if best is None or certificate.gap < best.gap:
                 worse = 0 if best is None or certificate.gap < 0.1 * best.gap else worse + 1
                 best = Iterate(repaired, certificate.point, certificate.gap, y, round_, envelope.project(unclipped))

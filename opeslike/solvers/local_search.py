@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.problem import Problem
 from opeslike.solvers.solve import solve
 
@@ -20,7 +21,7 @@ def successive_convex(
     value: Callable[[FloatArray], float],
     starts: Sequence[FloatArray],
     solver: str = "auto",
-    constraints: Sequence[object] = (),
+    constraints: Extra | Sequence[Constraint] = (),
     rounds: int = 50,
 ) -> tuple[FloatArray, float, int]:
     """Descend from every start and keep the best stationary point found.

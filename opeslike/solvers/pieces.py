@@ -40,14 +40,13 @@ class Pieces:
 
     def __init__(self, penalty: Regularizer, w: FloatArray, mu: float) -> None:
         tilt, parts = penalty.pieces()
+        self.parts = [part for part in parts if part.heads.size]
         n = self.size = w.size
         self.tilt = np.zeros_like(w) if tilt is None else tilt
         heads, tails, signs, offsets, groups, costs, pairs = [], [], [], [], [], [], []
         count = rows = 0
-        for part in parts:
+        for part in self.parts:
             k = part.heads.size
-            if not k:
-                continue
             if isinstance(part, Kinks):  # |u| is the larger of u and -u
                 one, two = rows + np.arange(k), rows + k + np.arange(k)
                 heads.append(np.tile(part.heads, 2))
@@ -188,6 +187,17 @@ class Pieces:
         """Value of the regulariser above the linear bound that the subgradient gives, not negative."""
         u = self._apply(w) - self.signs * self.offsets
         return float(self.y @ (self._tops(u)[self.groups] - u))
+
+    def slopes(self) -> tuple[FloatArray, ...]:
+        """The y of every piece."""
+        found, at = [], 0
+        for part in self.parts:
+            k = part.heads.size
+            two = k if isinstance(part, Kinks) else 0  # |u| has a row for either sign
+            y = self.y[at : at + k + two]
+            found.append(y[:k] - y[k:] if two else y)
+            at += k + two
+        return tuple(found)
 
     def frozen(self) -> Pieces:
         """A copy that further steps do not change."""

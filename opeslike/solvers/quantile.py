@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from opeslike.errors import OptimizationError
 from opeslike.modelling.ambiguity import WorstCase
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer
@@ -52,7 +53,7 @@ def minimum_quantile(
     penalty: Regularizer | None,
     starts: Sequence[FloatArray],
     solver: str = "auto",
-    constraints: Sequence[object] = (),
+    constraints: Extra | Sequence[Constraint] = (),
     rounds: int = 30,
 ) -> tuple[list[FloatArray], float, int]:
     """Descend from every start; the points where the descents end, the best first.
