@@ -132,6 +132,7 @@ def largest_mean(x: FloatArray, p: FloatArray, radius: float, near: tuple[float,
         inside = _INSIDE if abs(near[1] - deviation) <= _NEAR * deviation else _ROUGHLY
     s = max(s, low)
     best: Worst | None = None
+    last = math.inf
     for _ in range(_ROUNDS):
         q = np.exp(s * below)
         q *= p
@@ -161,7 +162,8 @@ def largest_mean(x: FloatArray, p: FloatArray, radius: float, near: tuple[float,
             third = float(q @ (squares * below)) / mass - short * (3.0 * second - 2.0 * short * short)
             bend = (spent + s * third - slope * slope) / reached
             step = s - step / max(1.0 - 0.5 * step * bend / slope, 0.5)
-        if not low < step < high or step > 8.0 * s:
+        slow, last = abs(error) > 0.5 * last, abs(error)
+        if slow or not low < step < high or step > 8.0 * s:
             step = math.sqrt(low) * math.sqrt(high) if high < math.inf else factor * s
             factor = min(factor * factor, 1e16) if high == math.inf else factor
         if not (low < step < high and math.isfinite(step * spread)):

@@ -3,7 +3,8 @@
 A long portfolio over hundreds of assets holds a handful of them, and a Newton step costs the square of the assets it
 looks at. So the others are held at their lower bounds, and the answer is certified over all of them: a single product
 with the scenario matrix gives the gradient, and the multipliers of all equalities show which asset, if any, would be
-worth more than what is held. Those join, and the problem is solved again from where it was (column generation; Dantzig and Wolfe 1960).
+worth more than what is held. Those join, and the problem is solved again from where it was (column generation; Dantzig
+and Wolfe 1960).
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ _OFF = 1e-14
 _KEEP_UP = 1e-3
 #: with kinks, steps without a better gap after an optimal one
 _PATIENCE = 4
+#: steps halved so often, in all, mean that the objective is not smooth here
+_HALVINGS = 15
 #: weights nearer than this to a bound or a kink are tried there
 _TIED = 1e-7
 #: share of its tolerances that a settled point may give away
@@ -162,7 +164,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     # slack and multiplier of the lower bounds, then of the upper ones
     slack = np.concatenate([x[free], -x[free]]) - limits
     dual = mu / slack
-    careful = 0
+    careful = halved = 0
     for iteration in range(1, max_iterations + 1):
         gradient = _pulled(problem, point, pieces)
         here = gradient if index is None else gradient[free]
@@ -237,9 +239,10 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
                 if value <= merit + 1e-4 * length * min(slope, 0.0) + noise or (slope > 0 and length < 1e-2):
                     break
             length *= 0.5
+            halved += 1
         else:
             careful += 1
-            if careful > 2:
+            if careful > 2 or halved > _HALVINGS:
                 break
             continue
         careful = 0 if length > 1e-3 else careful + 1
@@ -257,7 +260,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         if gap < best.gap:
             best = Iterate(x, point, gap, y, iteration)
             best_pieces = None if pieces is None else pieces.frozen()
-        if not point.smooth or not math.isfinite(gap) or careful > 3 or gap <= target:
+        if not point.smooth or not math.isfinite(gap) or careful > 3 or halved > _HALVINGS or gap <= target:
             break
         if pieces is not None and iteration > best.iterations + _PATIENCE and best.gap <= problem.tolerance(best.point):
             break

@@ -32,6 +32,8 @@ _AIM = 1e-3
 _ROUGH = 3000.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
+#: a worst case on fewer scenarios than this is not left to Newton's method
+_FEWEST = 3.0
 #: weights nearer than this to a bound are tried there
 _NEAR = 1e-6
 
@@ -202,7 +204,7 @@ def _concentrated(problem: ScenarioProblem) -> bool:
     """Whether the worst case of a KL ball sits on so few scenarios that Newton's method meets its kinks."""
     radius = problem.risk.radius if isinstance(problem.risk, KLBall) else 0.0
     spread = float(np.exp(-(problem.probabilities @ np.log(problem.probabilities)) - radius))
-    return radius > 0 and spread < 0.5 * (int(problem.bounds.free.sum()) + 1)
+    return radius > 0 and spread < _FEWEST
 
 
 def _snapped(problem: Problem, found: Iterate) -> Iterate:
