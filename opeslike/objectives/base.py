@@ -170,8 +170,9 @@ class Optimizer(Parameters, ABC):
     ) -> Any:
         """The optimisation problem as a ``cvxpy.Problem``, to inspect or extend.
 
-        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied. Parameters are those of
-        :meth:`optimize`.
+        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied; where cash, limits or the short
+        parts of weights have variables too, all are in one called ``variables``, the parts of the weights first.
+        Parameters are those of :meth:`optimize`.
         """
         from opeslike.solvers.conic import build
 

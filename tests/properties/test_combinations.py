@@ -152,7 +152,11 @@ def test_a_mandate_that_cannot_be_met_is_named(entry: Entry) -> None:
     alone = under(entry, Mandate(bounds=(0, 0.2), groups={"two": [0, 1]}, group_bounds={"two": (0.6, 1)}))
     with pytest.raises(InfeasibleError, match="group two"):
         entry.make(mandate=alone).optimize(data, kind="returns")
-    limits = {"groups": {"a": [0, 1], "b": [1, 2]}, "group_bounds": {"a": (0.75, 1), "b": (0.75, 1)}, "bounds": (0, 0.4)}
+    limits = {
+        "groups": {"a": [0, 1], "b": [1, 2]},
+        "group_bounds": {"a": (0.75, 1), "b": (0.75, 1)},
+        "bounds": (0, 0.4),
+    }
     scale = entry.make()._scale()
     together = under(entry, Mandate(**limits)).set_params(
         bounds=(0, 0.4 * scale), group_bounds={"a": (0.75 * scale, 1), "b": (0.75 * scale, 1)}

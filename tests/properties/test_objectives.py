@@ -132,7 +132,9 @@ def _solve_with_peers(problem: cp.Problem) -> tuple[float | None, list[np.ndarra
         if problem.status == cp.OPTIMAL and settings:
             return problem.value, found
         if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
-            found.append(problem.var_dict["weights"].value)
+            found.append(
+                next(problem.var_dict[name].value for name in ("variables", "weights") if name in problem.var_dict)
+            )
     return None, found
 
 
