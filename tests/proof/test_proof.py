@@ -47,7 +47,9 @@ def points(problem: Problem, count: int = 12) -> list[np.ndarray]:
 
 PROBLEMS = {
     "kelly": Kelly(),
-    "kelly with costs of shorts": Kelly(mandate=Mandate(leverage=1.6, gross=1.9, short_fee=0.02, risk_free=0.02, borrow_spread=0.01)),
+    "kelly with costs of shorts": Kelly(
+        mandate=Mandate(leverage=1.6, gross=1.9, short_fee=0.02, risk_free=0.02, borrow_spread=0.01)
+    ),
     "l-inf": Kelly(reg="l-inf", strength=1e-3),
     "mpad": Kelly(reg="mpad", strength=2e-4),
     "variance": MinVariance(reg="l2", strength=1e-5),
@@ -318,7 +320,9 @@ def test_risk_budgets() -> None:
 
 
 @pytest.mark.parametrize(
-    "optimizer", [*PROBLEMS.values(), MaxSharpe(), RiskParity(), Kelly(mandate=Mandate(constraints=CONSTRAINTS["norm"]))], ids=str
+    "optimizer",
+    [*PROBLEMS.values(), MaxSharpe(), RiskParity(), Kelly(mandate=Mandate(constraints=CONSTRAINTS["norm"]))],
+    ids=str,
 )
 def test_verify_refuses_what_was_tampered_with(optimizer: Any) -> None:
     optimizer.optimize(DATA, kind="returns")
