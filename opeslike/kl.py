@@ -1,9 +1,9 @@
 """Exponential tilts of probabilities and their Kullback-Leibler divergence, natural logarithm.
 
-For values x_t and nominal probabilities p the tilted ones are ``q_t(s) = p_t exp(s x_t) / sum p exp(s x)``. They have the
-largest mean of x among all at their divergence from p, which rises with s from 0 to ``-log`` of the probability of the
-largest x. Near p everything is computed from ``expm1`` and ``log1p``, far from it from the largest x, so that masses of
-1e-300 beside 1 - 1e-16 are still masses.
+For values x_t and nominal probabilities p the tilted ones are ``q_t(s) = p_t exp(s x_t) / sum p exp(s x)``. They have
+the largest mean of x among all at their divergence from p, which rises with s from 0 to ``-log`` of the probability of
+the largest x. Near p everything is computed from ``expm1`` and ``log1p``, far from it from the largest x, so that
+masses of 1e-300 beside 1 - 1e-16 are still masses.
 """
 
 from __future__ import annotations
@@ -132,6 +132,7 @@ def largest_mean(x: FloatArray, p: FloatArray, radius: float, near: tuple[float,
         inside = _INSIDE if abs(near[1] - deviation) <= _NEAR * deviation else _ROUGHLY
     s = max(s, low)
     best: Worst | None = None
+    last = math.inf
     for _ in range(_ROUNDS):
         q = np.exp(s * below)
         q *= p
@@ -161,7 +162,8 @@ def largest_mean(x: FloatArray, p: FloatArray, radius: float, near: tuple[float,
             third = float(q @ (squares * below)) / mass - short * (3.0 * second - 2.0 * short * short)
             bend = (spent + s * third - slope * slope) / reached
             step = s - step / max(1.0 - 0.5 * step * bend / slope, 0.5)
-        if not low < step < high or step > 8.0 * s:
+        slow, last = abs(error) > 0.5 * last, abs(error)
+        if slow or not low < step < high or step > 8.0 * s:
             step = math.sqrt(low) * math.sqrt(high) if high < math.inf else factor * s
             factor = min(factor * factor, 1e16) if high == math.inf else factor
         if not (low < step < high and math.isfinite(step * spread)):

@@ -92,7 +92,7 @@ class Bounds:
         edge = order[min(int(filled.searchsorted(self._missing)), order.size - 1)]
         return cost[edge : edge + 1]
 
-    def nearest(self, cost: FloatArray, moving: NDArray[np.bool_]) -> FloatArray:
+    def nearest(self, cost: FloatArray, moving: Any) -> FloatArray:
         """Multipliers that explain ``cost`` best on the coordinates ``moving``."""
         return np.asarray(np.linalg.lstsq(self.rows[:, moving].T, cost[moving], rcond=None)[0])
 
@@ -128,10 +128,10 @@ class Bounds:
         rows, lower, upper = self.rows[:, free], self.lower[free], self.upper[free]
         if not free.size:
             return None
-        x, y = np.array(0.5 * (self.lower + self.upper)), np.zeros(len(self.totals))
+        x: FloatArray = 0.5 * (self.lower + self.upper)
         missing = self.totals - self.rows @ x
         small = 1e-14 * (1.0 + float(np.abs(self.totals).max()) + float((np.abs(self.rows) @ np.abs(x)).max()))
-        at = x[free]
+        at: FloatArray = x[free]
         for _ in range(_NEWTON):
             below, above = 1.0 / (at - lower), 1.0 / (upper - at)
             soft, slope = 1.0 / (below * below + above * above), above - below

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -169,8 +170,9 @@ class Optimizer(Parameters, ABC):
     ) -> Any:
         """The optimisation problem as a ``cvxpy.Problem``, to inspect or extend.
 
-        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied. Parameters are those of
-        :meth:`optimize`.
+        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied; where cash, limits or the short
+        parts of weights have variables too, all are in one called ``variables``, the parts of the weights first.
+        Parameters are those of :meth:`optimize`.
         """
         from opeslike.solvers.conic import build
 
@@ -358,7 +360,7 @@ class Optimizer(Parameters, ABC):
         weights = scale * problem.weights(solved.x)
         again = prices = self._recheck = None
         if solved.status in ("optimal", "optimal_inaccurate"):
-            asked = self.copy()
+            asked = self._remembered()
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
@@ -379,6 +381,12 @@ class Optimizer(Parameters, ABC):
             _again=again,
             _prices=prices,
         )
+
+    def _remembered(self) -> Self:
+        """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
+        asked = copy.copy(self)
+        asked.weights = asked.tickers = asked._solution = asked._recheck = None
+        return asked
 
     def _prove_again(
         self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
@@ -414,7 +422,9 @@ def _key(value: Any) -> Hashable:
     return value  # type: ignore[no-any-return]
 
 
-def no_problem(self: Optimizer, *_: Any) -> Any:
+def no_problem(
+    self: Any, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+) -> Problem:
     """Refuse to build a problem, for what is not one of convex optimisation.
 
     Raises

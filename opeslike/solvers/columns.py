@@ -2,8 +2,9 @@
 
 A long portfolio over hundreds of assets holds a handful of them, and a Newton step costs the square of the assets it
 looks at. So the others are held at their lower bounds, and the answer is certified over all of them: a single product
-with the scenario matrix gives the gradient, and the multipliers of all equalities price it: an asset that would be
-worth more than what is held shows. Those join, and the problem is solved again from where it was (column generation; Dantzig and Wolfe 1960).
+with the scenario matrix gives the gradient, and the multipliers of all equalities show which asset, if any, would be
+worth more than what is held. Those join, and the problem is solved again from where it was (column generation; Dantzig
+and Wolfe 1960).
 """
 
 from __future__ import annotations
@@ -77,11 +78,11 @@ def by_columns(
         if found is None:
             return None
         y = bounds.price(found.point.gradient) if bounds.single else found.multipliers
-        certificate = bound(problem, found.x, Witness(found.q, y))
-        whole = Iterate(found.x, certificate.point, certificate.gap, y, found.iterations, found.q)
-        if whole.gap <= max(aim * certificate.tolerance, 2.0 * found.gap):
+        proof = bound(problem, found.x, Witness(found.q, None if bounds.single else y))
+        whole = replace(found, point=proof.point, gap=proof.gap, multipliers=y)
+        if whole.gap <= max(aim * proof.tolerance, 2.0 * found.gap):
             return whole, name
-        gradient = certificate.point.gradient
+        gradient = proof.point.gradient
         if found.q is not None and isinstance(problem, ScenarioProblem):
             _, gradient = problem.value_under(found.x, found.q)
         if bounds.budgeted:

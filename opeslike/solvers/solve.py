@@ -35,6 +35,8 @@ _ROUGH = 3000.0
 _GOOD = 0.1
 #: limits that a message names
 _SHOWN = 12
+#: a worst case on fewer scenarios than this is not left to Newton's method
+_FEWEST = 3.0
 #: weights nearer than this to a bound are tried there
 _NEAR = 1e-6
 
@@ -141,7 +143,7 @@ def _proved(problem: Problem, found: Iterate) -> Proof:
     """The proof of what is returned; where a solver's multipliers prove too little, by a linear program's."""
     given = None if problem.bounds.single else found.multipliers
     proof = prove(problem, found.x, Witness(found.q, given, found.slopes))
-    if given is not None and proof.gap > _AIM * proof.tolerance:
+    if given is not None and proof.gap > _GOOD * proof.tolerance:
         other = bound(problem, found.x, Witness(found.q, None, found.slopes), point=proof.point)
         proof = other if other.gap < proof.gap else proof
     return proof
@@ -222,7 +224,7 @@ def _concentrated(problem: ScenarioProblem) -> bool:
     """Whether the worst case of a KL ball sits on so few scenarios that Newton's method meets its kinks."""
     radius = problem.risk.radius if isinstance(problem.risk, KLBall) else 0.0
     spread = float(np.exp(-(problem.probabilities @ np.log(problem.probabilities)) - radius))
-    return radius > 0 and spread < 0.5 * (int(problem.bounds.free.sum()) + 1)
+    return radius > 0 and spread < _FEWEST
 
 
 def _snapped(problem: Problem, found: Iterate) -> Iterate:
