@@ -358,6 +358,13 @@ class Optimizer(Parameters, ABC):
             raise PortfolioError(refusal)
         proof, scale = solved.proof, self._scale()
         weights = scale * problem.weights(solved.x)
+        if not problem.lift.plain and solved.status != "heuristic":
+            held = problem.evaluate(problem.lift.settled(solved.x)).value
+            if held > proof.value + 10.0 * max(proof.tolerance, proof.gap):
+                raise PortfolioError(
+                    "the best answer throws money away, borrowing and lending at once or paying fees for nothing: the "
+                    "utility falls with wealth there; lower risk_aversion"
+                )
         again = prices = self._recheck = None
         if solved.status in ("optimal", "optimal_inaccurate"):
             asked = self._remembered()

@@ -53,6 +53,7 @@ class Entry:
         "cash"     holds cash, so weights need not sum to 1
         "mandate"  has a mandate of its own
         "invested" takes no leverage
+        "satiated" would rather not earn anything
         "counts"   the same asset under two names is worth more than under one
     value : turns the value of the raw cvxpy problem into the unit of ``solution.value``
     """
@@ -102,7 +103,7 @@ ENTRIES: list[Entry] = [
     entry(Kelly, "cash", mandate=Mandate(leverage=2.0, gross=2.5, risk_free=0.03, borrow_spread=0.02, short_fee=0.01)),
     entry(Kelly, mandate=Mandate(gross=1.5, short_fee=0.02)),
     entry(QuadraticUtility, "reg"),
-    entry(QuadraticUtility, "reg", risk_aversion=1.2),
+    entry(QuadraticUtility, "reg", "satiated", risk_aversion=1.2),
     entry(CARA, "reg"),
     entry(CARA, "reg", risk_aversion=40.0),
     entry(CRRA, "reg"),
