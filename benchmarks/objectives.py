@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from opeslike import Market, load_us20
 from opeslike import objectives as o
+from opeslike.modelling.mandate import Mandate
 from opeslike.proof import Witness, bound
 
 CONFIDENCE = 0.95
@@ -34,7 +35,7 @@ SMOOTH = {
     "EntropicRisk(5)": lambda: o.EntropicRisk(5.0),
     "EllipsoidRobustKelly": o.EllipsoidRobustKelly,
     "RiskConstrainedKelly": o.RiskConstrainedKelly,
-    "Kelly(leverage=2)": lambda: o.Kelly(leverage=2.0, risk_free=0.02, borrow_spread=0.02),
+    "Kelly(leverage=2)": lambda: o.Kelly(mandate=Mandate(leverage=2.0, risk_free=0.02, borrow_spread=0.02)),
     "MeanVariance": o.MeanVariance,
     "MinVariance": o.MinVariance,
     "MaxSharpe": o.MaxSharpe,

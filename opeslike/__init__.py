@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from opeslike.compare import Comparison, compare
     from opeslike.data import load_csv, load_sp500, load_us20, load_yahoo
     from opeslike.market import Market
+    from opeslike.modelling.mandate import Mandate
     from opeslike.objectives import (
         BCRP,
         CRRA,
@@ -47,6 +48,7 @@ _WHERE = {
     "KLRobust": "opeslike.objectives",
     "KLRobustKelly": "opeslike.objectives",
     "Kelly": "opeslike.objectives",
+    "Mandate": "opeslike.modelling.mandate",
     "Market": "opeslike.market",
     "MaxDiversification": "opeslike.objectives",
     "MaxMean": "opeslike.objectives",
@@ -76,6 +78,7 @@ __all__ = [
     "KLRobust",
     "KLRobustKelly",
     "Kelly",
+    "Mandate",
     "Market",
     "MaxDiversification",
     "MaxMean",

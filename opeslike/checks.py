@@ -107,6 +107,20 @@ def whole(name: str, value: Any, *, low: int = 0) -> int:
     return int(value)
 
 
+def choice(name: str, value: Any, options: Sequence[str]) -> str:
+    """Check that a parameter is one of a few names; case does not matter, and the answer has the option's.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the parameter and its options.
+    """
+    found = value.lower() if isinstance(value, str) else value
+    if found not in options:
+        raise PortfolioError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, options))}")
+    return str(found)
+
+
 def flag(name: str, value: Any) -> bool:
     """Check that a parameter is True or False.
 

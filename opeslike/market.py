@@ -6,7 +6,7 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, final
 
 import numpy as np
@@ -92,6 +92,8 @@ class Market:
         The date at the *end* of each period.
     probabilities : ndarray of shape (T,) or None
         Scenario probabilities; None means uniform.
+    effective_size : float
+        How many equally likely observations the scenarios are worth, ``1 / sum p^2`` unless a belief says otherwise.
 
     Examples
     --------
@@ -101,16 +103,18 @@ class Market:
     [[0.1, -0.02], [-0.1, 0.061]]
     """
 
-    __slots__ = ("_every_date", "_moments", "_start", "assets", "probabilities", "returns")
+    __slots__ = ("_every_date", "_moments", "_size", "_start", "assets", "probabilities", "returns")
 
     def __init__(
         self,
         returns: FloatArray,
         assets: tuple[Hashable, ...],
-        dates: pd.Index,
+        dates: pd.Index | Callable[[], pd.Index],
         probabilities: FloatArray | None = None,
+        effective_size: float | None = None,
     ) -> None:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
+        self._size = effective_size
         self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
 
     @classmethod
@@ -161,7 +165,15 @@ class Market:
         """Number of assets N."""
         return int(self.returns.shape[1])
 
-    def with_probabilities(self, probabilities: ArrayLike) -> Market:
+    @property
+    def effective_size(self) -> float:
+        """Number of equally likely observations that the scenarios are worth: ``1 / sum p^2`` unless given."""
+        if self._size is not None:
+            return self._size
+        p = self.probabilities
+        return float(self.n_scenarios) if p is None else float(1.0 / (p @ p))
+
+    def with_probabilities(self, probabilities: ArrayLike, effective_size: float | None = None) -> Market:
         """Return the same returns with scenario probabilities (scaled to sum to one)."""
         try:
             p = np.asarray(probabilities, dtype=np.float64)
@@ -173,11 +185,13 @@ class Market:
             )
         if not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
             raise PortfolioError("probabilities must be finite, non-negative and not all zero")
-        return Market(self.returns, self.assets, self.dates, p / p.sum())
+        return Market(self.returns, self.assets, self.dates, p / p.sum(), effective_size)
 
     @property
     def dates(self) -> pd.Index:
         """The date at the end of each period."""
+        if callable(self._every_date):  # labels that are for messages alone are made when asked for
+            self._every_date = self._every_date()
         return self._every_date[self._start : self._start + len(self.returns)]
 
     def window(self, start: int, stop: int) -> Market:
@@ -186,6 +200,7 @@ class Market:
         view.returns, view.assets = self.returns[start:stop], self.assets
         p = self.probabilities
         view.probabilities = None if p is None else p[start:stop] / p[start:stop].sum()
+        view._size = None
         view._every_date, view._start, view._moments = self._every_date, self._start + start, self._moments
         return view
 

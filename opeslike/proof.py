@@ -290,21 +290,23 @@ def prove_ratio(
     """
     check_feasible(problem, x, witness, extra)
     point = problem.evaluate(x)
-    reward = float(problem.gain @ x)
+    reward = float(problem.gain @ problem.weights(x))
     if not point.smooth or reward <= 0:
         raise OptimizationError("the weights have no gain, or no volatility, so their ratio is not defined")
     ratio = reward / point.deviation
     made = copy.copy(problem)
     made.price = ratio
-    inner = bound(made, x, replace(witness, multipliers=None), extra)
+    inner = bound(made, x, witness, extra)
+    if inner.gap > OPTIMAL * 1e-3 * point.deviation and witness.multipliers is not None:
+        inner = bound(made, x, replace(witness, multipliers=None), extra)
     least = 0.0
     for calm in (x, witness.calm):
         if calm is None or calm.shape != x.shape or least > 0.1 * point.deviation:
             continue
-        marginal = problem.covariance @ calm
-        size = math.sqrt(max(float(calm @ marginal), 0.0))
+        marginal = problem.covariance @ problem.weights(calm)
+        size = math.sqrt(max(float(problem.weights(calm) @ marginal), 0.0))
         for price in (0.0, max(witness.price, 0.0)) if size > 0 else ():
-            slope = marginal - price * problem.gain
+            slope = problem.lift.pull(marginal - price * problem.gain)
             lowest = float(slope @ x) - linear_gap(problem.bounds, x, slope)
             least = max(least, lowest / size)
     gap = inner.gap / least if least > 0 else math.inf
@@ -326,13 +328,21 @@ def prove_budgets(covariance: FloatArray, budgets: FloatArray, w: FloatArray) ->
     """
     marginal = covariance @ w
     variance = float(w @ marginal)
-    if not ((w > 0).all() and (marginal > 0).all() and variance > 0):
+    if not ((w > 0).all() and variance > 0):
         return math.inf, math.inf
-    off = w * marginal / (variance * budgets) - 1.0
+    gap = budget_gap(w * marginal / (variance * budgets), budgets)
+    return 0.5 - float(budgets @ np.log(w / math.sqrt(variance))), gap
+
+
+def budget_gap(shares: FloatArray, budgets: FloatArray) -> float:
+    """``sum b_i (c_i - 1 - log c_i)``, accurate for c near 1; infinite where a contribution is not positive."""
+    if not (shares > 0).all():
+        return math.inf
+    off = shares - 1.0
     terms = off - np.log1p(off)
     near = np.abs(off) < 1e-4  # the difference would cancel
     terms[near] = off[near] ** 2 * (0.5 - off[near] * (1.0 / 3.0 - off[near] / 4.0))
-    return 0.5 - float(budgets @ np.log(w / math.sqrt(variance))), float(budgets @ terms)
+    return float(budgets @ terms)
 
 
 def shadow_prices(

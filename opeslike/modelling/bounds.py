@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError
 
 FloatArray = NDArray[np.float64]
@@ -162,6 +163,7 @@ class Bounds:
             A_eq=np.c_[self.rows, np.zeros(len(self.totals))],
             b_eq=self.totals,
             bounds=[(None, None)] * n + [(0.0, 0.5)],
+            options=deadline.options("HIGHS"),
         )
         self._checked(result)
         point = np.asarray(result.x, dtype=np.float64)
@@ -172,6 +174,7 @@ class Bounds:
         if result.status == 2:
             named = ", ".join(name for name in self.names if name)
             raise InfeasibleError(f"no weights satisfy the weight bounds together with these limits: {named}")
+        deadline.check()
         if result.status != 0:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
 
@@ -234,7 +237,13 @@ class Bounds:
     def _linear_program(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
         from scipy.optimize import linprog
 
-        result = linprog(cost, A_eq=self.rows, b_eq=self.totals, bounds=np.c_[self.lower, self.upper], method="highs")
+        result = linprog(
+            cost,
+            A_eq=self.rows,
+            b_eq=self.totals,
+            bounds=np.c_[self.lower, self.upper],
+            options=deadline.options("HIGHS"),
+        )
         self._checked(result)
         return np.asarray(result.x), np.asarray(result.eqlin.marginals)
 
@@ -276,7 +285,10 @@ class Bounds:
 
 
 def parse_weight_bounds(
-    weight_bounds: Any, assets: Sequence[Hashable], default: tuple[float, float] = (0.0, 1.0)
+    weight_bounds: Any,
+    assets: Sequence[Hashable],
+    default: tuple[float, float] = (0.0, 1.0),
+    name: str = "weight_bounds",
 ) -> tuple[FloatArray, FloatArray]:
     """Read weight bounds in any of the forms users write them.
 
@@ -298,16 +310,14 @@ def parse_weight_bounds(
         the asset.
     """
     n = len(assets)
-    form = (
-        "weight_bounds must be (low, high), (lows, highs) with one value an asset, a list of pairs, or {ticker: pair}"
-    )
+    form = f"{name} must be (low, high), (lows, highs) with one value an asset, a list of pairs, or {{ticker: pair}}"
     if weight_bounds is None:
         weight_bounds = default
     if isinstance(weight_bounds, Mapping):
         pairs = np.tile(np.array(default, dtype=np.float64), (n, 1))
         for ticker, pair in weight_bounds.items():
             if ticker not in assets:
-                raise PortfolioError(f"weight_bounds names {ticker!r}, which is not among the assets")
+                raise PortfolioError(f"{name} names {ticker!r}, which is not among the assets")
             pairs[assets.index(ticker)] = _pair(pair, form)
         lower, upper = pairs[:, 0].copy(), pairs[:, 1].copy()
     else:
@@ -331,9 +341,7 @@ def parse_weight_bounds(
             raise PortfolioError(f"the {side} weight bound of {asset} is not finite; give a number such as -1 or 2")
     if (lower > upper).any():
         i = int(np.flatnonzero(lower > upper)[0])
-        raise PortfolioError(
-            f"weight_bounds of {assets[i]}: the lower bound {lower[i]:g} is above the upper {upper[i]:g}"
-        )
+        raise PortfolioError(f"{name} of {assets[i]}: the lower bound {lower[i]:g} is above the upper {upper[i]:g}")
     return lower, upper
 
 
@@ -349,7 +357,7 @@ def _vector(item: Any, assets: Sequence[Hashable], form: str) -> FloatArray:
     if hasattr(item, "reindex"):
         missing = [str(a) for a in assets if a not in item.index]
         if missing:
-            raise PortfolioError(f"weight_bounds lack {', '.join(missing)}")
+            raise PortfolioError(f"{form.split()[0]} lack {', '.join(missing)}")
         item = item.reindex(list(assets))
     try:
         values = np.asarray(item, dtype=np.float64)

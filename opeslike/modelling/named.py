@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 
@@ -111,7 +112,7 @@ def _least_missed(
     if not count:
         return 0.0, np.zeros(len(rows))
     equal = np.hstack([chosen, np.eye(count), -np.eye(count)])
-    result = linprog(cost, A_eq=equal, b_eq=bounds.totals[rows], bounds=box, method="highs")
+    result = linprog(cost, A_eq=equal, b_eq=bounds.totals[rows], bounds=box, options=deadline.options("HIGHS"))
     price = np.zeros(len(rows))
     if result.x is None:
         return 0.0, price

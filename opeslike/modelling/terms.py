@@ -13,9 +13,9 @@ FloatArray = NDArray[np.float64]
 class Terms:
     """Limits on the weights w of one market; limits on what is held are divided by the fraction already.
 
-    `lower <= w <= upper` and `least <= rows @ w <= most` (one side may be infinite, ``names`` says which limit a row
-    is). Without ``leverage`` sum(w) = 1; with it sum(w) is at most ``leverage`` and the rest is cash, which earns
-    ``cash_rate`` and is borrowed at ``borrow_rate``; ``gross`` caps sum(abs(w)) and ``short_fee`` is paid on what is
+    ``lower <= w <= upper`` and ``least <= rows @ w <= most``; one side may be infinite, ``names`` says which limit a
+    row is. Without ``leverage`` sum(w) = 1; with it sum(w) is at most ``leverage`` and the rest is cash, which earns
+    ``cash_rate`` and is borrowed at ``borrow_rate``. ``gross`` caps sum(abs(w)), and ``short_fee`` is paid on what is
     short. Rates are per period.
     """
 

@@ -5,34 +5,38 @@ from __future__ import annotations
 import copy
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike.beliefs.given import as_belief
+from opeslike.checks import positive
 from opeslike.deadline import time_limit
-from opeslike.errors import OpesLikeError, PortfolioError
+from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
-from opeslike.modelling.bounds import Bounds, parse_weight_bounds
+from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Loss
+from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
-from opeslike.modelling.risks import Risk
+from opeslike.modelling.risks import Mean, Risk
 from opeslike.modelling.solution import Solution
-from opeslike.objectives.leverage import Financing, terms_of
-from opeslike.objectives.parameters import finite as finite
-from opeslike.objectives.parameters import fraction_of as fraction_of
-from opeslike.objectives.parameters import positive as positive
+from opeslike.modelling.terms import Terms
+from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
+from opeslike.parameters import Parameters
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
-Constraint = Callable[[Any], Any]
+
+#: fully invested, nothing else said
+FREE = Mandate()
 
 
 @dataclass(frozen=True)
@@ -45,51 +49,49 @@ class Given:
     custom_cov: Any = None
 
 
-class Optimizer(ABC):
+@dataclass(eq=False, repr=False, kw_only=True)
+class Optimizer(Parameters, ABC):
     """Base class of everything that turns returns into weights.
 
     After :meth:`optimize`, ``weights`` holds the answer, ``tickers`` the labels, and ``solution`` the certificate.
 
     Parameters
     ----------
+    beliefs : Belief, callable from Market to Market, array of probabilities or dated Series, optional
+        What the past says about the next period; see :mod:`opeslike.beliefs`. By default the past as it is.
+    mandate : Mandate
+        What may be held; see :class:`~opeslike.modelling.mandate.Mandate`. By default fully invested.
     solver : {"auto", "interior-point", "cvxpy"}
         "auto" uses a structure-exploiting solver where there is one and cvxpy elsewhere.
-    constraints : sequence of callables
-        Each takes the weights as a cvxpy expression of shape (N,) and returns a convex constraint or a list of them,
-        for example ``lambda w: [w[:3] @ np.ones(3) <= 0.4]``. They hold for the portfolio before a Kelly fraction is
-        applied, go through cvxpy, and are certified like everything else.
-    probabilities : array-like of shape (T,), optional
-        Scenario probabilities; uniform by default.
+    time_limit : float > 0
+        Seconds an optimisation may take; when they are over the error says what was reached.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is out of its range; names it.
     """
 
     #: the Backtester may pass a Market instead of a frame
     accepts_market: ClassVar[bool] = True
-    #: seconds that one optimisation may take
-    time_limit: float = 60.0
 
-    def __init__(
-        self,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        if solver not in SOLVERS:
-            raise PortfolioError(f"solver={solver!r} is unknown; use one of {', '.join(map(repr, SOLVERS))}")
-        if callable(constraints):
-            constraints = (constraints,)
-        for item in constraints:
-            if not callable(item):
-                raise PortfolioError(f"constraints must be callables of the weights, got {item!r}")
-        if constraints and solver == "interior-point":
-            raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
-        self.solver = solver
-        self.constraints = tuple(constraints)
-        self.probabilities = probabilities
+    beliefs: Any = None
+    mandate: Mandate = FREE
+    solver: Annotated[str, one_of(*SOLVERS)] = "auto"
+    time_limit: Positive = 60.0
+
+    def __post_init__(self) -> None:
         self.weights: FloatArray | None = None
         self.tickers: list[Hashable] | None = None
         self._solution: Solution | None = None
-        self._given = Given()
+        self._recheck: Callable[[FloatArray], Proof] | None = None
+        for name, check in checks_of(type(self)).items():
+            check(name, getattr(self, name))
+        as_belief(self.beliefs)
+        if not isinstance(self.mandate, Mandate):
+            raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
+        if self.mandate.callables and self.solver == "interior-point":
+            raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
 
     @property
     def solution(self) -> Solution:
@@ -113,6 +115,7 @@ class Optimizer(ABC):
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
+        seed: int | None = 100,
     ) -> FloatArray:
         """Find the weights for the scenarios in ``data``.
 
@@ -122,16 +125,20 @@ class Optimizer(ABC):
             Prices or simple returns, dates x assets (two-level price columns as Yahoo gives them are fine). At least 5%
             negative values means returns, else prices; ``kind`` overrides.
         weight_bounds : pair of numbers, pair of arrays, list of pairs, or mapping of ticker to pair
-            Bounds of each weight; negative lower bounds allow short positions. Default (0, 1), or (0, leverage) for
-            objectives with ``leverage=``.
+            Bounds of each weight before a Kelly fraction is applied; negative lower bounds allow short positions. They
+            hold besides those of the mandate; by default its own, else (0, 1), or (0, leverage).
         w : array-like of shape (N,), optional
-            A starting guess, such as the last weights. It may save time and never changes the answer beyond the gap.
+            A starting guess, such as the last weights. It may save time and never changes a certified answer beyond the
+            gap.
         kind : {"prices", "returns"}, optional
             What ``data`` holds.
         custom_mean : array-like of shape (N,), optional
-            Expected returns per period instead of the sample mean; for objectives on mean and covariance.
+            Expected returns per period instead of those of the beliefs; for objectives on mean and covariance.
         custom_cov : array-like of shape (N, N), optional
-            Covariance per period instead of the sample one; for objectives on mean and covariance.
+            Covariance per period instead of that of the beliefs; for objectives on mean and covariance.
+        seed : int or None
+            For the random starts of objectives that are not convex; the same seed gives the same answer. Others do not
+            use it.
 
         Returns
         -------
@@ -143,22 +150,14 @@ class Optimizer(ABC):
         DataError
             If the data cannot be used; names ticker and date.
         PortfolioError
-            If a parameter is out of range.
+            If a parameter is out of range, or given to an objective that has no use for it.
         InfeasibleError
-            If no weights satisfy the bounds.
+            If no weights satisfy the limits.
         OptimizationError
             If no certified optimum was found.
         """
-        started = time.perf_counter()
-        market = Market.from_data(data, kind, self.probabilities)
-        self._given = Given(weight_bounds, kind, custom_mean, custom_cov)
-        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        guess = None if w is None else problem.lift(self._starting_guess(w, market))
-        with time_limit(self.time_limit):
-            solved = solve(problem, self.solver, guess, self._extra(market))
-        self._keep(market, problem, solved, time.perf_counter() - started)
-        assert self.weights is not None
-        return self.weights.copy()
+        given = Given(weight_bounds, kind, custom_mean, custom_cov)
+        return self._timed(self._market(data, kind), given, w, seed=seed)
 
     def problem(
         self,
@@ -171,15 +170,45 @@ class Optimizer(ABC):
     ) -> Any:
         """The optimisation problem as a ``cvxpy.Problem``, to inspect or extend.
 
-        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied. Parameters are those of
-        :meth:`optimize`.
+        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied; where cash, limits or the short
+        parts of weights have variables too, all are in one called ``variables``, the parts of the weights first.
+        Parameters are those of :meth:`optimize`.
         """
         from opeslike.solvers.conic import build
 
-        market = Market.from_data(data, kind, self.probabilities)
+        market = self._market(data, kind)
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
         scale = problem.natural_scale()
         return build(problem, self._extra(market), scale, unit=scale)[0]
+
+    def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
+        """Replace the regulariser; the next :meth:`optimize` uses it. What was found before is forgotten.
+
+        Raises
+        ------
+        PortfolioError
+            If ``reg`` is unknown, ``strength`` not a finite number >= 0, or the optimiser takes no regulariser.
+        """
+        self.set_params(reg=reg, strength=strength)
+
+    def shared(self) -> tuple[Hashable, float] | None:
+        """Key of the problem that is solved, and what its answer is multiplied by.
+
+        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
+        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
+
+        Returns
+        -------
+        (key, scale) : hashable and float
+        """
+        given = self.get_params(deep=False)
+        free = self._settings.mandate.empty
+        scale = self._scale() if free else 1.0
+        if free:
+            del given["mandate"]
+        if self._scale() == scale == given.get("fraction"):
+            del given["fraction"]
+        return (type(self), *((name, _key(value)) for name, value in given.items())), scale
 
     def stats(self) -> dict[str, Any]:
         """Concentration of the last weights, on absolute weights scaled to sum to one.
@@ -200,28 +229,30 @@ class Optimizer(ABC):
         if size == 0:
             raise PortfolioError("every weight is zero, so shares of the portfolio are not defined")
         share = np.sort(np.abs(weights) / size)
-        count = share.size
         held = share[share > 0]
-        rank = 2 * np.arange(1, count + 1) - count - 1
+        rank = 2 * np.arange(1, share.size + 1) - share.size - 1
         return {
             "tickers": list(self.tickers or []),
             "weights": np.round(weights, 5),
             "portfolio_entropy": max(-float(held @ np.log(held)), 0.0),
             "herfindahl_index": float(share @ share),
-            "gini_coefficient": float(rank @ share) / count,
+            "gini_coefficient": float(rank @ share) / share.size,
             "absolute_max_weight": float(share[-1]),
         }
 
     def clean_weights(self, threshold: float = 1e-8) -> FloatArray:
         """Set positions smaller than ``threshold`` to zero and scale the rest so that the sum is kept.
 
-        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` is replaced;
-        ``solution`` keeps the answer as it was certified.
+        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` and ``solution``
+        are replaced: what is left is proved again, and the gap is its own. Where it is more than ten tolerances the
+        status is "bounded".
 
         Raises
         ------
         PortfolioError
             Before :meth:`optimize` was called, or if ``threshold`` is negative.
+        OptimizationError
+            If what is left breaks a limit; ``weights`` are as before.
         """
         weights = self._require_weights()
         threshold = positive("threshold", threshold, zero=True)
@@ -229,20 +260,88 @@ class Optimizer(ABC):
         before, after = float(weights.sum()), float(kept.sum())
         if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
             kept *= before / after
+        if self._recheck is not None:
+            proof = self._recheck(kept / (self._scale() or 1.0))
+            cleaned = replace(self.solution, weights=kept.copy(), value=proof.value, gap=proof.gap, _prices=None)
+            self._solution = replace(cleaned, status=proof.status or "bounded", tolerance=proof.tolerance)
         self.weights = kept
         return kept.copy()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the data of the last optimisation."""
+        return {**self.__dict__, "_recheck": None}
+
     @abstractmethod
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+    def _problem(
+        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+    ) -> Problem:
         """Build the problem for one market."""
 
-    def _bounds(self, market: Market, weight_bounds: Any) -> Bounds:
-        lower, upper = parse_weight_bounds(weight_bounds, market.assets)
-        return Bounds.budget(lower, upper)
+    def _solve(
+        self,
+        market: Market,
+        weight_bounds: Any,
+        w: FloatArray | None,
+        custom_mean: Any,
+        custom_cov: Any,
+        seed: int | None,
+    ) -> tuple[Problem, Solved]:
+        """Build the problem and solve it, from a guess ``w`` before the fraction."""
+        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+        start = None if w is None else problem.lift(w)
+        return problem, solve(problem, self._settings.solver, start, self._extra(market))
+
+    def _timed(self, market: Market, given: Given, w: ArrayLike | None, **options: Any) -> FloatArray:
+        """Solve within the time limit and keep the answer."""
+        started = time.perf_counter()
+        guess = None if w is None else self._starting_guess(w, market)
+        with time_limit(self._settings.time_limit):
+            problem, solved = self._solve(
+                market, given.weight_bounds, guess, given.custom_mean, given.custom_cov, **options
+            )
+            self._keep(market, problem, solved, given, time.perf_counter() - started)
+        return self._require_weights().copy()
+
+    def _market(self, data: Any, kind: Kind | None) -> Market:
+        """The scenarios believed in."""
+        return self._belief()(Market.from_data(data, kind))
+
+    @property
+    def _settings(self) -> Any:
+        """Whose beliefs, mandate, solver and time limit hold."""
+        return self
+
+    def _belief(self) -> Callable[[Market], Market]:
+        return as_belief(self._settings.beliefs)
+
+    def _terms(self, market: Market, weight_bounds: Any) -> Terms:
+        mandate: Mandate = self._settings.mandate
+        return mandate.terms(market, weight_bounds, self._scale())
+
+    def _extra(self, market: Market) -> Extra:
+        """What goes through cvxpy, as functions of the weights held."""
+        return Extra(self._settings.mandate.callables, market.assets, self._scale())
+
+    def _rows(self, market: Market, weight_bounds: Any) -> Extra:
+        """Groups and exposures for objectives that take them through cvxpy, and the constraints."""
+        terms, extra = self._terms(market, weight_bounds), self._extra(market)
+        closed = [
+            lambda w, row=row, limit=limit, sign=sign: sign * (row @ w / extra.scale - limit) <= 0
+            for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True)
+            for sign, limit in ((1.0, most), (-1.0, least))
+            if np.isfinite(limit)
+        ]
+        return replace(extra, makers=(*closed, *extra.makers))
 
     def _scale(self) -> float:
         """What the optimised portfolio is multiplied by to give the weights held."""
         return 1.0
+
+    def _unused(self, **given: Any) -> None:
+        """Raise where something was given that the optimiser has no use for."""
+        for name, value in given.items():
+            if value is not None:
+                raise PortfolioError(f"{type(self).__name__} has no use for {name}; leave it out")
 
     def _starting_guess(self, w: ArrayLike, market: Market) -> FloatArray:
         try:
@@ -253,26 +352,33 @@ class Optimizer(ABC):
             raise PortfolioError(f"w must be {market.n_assets} finite numbers, got an array of shape {guess.shape}")
         return guess / self._scale()
 
-    def _keep(self, market: Market, problem: Problem, solved: Solved, seconds: float) -> None:
+    def _keep(self, market: Market, problem: Problem, solved: Solved, given: Given, seconds: float) -> None:
         refusal = problem.refusal(solved.x)
         if refusal is not None:
             raise PortfolioError(refusal)
-        proof = solved.proof
-        weights = self._scale() * problem.weights(solved.x)
-        again = prices = None
+        proof, scale = solved.proof, self._scale()
+        weights = scale * problem.weights(solved.x)
+        if not problem.lift.plain and solved.status != "heuristic":
+            held = problem.evaluate(problem.lift.settled(solved.x)).value
+            if held > proof.value + 10.0 * max(proof.tolerance, proof.gap):
+                raise PortfolioError(
+                    "the best answer throws money away, borrowing and lending at once or paying fees for nothing: the "
+                    "utility falls with wealth there; lower risk_aversion"
+                )
+        again = prices = self._recheck = None
         if solved.status in ("optimal", "optimal_inaccurate"):
-            asked = copy.copy(self)
-            asked.weights = asked.tickers = asked._solution = None
-            again = partial(asked._prove_again, self._given, proof.witness, market.assets)
+            asked = self._remembered()
+            again = partial(asked._prove_again, given, proof.witness, market.assets)
+            self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
-                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, self._scale())
+                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale)
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
             weights=weights.copy(),
             assets=market.assets,
             value=proof.value + problem.offset,
-            gap=proof.gap,
+            gap=None if np.isinf(proof.gap) else proof.gap,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,
@@ -283,11 +389,17 @@ class Optimizer(ABC):
             _prices=prices,
         )
 
+    def _remembered(self) -> Self:
+        """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
+        asked = copy.copy(self)
+        asked.weights = asked.tickers = asked._solution = asked._recheck = None
+        return asked
+
     def _prove_again(
         self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
     ) -> Proof:
         """The proof of weights, from the data: see :meth:`Solution.verify`."""
-        market = Market.from_data(data, given.kind, self.probabilities)
+        market = self._market(data, given.kind)
         if market.assets != assets:
             raise PortfolioError(
                 f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
@@ -303,16 +415,38 @@ class Optimizer(ABC):
         proof = prove(problem, problem.lift(w), witness, user)
         return replace(proof, value=proof.value + problem.offset)
 
-    def _extra(self, market: Market) -> Extra:
-        """The user's own constraints."""
-        return Extra(self.constraints, market.assets)
-
     def _require_weights(self) -> FloatArray:
         if self.weights is None:
             raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
         return self.weights
 
 
+def _key(value: Any) -> Hashable:
+    try:
+        hash(value)
+    except TypeError:  # an array or a list stands for itself
+        return id(value)
+    return value  # type: ignore[no-any-return]
+
+
+def no_problem(
+    self: Any, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+) -> Problem:
+    """Refuse to build a problem, for what is not one of convex optimisation.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    raise PortfolioError(f"{type(self).__name__} is not a convex problem, so it has no cvxpy form")
+
+
+def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
+    """The best point of a local search: nothing is certified, and the solution says so."""
+    return Solved(x, Proof(value, np.inf, 0.0, problem.evaluate(x)), "local-search", iterations, "heuristic")
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class ConvexObjective(Optimizer):
     """An objective that is minimised, and may carry a regulariser.
 
@@ -325,111 +459,63 @@ class ConvexObjective(Optimizer):
         smallest), "wass-1" (mean of ``|w_i - 1/N|``). It acts on the portfolio before a Kelly fraction is applied.
     strength : float >= 0
         What ``R(w)`` is multiplied by, in the unit of the objective; 0 leaves it out.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`Optimizer`.
     """
 
-    def __init__(
-        self,
-        *,
-        reg: str | None = None,
-        strength: float = 1.0,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(solver=solver, constraints=constraints, probabilities=probabilities)
-        self.set_regularizer(reg, strength)
+    reg: Regulariser = None
+    strength: AtLeastZero = 1.0
 
-    def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
-        """Replace the regulariser; the next :meth:`optimize` uses it. See the class for the parameters.
+    def _strength(self, market: Market) -> float:
+        """What the regulariser is multiplied by."""
+        return self.strength
 
-        Raises
-        ------
-        PortfolioError
-            If ``reg`` is unknown, or ``strength`` not a finite number >= 0.
-        """
-        self.reg = regularizer_name(reg)
-        self.strength = positive("strength", strength, zero=True)
+    def _feasible(
+        self, market: Market, weight_bounds: Any, absolute: bool = False
+    ) -> tuple[Bounds, Regularizer | None, Lift]:
+        """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
+        bounds, lift = feasible(self._terms(market, weight_bounds), absolute)
+        reg = regularizer_name(self._settings.reg)
+        return bounds, make_penalty(reg, self._strength(market), lift), lift
 
-    def _penalty(self, bounds: Bounds | Lift) -> Regularizer | None:
-        """The regulariser for a set of weights; entropy, jsd and wass-1 need long-only weights with sum 1."""
-        return make_penalty(self.reg, self.strength, Lift.identity(bounds) if isinstance(bounds, Bounds) else bounds)
+    def _box(self, market: Market, weight_bounds: Any) -> tuple[Bounds, Regularizer | None]:
+        """The same for objectives that take bounds of fully invested weights, and other limits through cvxpy alone."""
+        terms = self._terms(market, weight_bounds)
+        if terms.financed:
+            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, gross or short_fee")
+        bounds = Bounds.budget(terms.lower, terms.upper)
+        return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ScenarioObjective(ConvexObjective):
     """``minimise risk(loss(R w))``: a subclass gives the two factors."""
 
-    loss: Loss
-    risk: Risk
-    #: cash, borrowing and shorting costs; None is fully invested without costs
-    financing: Financing | None = None
+    @property
+    @abstractmethod
+    def loss(self) -> Loss:
+        """The loss of a return."""
 
-    def _risk(self, market: Market) -> Risk:
-        """The risk for a market; fixed unless a parameter depends on the number of scenarios."""
-        return self.risk
+    def risk(self, market: Market) -> Risk:
+        """The risk of losses over the scenarios of a market; their mean unless a subclass says otherwise."""
+        return Mean()
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+    def _limit(self, market: Market) -> Risk | None:
+        """A smooth risk of the same losses that must not be positive."""
+        return None
+
+    def _problem(
+        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+    ) -> ScenarioProblem:
         for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
             if value is not None:
                 raise PortfolioError(f"{type(self).__name__} works on scenarios, so {name} has no meaning for it")
-        most = 1.0 if self.financing is None or self.financing.leverage is None else self.financing.leverage
-        lower, upper = parse_weight_bounds(weight_bounds, market.assets, (0.0, most))
-        bounds, lift = feasible(terms_of(lower, upper, self.financing))
-        return ScenarioProblem(
-            market.returns,
-            market.probabilities,
-            self.loss,
-            self._risk(market),
-            bounds,
-            self._penalty(lift),
-            lift,
-            labels=lambda: market.dates,
-        )
+        return self._under(self.risk(market), market, weight_bounds)
 
-
-class ClosedForm(Optimizer):
-    """A rule whose weights are a formula: nothing is optimised, so there is no gap."""
-
-    @abstractmethod
-    def _formula(self, market: Market) -> FloatArray:
-        """The weights."""
-
-    def optimize(
-        self,
-        data: Any = None,
-        weight_bounds: Any = None,
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-    ) -> FloatArray:
-        """Weights by formula; see :meth:`Optimizer.optimize` for the parameters.
-
-        Raises
-        ------
-        PortfolioError
-            If ``weight_bounds`` are given and the formula breaks them; the message names the asset.
-        """
-        started = time.perf_counter()
-        market = Market.from_data(data, kind, self.probabilities)
-        weights = self._formula(market)
-        if weight_bounds is not None:
-            lower, upper = parse_weight_bounds(weight_bounds, market.assets)
-            outside = np.flatnonzero((weights < lower - 1e-12) | (weights > upper + 1e-12))
-            if outside.size:
-                i = int(outside[0])
-                raise PortfolioError(
-                    f"{type(self).__name__} holds {weights[i]:.4g} of {market.assets[i]}, outside its bounds "
-                    f"[{lower[i]:g}, {upper[i]:g}]; widen them or use an optimiser that takes bounds"
-                )
-        self.weights, self.tickers = weights, list(market.assets)
-        seconds = time.perf_counter() - started
-        self._solution = Solution(
-            weights.copy(), market.assets, float("nan"), None, "closed-form", "closed-form", 0, seconds
-        )
-        return weights.copy()
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        raise OpesLikeError(f"{type(self).__name__} is a formula, not an optimisation problem")
+    def _under(self, risk: Risk, market: Market, weight_bounds: Any) -> ScenarioProblem:
+        """The problem with this risk of the losses."""
+        limits = self._feasible(market, weight_bounds)
+        scenarios = market.returns, market.probabilities, self.loss, risk
+        made = ScenarioProblem(*scenarios, *limits, labels=lambda: market.dates)
+        made.limit = self._limit(market)
+        return made

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, Self
 
-from numpy.typing import ArrayLike
-
+from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
-from opeslike.modelling.losses import Linear
-from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.modelling.risks import KLBall, Mean, Risk
-from opeslike.objectives.base import Constraint, ScenarioObjective, fraction_of, positive
-from opeslike.objectives.leverage import financing_of
+from opeslike.modelling.losses import Linear, Loss
+from opeslike.modelling.risks import KLBall, Risk
+from opeslike.objectives.base import ConvexObjective, Optimizer, ScenarioObjective
+from opeslike.objectives.parameters import Radius, objective, radius_for
 from opeslike.objectives.robust_kelly import (
     BayesianKelly,
     BoxRobustKelly,
     EllipsoidRobustKelly,
+    KLRobustKelly,
     RiskConstrainedKelly,
 )
-from opeslike.objectives.utility_theory import log_loss
 from opeslike.objectives.wasserstein import (
     WassRobustKelly,
     WassRobustMaxMean,
@@ -46,79 +42,7 @@ __all__ = [
 ]
 
 
-class KLRobustKelly(ScenarioObjective):
-    r"""Kelly under the worst scenario probabilities within a Kullback-Leibler ball around the empirical ones.
-
-    .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \;
-        \sum_t q_t \log(1 + w^\top r_t)
-
-    Parameters
-    ----------
-    fraction : float in (0, 1]
-        As in :class:`~opeslike.objectives.utility_theory.Kelly`.
-    radius : float or "auto"
-        Radius of the ball in nats, at least 0; 0 is Kelly, and from ``log T`` on only the worst scenario counts.
-        "auto" is ``1 / sqrt(T)``, T the number of scenarios seen, a rule of thumb without a coverage guarantee; see
-        :func:`kl_radius` for radii that have one.
-    formulation, reg, strength
-        As in :class:`~opeslike.objectives.utility_theory.Kelly`.
-    leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year
-        As in :class:`~opeslike.objectives.utility_theory.Kelly`; interest and fees are certain in every scenario.
-    solver, constraints, probabilities
-        See :class:`~opeslike.objectives.base.Optimizer`.
-
-    Notes
-    -----
-    The inner problem has the dual :math:`\min_{a \ge 0} a \log \sum_t p_t (1 + w^\top r_t)^{-1/a} + a \varepsilon`.
-    ``solution.worst_case`` holds the q that attains it.
-
-    References
-    ----------
-    Hu and Hong (2013), *Kullback-Leibler divergence constrained distributionally robust optimization*; Hsieh (2024), on
-    distributionally robust Kelly portfolios.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> coin = np.array([[1.0, 0.0]] * 60 + [[-1.0, 0.0]] * 40)
-    >>> float(KLRobustKelly(radius=0.01).optimize(coin, kind="returns")[0]) < 0.2
-    True
-    """
-
-    def __init__(
-        self,
-        fraction: float = 1.0,
-        radius: float | str = 0.01,
-        *,
-        formulation: str = "thorp",
-        reg: str | None = None,
-        strength: float = 1.0,
-        leverage: float | None = None,
-        risk_free: float = 0.0,
-        borrow_spread: float = 0.0,
-        gross: float | None = None,
-        short_fee: float = 0.0,
-        periods_per_year: float = 252,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.fraction = fraction_of(fraction)
-        self.formulation = formulation
-        self.loss, self._multiple = log_loss(self.fraction, formulation)
-        self.radius = check_radius(radius)
-        self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
-
-    def _scale(self) -> float:
-        return self._multiple
-
-    def _risk(self, market: Market) -> Risk:
-        return KLBall(radius_for(self.radius, market.n_scenarios))
-
-
+@objective
 class KLRobustMaxMean(ScenarioObjective):
     r"""Maximum expected return under the worst scenario probabilities within a Kullback-Leibler ball.
 
@@ -132,10 +56,10 @@ class KLRobustMaxMean(ScenarioObjective):
     Parameters
     ----------
     radius : float or "auto"
-        Radius of the ball in nats; see :class:`KLRobustKelly`.
+        Radius of the ball in nats; see :class:`~opeslike.objectives.robust_kelly.KLRobustKelly`.
     reg, strength
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -149,27 +73,15 @@ class KLRobustMaxMean(ScenarioObjective):
     (2012), *Entropic value-at-risk: a new coherent risk measure*.
     """
 
+    radius: Radius = 0.01
     loss = Linear()
 
-    def __init__(
-        self,
-        radius: float | str = 0.01,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.radius = check_radius(radius)
-
-    def _risk(self, market: Market) -> Risk:
-        return KLBall(radius_for(self.radius, market.n_scenarios))
+    def risk(self, market: Market) -> Risk:
+        """Worst mean over the ball."""
+        return KLBall(radius_for(self.radius, market))
 
 
+@objective
 class KLRobust(ScenarioObjective):
     r"""Any expected-loss objective under the worst scenario probabilities within a Kullback-Leibler ball.
 
@@ -182,14 +94,17 @@ class KLRobust(ScenarioObjective):
     Parameters
     ----------
     objective : Kelly, BayesianKelly, QuadraticUtility, CARA, CRRA, HARA or another mean of losses over scenarios
-        It is copied; its solver, constraints and probabilities are used.
+        Its beliefs, mandate, solver, time limit and regulariser are used.
     radius : float or "auto"
-        Radius of the ball in nats; see :class:`KLRobustKelly`.
+        Radius of the ball in nats; see :class:`~opeslike.objectives.robust_kelly.KLRobustKelly`.
+    beliefs, mandate, solver, time_limit, reg, strength
+        Where the objective inside leaves them at their defaults they may be given here instead.
 
     Raises
     ------
     PortfolioError
-        If the objective is not the mean of a loss over the scenarios, or ``radius`` is out of its range.
+        If the objective is not the mean of a loss over the scenarios, ``radius`` is out of its range, or something is
+        given both here and inside.
 
     References
     ----------
@@ -205,55 +120,63 @@ class KLRobust(ScenarioObjective):
     True
     """
 
-    def __init__(self, objective: ScenarioObjective, radius: float | str = 0.01) -> None:
-        mean = isinstance(objective, ScenarioObjective) and isinstance(getattr(objective, "risk", None), Mean)
-        if not mean or isinstance(objective, RiskConstrainedKelly):
+    objective: ScenarioObjective
+    radius: Radius = 0.01
+
+    def __post_init__(self) -> None:
+        inner = self.objective
+        kind, plain = type(inner), ScenarioObjective
+        if not isinstance(inner, plain) or (kind.risk, kind._limit, kind._problem) != (
+            plain.risk,
+            plain._limit,
+            plain._problem,
+        ):
             raise PortfolioError(
                 f"KLRobust needs an objective that is the mean of a loss over scenarios, such as Kelly() or CRRA(2), "
-                f"got {type(objective).__name__}; for expected return use KLRobustMaxMean"
+                f"got {type(inner).__name__}; for expected return use KLRobustMaxMean"
             )
-        self.objective = copy.copy(objective)
-        super().__init__(
-            reg=objective.reg,
-            strength=objective.strength,
-            solver=objective.solver,
-            constraints=objective.constraints,
-            probabilities=objective.probabilities,
-        )
-        self.radius = check_radius(radius)
+        super().__post_init__()
+        twice = sorted(_given(self).keys() & _given(inner).keys())
+        if twice:
+            raise PortfolioError(f"{', '.join(twice)} given both to KLRobust and to the objective inside; give one")
+
+    @property
+    def loss(self) -> Loss:
+        """That of the objective inside."""
+        return self.objective.loss
+
+    def risk(self, market: Market) -> Risk:
+        """Worst mean over the ball."""
+        return KLBall(radius_for(self.radius, market))
 
     def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
-        """Replace the regulariser; see :meth:`ConvexObjective.set_regularizer`."""
-        super().set_regularizer(reg, strength)
-        self.objective.set_regularizer(reg, strength)
+        """Replace the regulariser of the objective inside, which is copied."""
+        self.set_params(reg=None, strength=1.0, objective__reg=reg, objective__strength=strength)
+
+    @property
+    def _settings(self) -> ScenarioObjective:
+        given = _given(self)
+        return self.objective.copy().set_params(**given) if given else self.objective
+
+    def _remembered(self) -> Self:
+        asked = super()._remembered()
+        asked.objective = self.objective._remembered()
+        return asked
+
+    def _belief(self) -> Any:
+        return self._settings._belief()
 
     def _scale(self) -> float:
         return self.objective._scale()
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        problem = self.objective._problem(market, weight_bounds, custom_mean, custom_cov)
-        assert isinstance(problem, ScenarioProblem)
-        problem.risk = KLBall(radius_for(self.radius, problem.probabilities.size))
-        return problem
+    def _strength(self, market: Market) -> float:
+        return self._settings._strength(market)
 
 
-def check_radius(radius: float | str) -> float | str:
-    """Check the radius of an ambiguity ball: a finite number >= 0, or "auto".
-
-    Raises
-    ------
-    PortfolioError
-    """
-    if isinstance(radius, str):
-        if radius != "auto":
-            raise PortfolioError(f"radius={radius!r} must be a finite number >= 0 or 'auto'")
-        return radius
-    return positive("radius", radius, zero=True)
-
-
-def radius_for(radius: float | str, n_scenarios: int) -> float:
-    """The radius in nats: ``1 / sqrt(n)`` for "auto"."""
-    return 1.0 / math.sqrt(n_scenarios) if isinstance(radius, str) else radius
+def _given(optimizer: Optimizer) -> dict[str, Any]:
+    """The shared parameters that differ from their defaults."""
+    shared = {one.name: (getattr(optimizer, one.name), one.default) for one in fields(ConvexObjective)}
+    return {name: value for name, (value, usual) in shared.items() if repr(value) != repr(usual)}
 
 
 def kl_radius(n: int, confidence: float = 0.95, dof: int = 1) -> float:
@@ -296,10 +219,8 @@ def kl_radius(n: int, confidence: float = 0.95, dof: int = 1) -> float:
     >>> round(kl_radius(2515), 6)
     0.000538
     """
-    if isinstance(n, bool) or int(n) != n or n < 1:
-        raise PortfolioError(f"n={n!r} must be a whole number of scenarios >= 1")
-    if isinstance(dof, bool) or int(dof) != dof or dof < 1:
-        raise PortfolioError(f"dof={dof!r} must be a whole number >= 1")
+    whole("n", n, low=1)
+    whole("dof", dof, low=1)
     if not 0.5 < confidence < 1:
         raise PortfolioError(f"confidence={confidence!r} must lie in (0.5, 1)")
     from scipy.special import chdtri

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import PortfolioError
+from opeslike.checks import check_mean, whole
 from opeslike.market import Kind, Market
-from opeslike.objectives.base import Constraint
 from opeslike.objectives.hierarchical import HierarchicalRiskParity
 from opeslike.objectives.moments import RatioObjective, covariance_of, mean_of, volatilities
-from opeslike.objectives.parameters import check_mean, positive
+from opeslike.objectives.parameters import Positive, objective
 from opeslike.objectives.return_entropy import REPO
 from opeslike.objectives.risk_parity import RiskParity
-from opeslike.objectives.rules import Formula, normalised
+from opeslike.objectives.rules import Rule, normalised
 
 __all__ = [
     "REPO",
@@ -31,7 +29,8 @@ __all__ = [
 FloatArray = NDArray[np.float64]
 
 
-class Uniform(Formula):
+@objective
+class Uniform(Rule):
     """Equal weights ``1 / N``.
 
     References
@@ -39,9 +38,6 @@ class Uniform(Formula):
     DeMiguel, Garlappi and Uppal (2009), *Optimal versus naive diversification: how inefficient is the 1/N portfolio
     strategy?*
     """
-
-    def __init__(self) -> None:
-        super().__init__()
 
     def optimize(
         self,
@@ -52,6 +48,7 @@ class Uniform(Formula):
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
+        seed: int | None = 100,
         n_assets: int | None = None,
     ) -> FloatArray:
         """Equal weights; without data, for ``n_assets`` unnamed assets.
@@ -62,17 +59,16 @@ class Uniform(Formula):
             If ``n_assets`` is not a whole number above 0, or ``weight_bounds`` are given and broken.
         """
         if data is None and n_assets is not None:
-            if isinstance(n_assets, bool) or not isinstance(n_assets, (int, np.integer)) or n_assets < 1:
-                raise PortfolioError(f"n_assets={n_assets!r} must be a whole number of at least 1")
-            data, kind = np.zeros((1, n_assets)), "returns"
+            data, kind = np.zeros((1, whole("n_assets", n_assets, low=1))), "returns"
         return super().optimize(data, weight_bounds, w, kind=kind, custom_mean=custom_mean, custom_cov=custom_cov)
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any) -> FloatArray:
+    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
         self._unused(custom_mean=custom_mean, custom_cov=custom_cov)
         return np.full(market.n_assets, 1.0 / market.n_assets)
 
 
-class InverseVolatility(Formula):
+@objective
+class InverseVolatility(Rule):
     r"""Weights proportional to one over volatility.
 
     .. math:: w_i = \frac{1 / \sigma_i}{\sum_j 1 / \sigma_j}
@@ -81,7 +77,7 @@ class InverseVolatility(Formula):
 
     Parameters
     ----------
-    probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     References
@@ -89,12 +85,13 @@ class InverseVolatility(Formula):
     Maillard, Roncalli and Teiletche (2010), *The properties of equally weighted risk contribution portfolios*.
     """
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any) -> FloatArray:
+    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
         self._unused(custom_mean=custom_mean)
         return normalised(1.0 / volatilities(market, covariance_of(market, custom_cov, "sample")))
 
 
-class SoftmaxMean(Formula):
+@objective
+class SoftmaxMean(Rule):
     r"""Weights by the softmax of expected returns.
 
     .. math:: w_i = \frac{e^{\mu_i / \tau}}{\sum_j e^{\mu_j / \tau}}
@@ -107,7 +104,7 @@ class SoftmaxMean(Formula):
     temperature : float > 0
         :math:`\tau`, in returns per period: large values give equal weights, small ones the best asset alone. Daily
         mean returns are of the order 0.001, so the default of 1 is all but 1/N on daily data.
-    probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -121,17 +118,16 @@ class SoftmaxMean(Formula):
     entropy.
     """
 
-    def __init__(self, temperature: float = 1.0, *, probabilities: ArrayLike | None = None) -> None:
-        super().__init__(probabilities=probabilities)
-        self.temperature = positive("temperature", temperature)
+    temperature: Positive = 1.0
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any) -> FloatArray:
+    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
         self._unused(custom_cov=custom_cov)
         mean = mean_of(market) if custom_mean is None else check_mean(custom_mean, market.assets)
         # the largest exponent is 0, so nothing overflows at any temperature
         return normalised(np.exp((mean - mean.max()) / self.temperature))
 
 
+@objective
 class MaxDiversification(RatioObjective):
     r"""Maximum diversification: the largest ratio of average volatility to portfolio volatility.
 
@@ -150,7 +146,7 @@ class MaxDiversification(RatioObjective):
         Covariance per period instead of an estimated one.
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         As in :class:`~opeslike.objectives.markowitz.MinVariance`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Notes
@@ -164,27 +160,6 @@ class MaxDiversification(RatioObjective):
     """
 
     uses_mean = False
-
-    def __init__(
-        self,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_cov=custom_cov,
-            covariance=covariance,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
 
     def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
         return volatilities(market, covariance)

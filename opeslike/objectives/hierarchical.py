@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from dataclasses import field
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from opeslike.errors import PortfolioError
 from opeslike.market import Market
-from opeslike.modelling.covariance import check_estimator
-from opeslike.objectives.moments import covariance_of, volatilities
-from opeslike.objectives.rules import Formula, normalised
+from opeslike.objectives.moments import Covariance, covariance_of, volatilities
+from opeslike.objectives.parameters import objective, one_of
+from opeslike.objectives.rules import Rule, normalised
 
 FloatArray = NDArray[np.float64]
-Method = Literal["single", "average", "complete", "ward"]
-
-CLUSTER_METHODS = ("single", "average", "complete", "ward")
 
 
-class HierarchicalRiskParity(Formula):
+@objective
+class HierarchicalRiskParity(Rule):
     r"""Hierarchical risk parity: variance split down a tree of clusters, without inverting the covariance.
 
     Assets are clustered by the distance :math:`\sqrt{(1 - \rho_{ij}) / 2}`, put in the order of the tree's leaves, and
@@ -36,7 +34,7 @@ class HierarchicalRiskParity(Formula):
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         As in :class:`~opeslike.objectives.markowitz.MinVariance`. The correlations are those of this covariance, or of
         ``custom_cov``.
-    probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -49,33 +47,21 @@ class HierarchicalRiskParity(Formula):
     Lopez de Prado (2016), *Building diversified portfolios that outperform out of sample*.
     """
 
-    def __init__(
-        self,
-        cluster_method: str = "average",
-        *,
-        distance: str = "correlation",
-        covariance: Any = "sample",
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(probabilities=probabilities)
-        method = cluster_method.lower() if isinstance(cluster_method, str) else cluster_method
-        if method not in CLUSTER_METHODS:
-            known = ", ".join(map(repr, CLUSTER_METHODS))
-            raise PortfolioError(f"cluster_method={cluster_method!r} is unknown; use one of {known}")
-        if distance not in ("correlation", "euclidean"):
-            raise PortfolioError(f"distance={distance!r} is unknown; use 'correlation' or 'euclidean'")
-        self.cluster_method, self.distance = cast(Method, method), distance
-        self.covariance = check_estimator(covariance)
+    cluster_method: Annotated[str, one_of("single", "average", "complete", "ward")] = "average"
+    distance: Annotated[str, one_of("correlation", "euclidean")] = field(default="correlation", kw_only=True)
+    covariance: Covariance = field(default="sample", kw_only=True)
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any) -> FloatArray:
+    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
         self._unused(custom_mean=custom_mean)
         covariance = covariance_of(market, custom_cov, self.covariance)
         deviation = volatilities(market, covariance)
-        order = leaf_order(covariance / np.outer(deviation, deviation), self.cluster_method, self.distance)
+        order = leaf_order(
+            covariance / np.outer(deviation, deviation), self.cluster_method.lower(), self.distance.lower()
+        )
         return bisected(covariance, order)
 
 
-def leaf_order(correlation: FloatArray, method: Method, distance: str) -> NDArray[np.intp]:
+def leaf_order(correlation: FloatArray, method: Any, distance: str) -> NDArray[np.intp]:
     """Order of the leaves of the cluster tree, so that similar assets are neighbours."""
     count = len(correlation)
     if count == 1:

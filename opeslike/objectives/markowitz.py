@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from opeslike.errors import InfeasibleError, PortfolioError
+from opeslike.checks import per_period
+from opeslike.errors import InfeasibleError
 from opeslike.market import Market
-from opeslike.objectives.base import Constraint
 from opeslike.objectives.moments import QuadraticObjective, RatioObjective
-from opeslike.objectives.parameters import finite, positive
+from opeslike.objectives.parameters import Finite, Positive, objective
 
 FloatArray = NDArray[np.float64]
 
 
+@objective
 class MaxMean(QuadraticObjective):
     r"""Maximum expected return: everything in the best assets the bounds allow.
 
@@ -31,7 +31,7 @@ class MaxMean(QuadraticObjective):
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
     custom_mean : array-like of shape (N,), optional
         Expected returns per period instead of the sample mean.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     References
@@ -40,27 +40,10 @@ class MaxMean(QuadraticObjective):
     """
 
     uses_covariance = False
-
-    def __init__(
-        self,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_mean: ArrayLike | None = None,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_mean=custom_mean,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
+    aversion = 0.0
 
 
+@objective
 class MinVariance(QuadraticObjective):
     r"""Minimum variance.
 
@@ -78,7 +61,7 @@ class MinVariance(QuadraticObjective):
         "sample" divides by T - 1 and has no ridge (the OPES package adds 0.001 of the average variance to the
         diagonal). "ledoit_wolf" and "oas" shrink towards a multiple of the identity and need scikit-learn; so does any
         other estimator with ``fit`` and ``covariance_``.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     References
@@ -91,28 +74,8 @@ class MinVariance(QuadraticObjective):
     uses_mean = False
     aversion = 2.0
 
-    def __init__(
-        self,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_cov=custom_cov,
-            covariance=covariance,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
 
-
+@objective
 class MeanVariance(QuadraticObjective):
     r"""Mean-variance: the best trade-off of expected return against variance.
 
@@ -130,7 +93,7 @@ class MeanVariance(QuadraticObjective):
         Covariance per period instead of an estimated one.
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         As in :class:`MinVariance`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -143,32 +106,15 @@ class MeanVariance(QuadraticObjective):
     Markowitz (1952), *Portfolio selection*.
     """
 
-    def __init__(
-        self,
-        risk_aversion: float = 0.5,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_mean=custom_mean,
-            custom_cov=custom_cov,
-            covariance=covariance,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.risk_aversion = self.aversion = positive("risk_aversion", risk_aversion)
+    risk_aversion: Positive = 0.5
+
+    @property
+    def aversion(self) -> float:
+        """Half of what the variance is multiplied by."""
+        return self.risk_aversion
 
 
+@objective
 class MaxSharpe(RatioObjective):
     r"""Maximum Sharpe ratio: the tangency portfolio of the feasible set.
 
@@ -195,7 +141,7 @@ class MaxSharpe(RatioObjective):
         Covariance per period instead of an estimated one.
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         As in :class:`MinVariance`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -216,38 +162,16 @@ class MaxSharpe(RatioObjective):
     fractional programming problems*; Cornuejols and Tutuncu (2007), *Optimization methods in finance*, section 8.2.
     """
 
-    def __init__(
-        self,
-        risk_free: float = 0.01,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        periods_per_year: float = 252,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_mean=custom_mean,
-            custom_cov=custom_cov,
-            covariance=covariance,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.risk_free = finite("risk_free", risk_free)
-        if self.risk_free <= -1:
-            raise PortfolioError(f"risk_free={risk_free!r} must be an annual rate above -1")
-        self.periods_per_year = positive("periods_per_year", periods_per_year)
+    risk_free: Finite = 0.01
+    periods_per_year: Positive = field(default=252, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        per_period(self.risk_free, self.periods_per_year)  # an annual rate above -1
 
     @property
     def _rate(self) -> float:
-        return float((1.0 + self.risk_free) ** (1.0 / self.periods_per_year) - 1.0)
+        return per_period(self.risk_free, self.periods_per_year)
 
     def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
         assert mean is not None

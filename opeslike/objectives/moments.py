@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Kind, Market
-from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.covariance import check_estimator, estimate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
-from opeslike.modelling.regularizers import make_penalty
-from opeslike.objectives.base import Constraint, ConvexObjective, Given
-from opeslike.objectives.parameters import check_covariance, check_mean
+from opeslike.modelling.regularizers import make_penalty, regularizer_name
+from opeslike.objectives.base import ConvexObjective, Given, heuristic
+from opeslike.objectives.parameters import objective
 from opeslike.proof import Proof, Witness, prove_ratio
 from opeslike.solvers.local_search import scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
@@ -32,6 +30,10 @@ FloatArray = NDArray[np.float64]
 _STARTS = 6
 
 
+#: sample, shrunk, or by an estimator of scikit-learn's kind
+Covariance = Annotated[Any, lambda _, value: check_estimator(value)]
+
+
 def mean_of(market: Market) -> FloatArray:
     """Expected returns per period, shape (N,): the sample mean, or the mean under the scenario probabilities."""
     p = market.probabilities
@@ -40,7 +42,11 @@ def mean_of(market: Market) -> FloatArray:
 
 def covariance_of(market: Market, custom_cov: Any, estimator: Any) -> FloatArray:
     """The covariance given, or an estimate; shape (N, N)."""
-    return estimate(estimator, market) if custom_cov is None else check_covariance(custom_cov, market.assets)
+    return (
+        estimate(check_estimator(estimator), market)
+        if custom_cov is None
+        else check_covariance(custom_cov, market.assets)
+    )
 
 
 def volatilities(market: Market, covariance: FloatArray) -> FloatArray:
@@ -59,6 +65,7 @@ def volatilities(market: Market, covariance: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(variance))
 
 
+@objective
 class MomentObjective(ConvexObjective):
     """An objective on mean and covariance.
 
@@ -73,75 +80,66 @@ class MomentObjective(ConvexObjective):
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         How the covariance is estimated: the sample covariance (divided by T - 1, without a ridge), a shrinkage
         estimator of scikit-learn, or any object with ``fit(returns)`` and ``covariance_``.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
     """
 
     uses_mean: ClassVar[bool] = True
     uses_covariance: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        *,
-        reg: str | None = None,
-        strength: float = 1.0,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.custom_mean, self.custom_cov = custom_mean, custom_cov
-        self.covariance = check_estimator(covariance)
+    custom_mean: Any = field(default=None, kw_only=True)
+    custom_cov: Any = field(default=None, kw_only=True)
+    covariance: Covariance = field(default="sample", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._needed(self.custom_mean, self.custom_cov)
+
+    def _needed(self, custom_mean: Any, custom_cov: Any) -> None:
+        """Raise where a moment was given that the objective does not use."""
+        if custom_mean is not None and not self.uses_mean:
+            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
+        if custom_cov is not None and not self.uses_covariance:
+            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
 
     def _moments(
         self, market: Market, custom_mean: Any, custom_cov: Any
     ) -> tuple[FloatArray | None, FloatArray | None]:
         """Mean and covariance, each None where the objective does not use it."""
+        self._needed(custom_mean, custom_cov)
         given_mean = self.custom_mean if custom_mean is None else custom_mean
         given_cov = self.custom_cov if custom_cov is None else custom_cov
-        if given_mean is not None and not self.uses_mean:
-            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
-        if given_cov is not None and not self.uses_covariance:
-            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
         mean = None if given_mean is None else check_mean(given_mean, market.assets)
         covariance = None if given_cov is None else check_covariance(given_cov, market.assets)
         if self.uses_covariance and covariance is None:
-            if self.covariance == "sample":
+            estimator = check_estimator(self.covariance)
+            if isinstance(estimator, str) and estimator == "sample":
                 sample, covariance = market.mean_and_covariance()  # running sums give both
                 mean = sample if mean is None and self.uses_mean else mean
             else:
-                covariance = estimate(self.covariance, market)
+                covariance = estimate(estimator, market)
         if self.uses_mean and mean is None:
             mean = mean_of(market)
         return mean, covariance
 
-    def _keep_heuristic(
-        self, market: Market, problem: Problem, x: FloatArray, value: float, iterations: int, started: float
-    ) -> FloatArray:
-        """Keep the best point of a local search: nothing is certified, and the solution says so."""
-        proof = Proof(value, np.inf, 0.0, problem.evaluate(x))
-        solved = Solved(x, proof, "local-search", iterations, "heuristic")
-        self._keep(market, problem, solved, time.perf_counter() - started)
-        self._solution = replace(self.solution, gap=None)
-        return self._require_weights().copy()
 
-
+@objective
 class QuadraticObjective(MomentObjective):
     """``minimise -mean' w + (aversion / 2) w' covariance w``: a subclass says which terms it has."""
 
-    aversion: float = 1.0
+    @property
+    @abstractmethod
+    def aversion(self) -> float:
+        """Twice what the variance is multiplied by."""
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+    def _problem(
+        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+    ) -> Problem:
         mean, covariance = self._moments(market, custom_mean, custom_cov)
-        bounds = self._bounds(market, weight_bounds)
-        return QuadraticProblem(mean, covariance, self.aversion, bounds, self._penalty(bounds))
+        return QuadraticProblem(mean, covariance, self.aversion, *self._feasible(market, weight_bounds))
 
 
+@objective
 class RatioObjective(MomentObjective):
     """``maximise gain' w / sqrt(w' covariance w)``: a subclass gives the gain."""
 
@@ -152,92 +150,75 @@ class RatioObjective(MomentObjective):
     def _refuse(self, market: Market, best: FloatArray, gain: float) -> None:
         """Say in the objective's own words that no feasible weights have a positive gain."""
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> VolatilityProblem:
+    def _problem(
+        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+    ) -> VolatilityProblem:
         mean, covariance = self._moments(market, custom_mean, custom_cov)
         assert covariance is not None
-        bounds = self._bounds(market, weight_bounds)
+        if self.mandate.leverage is not None or self.mandate.short_fee > 0:
+            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage or short_fee")
         gain = self._gain(market, mean, covariance)
-        return VolatilityProblem(gain, covariance, 0.0, bounds, self._penalty(bounds))
+        return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, weight_bounds))
 
-    def optimize(
+    def _solve(
         self,
-        data: Any = None,
-        weight_bounds: Any = (0, 1),
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        seed: int | None = 100,
-    ) -> FloatArray:
-        """Find the weights; see :meth:`Optimizer.optimize` for the other parameters.
-
-        Parameters
-        ----------
-        data, weight_bounds, w, kind, custom_mean, custom_cov
-            As in :meth:`Optimizer.optimize`.
-        seed : int or None
-            For the random starts of the local search that a regulariser needs; without one it changes nothing.
-
-        Raises
-        ------
-        InfeasibleError
-            Also if no feasible weights have a positive numerator, or the ratio has no maximum.
-        """
-        started = time.perf_counter()
-        market = Market.from_data(data, kind, self.probabilities)
-        self._given = Given(weight_bounds, kind, custom_mean, custom_cov)
-        guess = None if w is None else self._starting_guess(w, market)
+        market: Market,
+        weight_bounds: Any,
+        w: FloatArray | None,
+        custom_mean: Any,
+        custom_cov: Any,
+        seed: int | None,
+    ) -> tuple[Problem, Solved]:
         problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        bounds = problem.bounds
-        best, gain = largest_gain(problem.gain, bounds, self.constraints)
+        constraints = self._extra(market)
+        best, gain = largest_gain(problem, constraints)
         if gain <= 0:
-            self._refuse(market, best, gain)
+            self._refuse(market, problem.weights(best), gain)
+        start = None if w is None else problem.lift(w)
         if problem.penalty is not None:
-            x, value, iterations = self._search(problem, guess, seed)
-            return self._keep_heuristic(market, problem, x, value, iterations, started)
-        solved = maximize_ratio(problem.gain, problem.covariance, bounds, self.solver, guess, self.constraints)
-        self._keep(market, problem, solved, time.perf_counter() - started)
-        return self._require_weights().copy()
+            return problem, self._search(problem, start, seed, constraints)
+        return problem, maximize_ratio(problem, self.solver, start, constraints)
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
-        extra = UserConstraints(problem, self._extra(market)) if self.constraints else None
-        return prove_ratio(problem, problem.lift(w), witness, extra)
+        extra = self._extra(market)
+        return prove_ratio(problem, problem.lift(w), witness, UserConstraints(problem, extra) if extra else None)
 
     def _search(
-        self, problem: VolatilityProblem, guess: FloatArray | None, seed: int | None
-    ) -> tuple[FloatArray, float, int]:
+        self, problem: VolatilityProblem, guess: FloatArray | None, seed: int | None, constraints: Any
+    ) -> Solved:
         """Minimise ``penalty - ratio``, which is not convex."""
         gain, covariance, bounds, penalty = problem.gain, problem.covariance, problem.bounds, problem.penalty
+        lift = problem.lift
         assert penalty is not None
 
         def parts(x: FloatArray) -> tuple[float, float]:
-            deviation = float(np.sqrt(x @ covariance @ x))
-            return float(gain @ x) / deviation, deviation
+            w = lift.weights(x)
+            deviation = float(np.sqrt(w @ covariance @ w))
+            return float(gain @ w) / deviation, deviation
 
         def value(x: FloatArray) -> float:
-            return penalty.evaluate(x)[0] - parts(x)[0]
+            return penalty.evaluate(lift.weights(x))[0] - parts(x)[0]
 
         def model(x: FloatArray) -> Problem:
             # the ratio linearised in gain and volatility, all times the volatility: convex where the ratio is positive
             ratio, deviation = parts(x)
-            scaled = make_penalty(self.reg, self.strength * deviation, problem.lift)
-            return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled)
+            scaled = make_penalty(regularizer_name(self.reg), self.strength * deviation, problem.lift)
+            return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled, lift)
 
-        plain = maximize_ratio(gain, covariance, bounds, self.solver, None, self.constraints).x
-        least = solve(QuadraticProblem(None, covariance, 2.0, bounds), self.solver, None, self.constraints).x
+        plain = maximize_ratio(problem, self.solver, None, constraints).x
+        least = solve(QuadraticProblem(None, covariance, 2.0, bounds, None, lift), self.solver, None, constraints).x
         starts = [plain, least] if guess is None else [plain, least, bounds.repair(guess)]
-        if not self.constraints:
+        if not constraints:
             starts += scattered(bounds, seed, _STARTS)
         elif guess is not None:
             starts.pop()  # it need not satisfy the constraints
-        return successive_convex(model, value, starts, self.solver, self.constraints)
+        return heuristic(problem, *successive_convex(model, value, starts, self.solver, constraints))
 
     def problem(
         self,
         data: Any,
-        weight_bounds: Any = (0, 1),
+        weight_bounds: Any = None,
         *,
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
@@ -251,18 +232,21 @@ class RatioObjective(MomentObjective):
         Raises
         ------
         PortfolioError
-            If there is a regulariser or there are extra constraints, which have no convex form.
+            If there is a regulariser or there are constraints=, which have no convex form.
         """
         import cvxpy as cp
 
-        if self.reg is not None or self.constraints:
+        market = self._market(data, kind)
+        if self.reg is not None or self._extra(market):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
-        market = Market.from_data(data, kind, self.probabilities)
         made = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        y = cp.Variable(made.n_assets, name="scaled")
+        y, terms = cp.Variable(made.n_assets, name="scaled"), self._terms(market, weight_bounds)
         total = cp.sum(y)
-        bounds: Bounds = made.bounds
-        return cp.Problem(
-            cp.Minimize(cp.quad_form(y, cp.psd_wrap(made.covariance))),
-            [made.gain @ y == 1, y >= bounds.lower * total, y <= bounds.upper * total, total >= 0],
-        )
+        within = [made.gain @ y == 1, y >= terms.lower * total, y <= terms.upper * total, total >= 0]
+        for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True):
+            within += [
+                sign * (row @ y - limit * total) <= 0 for sign, limit in ((1, most), (-1, least)) if np.isfinite(limit)
+            ]
+        if terms.gross is not None:
+            within.append(cp.norm1(y) <= terms.gross * total)
+        return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(made.covariance))), within)

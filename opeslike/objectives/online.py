@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations_with_replacement
 from math import comb
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,16 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Kind, Market, describe
 from opeslike.modelling.losses import Log
-from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.modelling.regularizers import make_penalty
-from opeslike.modelling.risks import Mean
-from opeslike.objectives.base import Constraint, ScenarioObjective
-from opeslike.objectives.parameters import positive
+from opeslike.objectives.base import ScenarioObjective
+from opeslike.objectives.parameters import Count, Positive, objective, one_of
 from opeslike.objectives.rules import Rule
 
 FloatArray = NDArray[np.float64]
-
-TECHNIQUES = ("auto", "exact", "grid", "sample")
 
 #: nodes of the quadrature over two assets: exact up to twice as many periods, and to rounding far beyond
 _NODES = 512
@@ -31,7 +25,23 @@ _MOST = 1_000_000
 _CELLS = 1 << 20
 
 
-class UniversalPortfolios(Rule):
+@objective
+class OnlineRule(Rule):
+    """A rule that learns from returns in the order they came; where a walk only adds rows, it goes on from there."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beliefs is not None:
+            raise PortfolioError(f"{type(self).__name__} learns from returns as they came; it takes no beliefs")
+        self._seen = _Seen()
+
+    def _market(self, data: Any, kind: Kind | None) -> Market:
+        self._seen.walking = isinstance(data, Market)
+        return super()._market(data, kind)
+
+
+@objective
+class UniversalPortfolios(OnlineRule):
     r"""Cover's universal portfolio: the average of all constant rebalanced portfolios, weighted by their wealth so far.
 
     .. math:: w_{t+1} = \frac{\int b\, S_t(b)\, d\pi(b)}{\int S_t(b)\, d\pi(b)}, \qquad S_t(b) = \prod_{s \le t} (1 +
@@ -58,7 +68,10 @@ class UniversalPortfolios(Rule):
     Raises
     ------
     PortfolioError
-        If a parameter is out of its range.
+        If a parameter is out of its range, or, from ``optimize``, "exact" is asked of other than two assets or the grid
+        has more than a million points.
+    OptimizationError
+        From ``optimize``: if every b lost everything.
 
     References
     ----------
@@ -72,67 +85,30 @@ class UniversalPortfolios(Rule):
     [0.5, 0.5]
     """
 
-    def __init__(
-        self, technique: str = "auto", n_samples: int = 100, dirichlet_conc: float = 1.0, grid_res: int = 3
-    ) -> None:
-        super().__init__()
-        name = technique.lower() if isinstance(technique, str) else technique
-        if name not in TECHNIQUES:
-            raise PortfolioError(f"technique={technique!r} is unknown; use one of {', '.join(map(repr, TECHNIQUES))}")
-        self.technique = str(name)
-        self.n_samples = _whole("n_samples", n_samples)
-        self.dirichlet_conc = positive("dirichlet_conc", dirichlet_conc)
-        self.grid_res = _whole("grid_res", grid_res)
-        self._seen = _Seen()
+    technique: Annotated[str, one_of("auto", "exact", "grid", "sample")] = "auto"
+    n_samples: Count = 100
+    dirichlet_conc: Positive = 1.0
+    grid_res: Count = 3
 
-    def optimize(
-        self,
-        data: Any = None,
-        weight_bounds: Any = None,
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        seed: int | None = 100,
+    def _formula(
+        self, market: Market, custom_mean: Any, custom_cov: Any, w: ArrayLike | None, seed: int | None
     ) -> FloatArray:
-        """Weights after the returns in ``data``; see :meth:`Optimizer.optimize` for the other parameters.
-
-        Parameters
-        ----------
-        data, weight_bounds, kind
-            As in :meth:`Optimizer.optimize`; the weights are always long-only.
-        w : ignored
-            The weights follow from the data alone.
-        custom_mean, custom_cov : not used
-        seed : int or None
-            Of the random b; the same seed draws the same ones.
-
-        Raises
-        ------
-        PortfolioError
-            If "exact" is asked of other than two assets, or the grid has more than a million points.
-        OptimizationError
-            If every b lost everything.
-        """
-        started = time.perf_counter()
         self._unused(custom_mean=custom_mean, custom_cov=custom_cov)
-        market = Market.from_data(data, kind)
         key = (market.n_assets, seed, self.technique, self.n_samples, self.dirichlet_conc, self.grid_res)
         points, weight = self._seen.points(key, lambda: self._points(market.n_assets, seed))
-        start, log_wealth = self._seen.progress(market, data, key)
+        start, log_wealth = self._seen.progress(market, key)
         added = _log_wealth(market.returns[start:], points)
         log_wealth = added if log_wealth is None else log_wealth + added
-        self._seen.remember(market, data, key, log_wealth)
+        self._seen.remember(market, key, log_wealth)
         top = float(log_wealth.max())
         if top == -np.inf:
             raise OptimizationError("every constant rebalanced portfolio lost everything, so none can be weighted")
         share = weight * np.exp(log_wealth - top)
-        return self._accept(market, np.asarray(share @ points / share.sum()), weight_bounds, started)
+        return np.asarray(share @ points / share.sum())
 
     def _points(self, count: int, seed: int | None) -> tuple[FloatArray, FloatArray]:
         """The b (K, N) and their weights (K,)."""
-        technique = self.technique
+        technique = self.technique.lower()
         if technique == "auto":
             technique = "exact" if count == 2 else "sample"
         if technique == "sample":
@@ -152,6 +128,7 @@ class UniversalPortfolios(Rule):
         return np.column_stack([0.5 * (1.0 + node), 0.5 * (1.0 - node)]), np.asarray(weight)
 
 
+@objective
 class BCRP(ScenarioObjective):
     r"""Best constant rebalanced portfolio in hindsight, and follow the (regularised) leader.
 
@@ -167,7 +144,7 @@ class BCRP(ScenarioObjective):
         Regulariser R and its strength lambda against the *sum* of log returns, so that what was learnt outweighs the
         regulariser as time goes on; see :class:`~opeslike.objectives.base.ConvexObjective` for the names.
         (The OPES package sets it against the final wealth itself.)
-    solver, constraints
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Notes
@@ -181,26 +158,13 @@ class BCRP(ScenarioObjective):
     """
 
     loss = Log()
-    risk = Mean()
 
-    def __init__(
-        self,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-    ) -> None:
-        super().__init__(reg=reg, strength=strength, solver=solver, constraints=constraints)
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        problem = super()._problem(market, weight_bounds, custom_mean, custom_cov)
-        assert isinstance(problem, ScenarioProblem)
-        problem.penalty = make_penalty(self.reg, self.strength / market.n_scenarios, problem.lift)
-        return problem
+    def _strength(self, market: Market) -> float:
+        return self.strength / market.n_scenarios
 
 
-class ExponentialGradient(Rule):
+@objective
+class ExponentialGradient(OnlineRule):
     r"""Exponentiated gradient: weights move towards the assets that did better than the portfolio.
 
     .. math:: w_{t+1, i} \propto w_{t, i} \exp\left( \eta\, \frac{1 + r_{t, i}}{1 + w_t^\top r_t} \right)
@@ -213,7 +177,10 @@ class ExponentialGradient(Rule):
     Raises
     ------
     PortfolioError
-        If ``learning_rate`` is not a finite number above 0.
+        If ``learning_rate`` is not a finite number above 0, or, from ``optimize``, ``w`` is not N non-negative numbers,
+        not all zero.
+    OptimizationError
+        From ``optimize``: if the portfolio lost everything on the way; names the date.
 
     Notes
     -----
@@ -234,51 +201,22 @@ class ExponentialGradient(Rule):
     [0.549834, 0.450166]
     """
 
-    def __init__(self, learning_rate: float = 0.3) -> None:
-        super().__init__()
-        self.learning_rate = positive("learning_rate", learning_rate)
-        self._seen = _Seen()
+    learning_rate: Positive = 0.3
 
-    def optimize(
-        self,
-        data: Any = None,
-        weight_bounds: Any = None,
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
+    def _formula(
+        self, market: Market, custom_mean: Any, custom_cov: Any, w: ArrayLike | None, seed: int | None
     ) -> FloatArray:
-        """Weights after the returns in ``data``; see :meth:`Optimizer.optimize` for the other parameters.
-
-        Parameters
-        ----------
-        data, weight_bounds, kind
-            As in :meth:`Optimizer.optimize`; the weights are always long-only.
-        w : array-like of shape (N,), optional
-            The weights held during the last row of ``data``; the earlier rows are then not looked at. Not used where
-            ``data`` is a Market, as in a backtest.
-        custom_mean, custom_cov : not used
-
-        Raises
-        ------
-        PortfolioError
-            If ``w`` is not N non-negative numbers, not all zero.
-        OptimizationError
-            If the portfolio lost everything on the way; the message names the date.
-        """
-        started = time.perf_counter()
         self._unused(custom_mean=custom_mean, custom_cov=custom_cov)
-        market = Market.from_data(data, kind)
         key = self.learning_rate
-        if w is None or isinstance(data, Market):
-            begin, known = self._seen.progress(market, data, key)
+        if w is None or self._seen.walking:
+            begin, known = self._seen.progress(market, key)
             log_weights = np.zeros(market.n_assets) if known is None else known
         else:
             begin, log_weights = market.n_scenarios - 1, self._logs(w, market)
         log_weights = self._updated(market, begin, log_weights)
-        self._seen.remember(market, data, key, log_weights)
-        return self._accept(market, _softmax(log_weights), weight_bounds, started)
+        self._seen.remember(market, key, log_weights)
+        weights = np.exp(log_weights)  # the largest logarithm is 0
+        return np.asarray(weights / weights.sum())
 
     def _logs(self, w: ArrayLike, market: Market) -> FloatArray:
         held = self._starting_guess(w, market)
@@ -309,6 +247,7 @@ class _Seen:
     """
 
     def __init__(self) -> None:
+        self.walking = False  # whether the last call brought a Market, as a backtest does
         self._points_key: Any = None
         self._points: tuple[FloatArray, FloatArray] | None = None
         self._key: Any = None
@@ -325,17 +264,17 @@ class _Seen:
             self._points, self._points_key = make(), key
         return self._points
 
-    def progress(self, market: Market, data: Any, key: Any) -> tuple[int, FloatArray | None]:
+    def progress(self, market: Market, key: Any) -> tuple[int, FloatArray | None]:
         """How many of the leading rows the remembered state already includes, and that state."""
         old, new = self._returns, market.returns
-        if old is None or self._state is None or key != self._key or not isinstance(data, Market):
+        if old is None or self._state is None or key != self._key or not self.walking:
             return 0, None
         same = old.ctypes.data == new.ctypes.data and old.strides == new.strides and old.shape[1] == new.shape[1]
         return (len(old), self._state) if same and len(new) >= len(old) else (0, None)
 
-    def remember(self, market: Market, data: Any, key: Any, state: FloatArray) -> None:
+    def remember(self, market: Market, key: Any, state: FloatArray) -> None:
         """Keep a state; the returns are kept too, so that their memory cannot be given to others."""
-        if isinstance(data, Market):
+        if self.walking:
             self._returns, self._key, self._state = market.returns, key, state
 
 
@@ -367,15 +306,3 @@ def _log_wealth(returns: FloatArray, points: FloatArray) -> FloatArray:
         gross = 1.0 + returns[start : start + block] @ points.T
         total += np.log(gross, out=np.full_like(gross, -np.inf), where=gross > 0).sum(axis=0)
     return total
-
-
-def _softmax(logs: FloatArray) -> FloatArray:
-    """Weights from their logarithms, the largest of which is near 0."""
-    weights = np.exp(logs - logs.max())
-    return np.asarray(weights / weights.sum())
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise PortfolioError(f"{name}={value!r} must be a whole number of at least 1")
-    return int(value)

@@ -1,12 +1,88 @@
-"""Checks of the parameters that objectives are given: the package's, under the names they had here."""
+"""How an objective declares its parameters: a dataclass field whose type says what it may be."""
 
 from __future__ import annotations
 
-from opeslike.checks import FloatArray as FloatArray
-from opeslike.checks import check_covariance as check_covariance
-from opeslike.checks import check_mean as check_mean
-from opeslike.checks import finite as finite
-from opeslike.checks import fraction_of as fraction_of
-from opeslike.checks import positive as positive
-from opeslike.checks import radii_of as radii_of
-from opeslike.checks import share_of as share_of
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial, wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+
+from opeslike.checks import choice, finite, flag, fraction_of, positive, radii_of, share_of, whole
+from opeslike.errors import PortfolioError
+from opeslike.market import Market
+from opeslike.modelling.regularizers import regularizer_name
+
+Kind = TypeVar("Kind", bound=type)
+Check = Callable[[str, Any], Any]
+
+#: inherited parameters that follow an objective's own by position too, as they do in OPES
+AFTER = ("fraction", "reg", "strength")
+
+
+def one_of(*options: str) -> Check:
+    """A check that a parameter is one of a few names, in any case."""
+    return partial(choice, options=options)
+
+
+def _radius(name: str, value: Any) -> None:
+    if value != "auto" if isinstance(value, str) else positive(name, value, zero=True) < 0:
+        raise PortfolioError(f"{name}={value!r} must be a finite number >= 0 or 'auto'")
+
+
+Count = Annotated[int, partial(whole, low=1)]
+Finite = Annotated[float, finite]
+Positive = Annotated[float, positive]
+AtLeastZero = Annotated[float, partial(positive, zero=True)]
+Share = Annotated[float, share_of]
+Fraction = Annotated[float, lambda _, value: fraction_of(value)]
+Radius = Annotated[float | str, _radius]
+Radii = Annotated[Any, lambda _, value: radii_of(value)]
+Regulariser = Annotated[str | None, lambda _, value: regularizer_name(value)]
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(field,))
+def objective(kind: Kind) -> Kind:
+    """Make a dataclass of an objective; what was inherited of :data:`AFTER` can be given by position, after its own."""
+    made: Any = dataclass(eq=False, repr=False)(kind)
+    stored, order = made.__init__, signature(made.__init__)
+
+    def place(one: Parameter) -> Parameter:
+        return one.replace(kind=one.POSITIONAL_OR_KEYWORD) if one.name in AFTER else one
+
+    own = [one for one in order.parameters.values() if one.kind is not one.KEYWORD_ONLY]
+    late = [order.parameters[name] for name in AFTER if name in order.parameters.keys() - {one.name for one in own}]
+    others = [one for one in order.parameters.values() if one not in own and one not in late]
+    order = order.replace(parameters=[*own, *map(place, late), *others])
+
+    @wraps(stored)
+    def init(*args: Any, **keywords: Any) -> None:
+        stored(**order.bind(*args, **keywords).arguments)
+
+    init.__signature__ = order  # type: ignore[attr-defined]
+    made.__init__ = init
+    return made  # type: ignore[no-any-return]
+
+
+def radius_for(radius: float | str, market: Market) -> float:
+    """A radius in nats: ``1 / sqrt(n)`` for "auto", with n the effective number of scenarios."""
+    return 1.0 / math.sqrt(market.effective_size) if isinstance(radius, str) else float(radius)
+
+
+@cache
+def checks_of(kind: type) -> dict[str, Check]:
+    """The check of each parameter whose type has one; None passes where the type allows it."""
+    found: dict[str, Check] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        optional = type(None) in get_args(hint)
+        given = get_args(hint)[0] if optional else hint
+        check = flag if given is bool else given.__metadata__[0] if get_origin(given) is Annotated else None
+        if check is not None:
+            found[name] = partial(_unless_none, check) if optional else check
+    return found
+
+
+def _unless_none(check: Check, name: str, value: Any) -> None:
+    if value is not None:
+        check(name, value)

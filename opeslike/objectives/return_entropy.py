@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem
+from opeslike.objectives.base import Given, heuristic, no_problem
 from opeslike.objectives.moments import MomentObjective
-from opeslike.objectives.parameters import positive
+from opeslike.objectives.parameters import Positive, objective
 from opeslike.solvers.pattern_search import pattern_search
+from opeslike.solvers.solve import Solved
 
 FloatArray = NDArray[np.float64]
 
@@ -23,6 +25,7 @@ _SCATTERED = 200
 _CELLS = 1 << 20
 
 
+@objective
 class REPO(MomentObjective):
     r"""Return-entropy portfolio: expected return against the entropy of the histogram of portfolio returns.
 
@@ -44,7 +47,7 @@ class REPO(MomentObjective):
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
     custom_mean : array-like of shape (N,), optional
         Expected returns per period instead of the sample mean.
-    probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -59,72 +62,68 @@ class REPO(MomentObjective):
 
     uses_covariance = False
 
-    def __init__(
-        self,
-        risk_aversion: float = 1.0,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_mean: ArrayLike | None = None,
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(reg=reg, strength=strength, custom_mean=custom_mean, probabilities=probabilities)
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
+    risk_aversion: Positive = 1.0
+    _problem = no_problem
 
     def optimize(
         self,
         data: Any = None,
-        weight_bounds: Any = (0, 1),
+        weight_bounds: Any = None,
         w: ArrayLike | None = None,
         *,
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
-        bin: int = 20,
         seed: int | None = 100,
+        bin: int = 20,
     ) -> FloatArray:
         """Find the weights; see :meth:`Optimizer.optimize` for the other parameters.
 
         Parameters
         ----------
-        data, weight_bounds, w, kind, custom_mean, custom_cov
+        data, weight_bounds, w, kind, custom_mean, custom_cov, seed
             As in :meth:`Optimizer.optimize`; ``w`` is one more start of the search.
         bin : int
             Number of bins of the histogram.
-        seed : int or None
-            For the random starts; the same seed gives the same answer.
 
         Raises
         ------
         PortfolioError
             If ``bin`` is not a whole number above 0.
         """
-        started = time.perf_counter()
-        if isinstance(bin, bool) or not isinstance(bin, (int, np.integer)) or bin < 1:
-            raise PortfolioError(f"bin={bin!r} must be a whole number of at least 1")
-        market = Market.from_data(data, kind, self.probabilities)
+        bins = whole("bin", bin, low=1)
+        given = Given(weight_bounds, kind, custom_mean, custom_cov)
+        return self._timed(self._market(data, kind), given, w, seed=seed, bins=bins)
+
+    def _solve(
+        self,
+        market: Market,
+        weight_bounds: Any,
+        w: FloatArray | None,
+        custom_mean: Any,
+        custom_cov: Any,
+        seed: int | None,
+        bins: int = 20,
+    ) -> tuple[Problem, Solved]:
         mean, _ = self._moments(market, custom_mean, custom_cov)
         assert mean is not None
-        bounds = self._bounds(market, weight_bounds)
-        penalty = self._penalty(bounds)
+        if self._rows(market, weight_bounds):
+            raise PortfolioError("REPO is a search that takes bounds only: no groups, exposures or constraints")
+        bounds, penalty = self._box(market, weight_bounds)
 
         def value(points: FloatArray) -> FloatArray:
-            heights = self.risk_aversion * histogram_entropy(market, points, int(bin)) - points @ mean
+            heights = float(self.risk_aversion) * histogram_entropy(market, points, bins) - points @ mean
             if penalty is not None:
                 heights += np.array([penalty.evaluate(x)[0] for x in points])
             return heights
 
         starts = _starts(bounds, mean, seed)
         if w is not None:
-            starts = np.vstack([bounds.repair(self._starting_guess(w, market)), starts])
+            starts = np.vstack([bounds.repair(w), starts])
         x, _, iterations = pattern_search(value, bounds, seed, starts)
         x = bounds.repair(x)
-        height = float(value(x[None, :])[0])
         problem = QuadraticProblem(mean, None, 1.0, bounds, penalty)
-        return self._keep_heuristic(market, problem, x, height, iterations, started)
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        raise PortfolioError("the entropy of a histogram is a step function, which has no cvxpy form")
+        return problem, heuristic(problem, x, float(value(x[None, :])[0]), iterations)
 
 
 def histogram_entropy(market: Market, points: FloatArray, bins: int) -> FloatArray:

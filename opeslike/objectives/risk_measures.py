@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import field
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from opeslike.market import Kind, Market
-from opeslike.modelling import ambiguity, risks
+from opeslike.checks import check_mean
+from opeslike.market import Market
+from opeslike.modelling import ambiguity
 from opeslike.modelling.losses import Linear
-from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.problem import ScenarioProblem
+from opeslike.modelling.risks import Entropic, KLBall, Multiple, Risk
 from opeslike.modelling.tilt import Tilted
-from opeslike.objectives.base import Constraint, ScenarioObjective
+from opeslike.objectives.base import ScenarioObjective
 from opeslike.objectives.moments import mean_of
-from opeslike.objectives.parameters import check_mean, positive, share_of
+from opeslike.objectives.parameters import Positive, Share, objective
 from opeslike.objectives.value_at_risk import VaR
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["CVaR", "EVaR", "EntropicRisk", "MeanCVaR", "MeanEVaR", "VaR", "WorstCaseLoss"]
 
 
+@objective
 class CVaR(ScenarioObjective):
     r"""Minimum conditional value-at-risk (expected shortfall): the mean of the worst :math:`1 - \beta` of the losses.
 
@@ -37,7 +35,7 @@ class CVaR(ScenarioObjective):
         counts.
     reg, strength
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -64,25 +62,15 @@ class CVaR(ScenarioObjective):
     [0.166667, 0.833333]
     """
 
+    confidence: Share = 0.95
     loss = Linear()
 
-    def __init__(
-        self,
-        confidence: float = 0.95,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.confidence = share_of("confidence", confidence)
-        self.risk = ambiguity.CVaR(self.confidence)
+    def risk(self, market: Market) -> Risk:
+        """Mean of the tail."""
+        return ambiguity.CVaR(self.confidence)
 
 
+@objective
 class EVaR(ScenarioObjective):
     r"""Minimum entropic value-at-risk, the tightest upper bound of value-at-risk by exponential moments.
 
@@ -98,7 +86,7 @@ class EVaR(ScenarioObjective):
         :math:`\beta`.
     reg, strength
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -111,25 +99,15 @@ class EVaR(ScenarioObjective):
     Ahmadi-Javid (2012), *Entropic value-at-risk: a new coherent risk measure*.
     """
 
+    confidence: Share = 0.85
     loss = Linear()
 
-    def __init__(
-        self,
-        confidence: float = 0.85,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.confidence = share_of("confidence", confidence)
-        self.risk = risks.KLBall(-math.log1p(-self.confidence))
+    def risk(self, market: Market) -> Risk:
+        """Worst mean over a KL ball."""
+        return KLBall(-math.log1p(-self.confidence))
 
 
+@objective
 class EntropicRisk(ScenarioObjective):
     r"""Minimum entropic risk: the certain loss that is as bad as the portfolio for exponential utility.
 
@@ -143,7 +121,7 @@ class EntropicRisk(ScenarioObjective):
         :math:`\theta`, per unit of return. For small values it is close to mean-variance with that aversion.
     reg, strength
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -156,25 +134,15 @@ class EntropicRisk(ScenarioObjective):
     Follmer and Schied (2002), *Convex measures of risk and trading constraints*.
     """
 
+    risk_aversion: Positive = 1.0
     loss = Linear()
 
-    def __init__(
-        self,
-        risk_aversion: float = 1.0,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
-        self.risk = risks.Entropic(self.risk_aversion)
+    def risk(self, market: Market) -> Risk:
+        """Entropic risk."""
+        return Entropic(self.risk_aversion)
 
 
+@objective
 class WorstCaseLoss(ScenarioObjective):
     r"""Minimax: the portfolio whose worst scenario is least bad.
 
@@ -186,7 +154,7 @@ class WorstCaseLoss(ScenarioObjective):
     ----------
     reg, strength
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -200,75 +168,31 @@ class WorstCaseLoss(ScenarioObjective):
     """
 
     loss = Linear()
-    risk = ambiguity.WorstCase()
 
-    def __init__(
-        self,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-
-    def optimize(
-        self,
-        data: Any = None,
-        weight_bounds: Any = None,
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        seed: int | None = None,
-    ) -> FloatArray:
-        """Find the weights; see :meth:`Optimizer.optimize` for the other parameters.
-
-        Parameters
-        ----------
-        data, weight_bounds, w, kind, custom_mean, custom_cov
-            As in :meth:`Optimizer.optimize`.
-        seed : int, optional
-            Taken because scripts for OPES pass it; nothing is random here.
-        """
-        return super().optimize(data, weight_bounds, w, kind=kind, custom_mean=custom_mean, custom_cov=custom_cov)
+    def risk(self, market: Market) -> Risk:
+        """Largest loss."""
+        return ambiguity.WorstCase()
 
 
+@objective
 class MeanRiskObjective(ScenarioObjective):
     """``minimise aversion * risk(-R w) - mean' w``: a subclass gives the risk."""
 
+    risk_aversion: Positive = 0.5
+    custom_mean: Any = field(default=None, kw_only=True)
     loss = Linear()
 
-    def __init__(
-        self,
-        risk_aversion: float,
-        *,
-        reg: str | None,
-        strength: float,
-        custom_mean: ArrayLike | None,
-        solver: str,
-        constraints: Sequence[Constraint],
-        probabilities: ArrayLike | None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
-        self.custom_mean = custom_mean
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
+    def _problem(
+        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+    ) -> ScenarioProblem:
+        problem = super()._problem(market, weight_bounds, None, custom_cov)
         given = self.custom_mean if custom_mean is None else custom_mean
         mean = mean_of(market) if given is None else check_mean(given, market.assets)
-        problem = super()._problem(market, weight_bounds, None, custom_cov)
-        assert isinstance(problem, ScenarioProblem)
         problem.penalty = Tilted(-mean, problem.penalty)
         return problem
 
 
+@objective
 class MeanCVaR(MeanRiskObjective):
     r"""Expected return against conditional value-at-risk.
 
@@ -284,7 +208,7 @@ class MeanCVaR(MeanRiskObjective):
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
     custom_mean : array-like of shape (N,), optional
         Expected returns per period instead of the sample mean; the scenarios give the risk alone.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -298,31 +222,14 @@ class MeanCVaR(MeanRiskObjective):
     constraints*.
     """
 
-    def __init__(
-        self,
-        risk_aversion: float = 0.5,
-        confidence: float = 0.95,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_mean: ArrayLike | None = None,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            risk_aversion,
-            reg=reg,
-            strength=strength,
-            custom_mean=custom_mean,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.confidence = share_of("confidence", confidence)
-        self.risk = risks.Multiple(ambiguity.CVaR(self.confidence), self.risk_aversion)
+    confidence: Share = 0.95
+
+    def risk(self, market: Market) -> Risk:
+        """Multiple of the mean of the tail."""
+        return Multiple(ambiguity.CVaR(self.confidence), self.risk_aversion)
 
 
+@objective
 class MeanEVaR(MeanRiskObjective):
     r"""Expected return against entropic value-at-risk.
 
@@ -338,7 +245,7 @@ class MeanEVaR(MeanRiskObjective):
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
     custom_mean : array-like of shape (N,), optional
         Expected returns per period instead of the sample mean; the scenarios give the risk alone.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -351,26 +258,8 @@ class MeanEVaR(MeanRiskObjective):
     Ahmadi-Javid and Fallah-Tafti (2019), *Portfolio optimization with entropic value-at-risk*.
     """
 
-    def __init__(
-        self,
-        risk_aversion: float = 0.5,
-        confidence: float = 0.85,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_mean: ArrayLike | None = None,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            risk_aversion,
-            reg=reg,
-            strength=strength,
-            custom_mean=custom_mean,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.confidence = share_of("confidence", confidence)
-        self.risk = risks.Multiple(risks.KLBall(-math.log1p(-self.confidence)), self.risk_aversion)
+    confidence: Share = 0.85
+
+    def risk(self, market: Market) -> Risk:
+        """Multiple of the worst mean over a KL ball."""
+        return Multiple(KLBall(-math.log1p(-self.confidence)), self.risk_aversion)

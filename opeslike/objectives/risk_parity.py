@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market
+from opeslike.market import Market
+from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import Given
+from opeslike.objectives.base import Given, heuristic, no_problem
 from opeslike.objectives.moments import MomentObjective, volatilities
-from opeslike.objectives.rules import check_within
+from opeslike.objectives.parameters import objective
+from opeslike.objectives.rules import check_outside, check_within
 from opeslike.proof import Proof, Witness, prove_budgets
 from opeslike.solvers.local_search import scattered, successive_convex
 from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
@@ -25,6 +27,7 @@ from opeslike.solvers.solve import Solved
 FloatArray = NDArray[np.float64]
 
 
+@objective
 class RiskParity(MomentObjective):
     r"""Risk parity: every asset contributes the same share, or a given one, to the portfolio's variance.
 
@@ -47,7 +50,7 @@ class RiskParity(MomentObjective):
         Covariance per period instead of an estimated one.
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         As in :class:`~opeslike.objectives.markowitz.MinVariance`.
-    probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -72,66 +75,39 @@ class RiskParity(MomentObjective):
 
     uses_mean = False
 
-    def __init__(
+    budgets: Any = field(default=None, kw_only=True)
+    _problem = no_problem
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_outside(self)
+
+    def _solve(
         self,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        budgets: ArrayLike | Mapping[Hashable, float] | None = None,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, custom_cov=custom_cov, covariance=covariance, probabilities=probabilities
-        )
-        self.budgets = budgets
-
-    def optimize(
-        self,
-        data: Any = None,
-        weight_bounds: Any = (0, 1),
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        seed: int | None = 100,
-    ) -> FloatArray:
-        """Find the weights; see :meth:`Optimizer.optimize` for the other parameters.
-
-        Parameters
-        ----------
-        data, weight_bounds, w, kind, custom_mean, custom_cov
-            As in :meth:`Optimizer.optimize`.
-        seed : int or None
-            For the random starts of the local search that a regulariser needs; without one it changes nothing.
-
-        Raises
-        ------
-        PortfolioError
-            If the bounds cut off the solution; the message names the asset.
-        DataError
-            If an asset has no variance, so that it cannot contribute to the risk.
-        """
-        started = time.perf_counter()
-        market = Market.from_data(data, kind, self.probabilities)
-        guess = None if w is None else self._starting_guess(w, market)
-        self._given = Given(weight_bounds, kind, custom_mean, custom_cov)
+        market: Market,
+        weight_bounds: Any,
+        w: FloatArray | None,
+        custom_mean: Any,
+        custom_cov: Any,
+        seed: int | None,
+    ) -> tuple[Problem, Solved]:
         _, covariance = self._moments(market, custom_mean, custom_cov)
         assert covariance is not None
         volatilities(market, covariance)
         budgets = check_budgets(self.budgets, market.assets)
         x, value, gap, iterations = risk_budgets(covariance, budgets)
         exact = x / x.sum()
-        problem = QuadraticProblem(None, covariance, 1.0, self._bounds(market, weight_bounds))
-        penalty = self._penalty(problem.bounds)
-        if penalty is None:
-            check_within(exact, weight_bounds, market, type(self).__name__)
+        if self.reg is None or self.strength == 0:
+            terms = self._terms(market, weight_bounds)
+            problem = QuadraticProblem(None, covariance, 1.0, Bounds.budget(terms.lower, terms.upper))
+            check_within(exact, terms, type(self).__name__)
             proof = Proof(value, gap, TOLERANCE, problem.evaluate(exact))
-            solved = Solved(exact, proof, "newton", iterations, "optimal")
-            self._keep(market, problem, solved, time.perf_counter() - started)
-            return self._require_weights().copy()
+            return problem, Solved(exact, proof, "newton", iterations, "optimal")
+
+        if self._rows(market, weight_bounds):
+            raise PortfolioError("RiskParity with a regulariser takes bounds only: no groups or exposures")
+        bounds, penalty = self._box(market, weight_bounds)
+        assert penalty is not None
 
         def spread(w: FloatArray) -> tuple[FloatArray, FloatArray]:
             """How far the contributions are from their budgets, and the derivative of that."""
@@ -140,29 +116,26 @@ class RiskParity(MomentObjective):
             slope = (np.diag(marginal) + w[:, None] * covariance - np.outer(w * marginal, marginal) / sigma**2) / sigma
             return w * marginal / sigma - budgets * sigma, slope - np.outer(budgets, marginal) / sigma
 
-        def objective(w: FloatArray) -> float:
+        def height(w: FloatArray) -> float:
             off, _ = spread(w)
             return float(off @ off) + penalty.evaluate(w)[0]
 
         def model(w: FloatArray) -> Problem:
             off, slope = spread(w)
-            return QuadraticProblem(-2.0 * (off - slope @ w) @ slope, slope.T @ slope, 2.0, problem.bounds, penalty)
+            return QuadraticProblem(-2.0 * (off - slope @ w) @ slope, slope.T @ slope, 2.0, bounds, penalty)
 
-        starts = [problem.bounds.repair(exact), *scattered(problem.bounds, seed, 4)]
-        if guess is not None:
-            starts.append(problem.bounds.repair(guess))
-        best, height, iterations = successive_convex(model, objective, starts)
-        return self._keep_heuristic(market, problem, best, height, iterations, started)
+        starts = [bounds.repair(exact), *scattered(bounds, seed, 4)]
+        if w is not None:
+            starts.append(bounds.repair(w))
+        problem = QuadraticProblem(None, covariance, 1.0, bounds)
+        return problem, heuristic(problem, *successive_convex(model, height, starts))
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         _, covariance = self._moments(market, given.custom_mean, given.custom_cov)
         assert covariance is not None
-        check_within(w, given.weight_bounds, market, type(self).__name__)
+        check_within(w, self._terms(market, given.weight_bounds), type(self).__name__)
         value, gap = prove_budgets(covariance, check_budgets(self.budgets, market.assets), w)
         return Proof(value, gap, TOLERANCE, Point(w, value, w))
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        raise PortfolioError("risk parity is a system of equations; it has no problem to extend")
 
 
 def check_budgets(budgets: Any, assets: Sequence[Hashable]) -> FloatArray:

@@ -3,29 +3,84 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import field
+from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.beliefs import Chain, Prior
+from opeslike.checks import radii_of
+from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.ambiguity import DistanceBall, ProbabilityBox
 from opeslike.modelling.losses import Log
-from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.modelling.risks import Entropic, Mean, Risk
-from opeslike.objectives.base import Constraint, ScenarioObjective
-from opeslike.objectives.leverage import financing_of
-from opeslike.objectives.parameters import fraction_of, positive, radii_of, share_of
-from opeslike.objectives.utility_theory import Kelly, log_loss
+from opeslike.modelling.mandate import Mandate
+from opeslike.modelling.risks import Entropic, KLBall, Mean, Risk
+from opeslike.objectives.base import ScenarioObjective
+from opeslike.objectives.parameters import (
+    AtLeastZero,
+    Fraction,
+    Positive,
+    Radii,
+    Radius,
+    Share,
+    objective,
+    one_of,
+    radius_for,
+)
+from opeslike.objectives.utility_theory import GrowthObjective, Kelly
 
-FloatArray = NDArray[np.float64]
+#: with cash, without borrowing
+CASH = Mandate(leverage=1.0)
 
-METRICS = ("l2", "chi-square")
+
+@objective
+class KLRobustKelly(GrowthObjective):
+    r"""Kelly under the worst scenario probabilities within a Kullback-Leibler ball around the empirical ones.
+
+    .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \;
+        \sum_t q_t \log(1 + w^\top r_t)
+
+    Parameters
+    ----------
+    fraction : float in (0, 1]
+        As in :class:`~opeslike.objectives.utility_theory.Kelly`.
+    radius : float or "auto"
+        Radius of the ball in nats, at least 0; 0 is Kelly, and from ``log T`` on only the worst scenario counts.
+        "auto" is ``1 / sqrt(T)``, T the number of scenarios seen, a rule of thumb without a coverage guarantee; see
+        :func:`kl_radius` for radii that have one.
+    formulation, reg, strength
+        As in :class:`~opeslike.objectives.utility_theory.Kelly`.
+    beliefs, mandate, solver, time_limit
+        See :class:`~opeslike.objectives.base.Optimizer`.
+
+    Notes
+    -----
+    The inner problem has the dual :math:`\min_{a \ge 0} a \log \sum_t p_t (1 + w^\top r_t)^{-1/a} + a \varepsilon`.
+    ``solution.worst_case`` holds the q that attains it.
+
+    References
+    ----------
+    Hu and Hong (2013), *Kullback-Leibler divergence constrained distributionally robust optimization*; Hsieh (2024), on
+    distributionally robust Kelly portfolios.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> coin = np.array([[1.0, 0.0]] * 60 + [[-1.0, 0.0]] * 40)
+    >>> float(KLRobustKelly(radius=0.01).optimize(coin, kind="returns")[0]) < 0.2
+    True
+    """
+
+    radius: Radius = 0.01
+
+    def risk(self, market: Market) -> Risk:
+        """Worst mean over the ball."""
+        return KLBall(radius_for(self.radius, market))
 
 
+@objective
 class RiskConstrainedKelly(ScenarioObjective):
     r"""Kelly with a bound on the odds of a drawdown.
 
@@ -46,14 +101,12 @@ class RiskConstrainedKelly(ScenarioObjective):
         \text{max\_drawdown})`.
     lam : float > 0, optional
         :math:`\lambda` itself, instead of the two.
-    leverage : float > 0 or None
-        Largest sum of weights, 1 by default: what is not invested is cash, without which most markets allow no weights
-        that meet the constraint. None is fully invested.
-    risk_free, borrow_spread, gross, short_fee, periods_per_year
-        As in :class:`~opeslike.objectives.utility_theory.Kelly`.
+    mandate : Mandate
+        With ``leverage=1`` by default: what is not invested is cash, without which most markets allow no weights that
+        meet the constraint.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -82,47 +135,27 @@ class RiskConstrainedKelly(ScenarioObjective):
     [0.058925]
     """
 
+    max_drawdown: Share | None = None
+    probability: Share | None = None
+    lam: Positive | None = field(default=None, kw_only=True)
+    mandate: Mandate = field(default=CASH, kw_only=True)
     loss = Log()
-    risk = Mean()
 
-    def __init__(
-        self,
-        max_drawdown: float | None = None,
-        probability: float | None = None,
-        *,
-        lam: float | None = None,
-        leverage: float | None = 1.0,
-        risk_free: float = 0.0,
-        borrow_spread: float = 0.0,
-        gross: float | None = None,
-        short_fee: float = 0.0,
-        periods_per_year: float = 252,
-        reg: str | None = None,
-        strength: float = 1.0,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        if lam is None:
-            self.max_drawdown = share_of("max_drawdown", 0.3 if max_drawdown is None else max_drawdown)
-            self.probability = share_of("probability", 0.1 if probability is None else probability)
-            self.lam = math.log(self.probability) / math.log1p(-self.max_drawdown)
-        else:
-            if max_drawdown is not None or probability is not None:
-                raise PortfolioError("give either lam, or max_drawdown and probability")
-            self.lam = positive("lam", lam)
-        self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lam is not None and (self.max_drawdown is not None or self.probability is not None):
+            raise PortfolioError("give either lam, or max_drawdown and probability")
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        problem = super()._problem(market, weight_bounds, custom_mean, custom_cov)
-        assert isinstance(problem, ScenarioProblem)
-        problem.limit = Entropic(self.lam)
-        return problem
+    def _limit(self, market: Market) -> Risk:
+        """Entropic risk of the log losses at aversion lambda, by default for a fall of 30% at odds of 10%."""
+        if self.lam is not None:
+            return Entropic(self.lam)
+        fall = 0.3 if self.max_drawdown is None else self.max_drawdown
+        odds = 0.1 if self.probability is None else self.probability
+        return Entropic(math.log(odds) / math.log1p(-fall))
 
 
+@objective
 class BayesianKelly(Kelly):
     r"""Kelly on the sample mixed with prior scenarios, as if the prior had been observed ``pseudo_count`` times.
 
@@ -139,10 +172,10 @@ class BayesianKelly(Kelly):
         Simple returns per period; a frame is matched by ticker, an array by position.
     pseudo_count : float >= 0
         c, the number of observations that the prior counts for.
-    fraction, reg, strength, formulation, leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year
+    fraction, reg, strength, formulation
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
-    solver, constraints, probabilities
-        See :class:`~opeslike.objectives.base.Optimizer`; the probabilities are those of the sample.
+    beliefs, mandate, solver, time_limit
+        See :class:`~opeslike.objectives.base.Optimizer`; the prior is added to what the beliefs make of the sample.
 
     Raises
     ------
@@ -160,83 +193,26 @@ class BayesianKelly(Kelly):
     >>> import numpy as np
     >>> heads = np.array([[1.0]] * 7 + [[-1.0]] * 3)
     >>> fair = np.array([[1.0], [-1.0]])
-    >>> BayesianKelly(fair, pseudo_count=10, leverage=1).optimize(heads, kind="returns").round(6).tolist()
+    >>> from opeslike import Mandate
+    >>> kelly = BayesianKelly(fair, pseudo_count=10, mandate=Mandate(leverage=1))
+    >>> kelly.optimize(heads, kind="returns").round(6).tolist()
     [0.2]
     """
 
-    def __init__(
-        self,
-        prior_scenarios: ArrayLike | pd.DataFrame,
-        pseudo_count: float = 100.0,
-        fraction: float = 1.0,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        formulation: str = "thorp",
-        leverage: float | None = None,
-        risk_free: float = 0.0,
-        borrow_spread: float = 0.0,
-        gross: float | None = None,
-        short_fee: float = 0.0,
-        periods_per_year: float = 252,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            fraction,
-            reg,
-            strength,
-            formulation=formulation,
-            leverage=leverage,
-            risk_free=risk_free,
-            borrow_spread=borrow_spread,
-            gross=gross,
-            short_fee=short_fee,
-            periods_per_year=periods_per_year,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.pseudo_count = positive("pseudo_count", pseudo_count, zero=True)
-        self.prior_scenarios = _prior(prior_scenarios)
+    prior_scenarios: Any
+    pseudo_count: AtLeastZero = 100.0
+    fraction: Fraction = field(default=1.0, kw_only=True)
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        problem = super()._problem(self._mixed(market), weight_bounds, custom_mean, custom_cov)
-        assert isinstance(problem, ScenarioProblem)
-        rows = problem.labels
-        assert rows is not None
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Prior(self.prior_scenarios, self.pseudo_count)
 
-        def names() -> NDArray[Any]:  # for messages alone, so not made at every solve
-            priors = [f"prior scenario {row}" for row in range(len(self.prior_scenarios))]
-            every = np.array([*market.dates, *priors], dtype=object)
-            return np.asarray(every[np.asarray(rows())])
-
-        problem.labels = names
-        return problem
-
-    def _mixed(self, market: Market) -> Market:
-        """The sample and below it the prior scenarios, with their probabilities."""
-        prior = self.prior_scenarios
-        if isinstance(prior, pd.DataFrame):
-            missing = [str(asset) for asset in market.assets if asset not in prior.columns]
-            if missing:
-                raise DataError(f"prior_scenarios lack {', '.join(missing)}")
-            prior = prior[list(market.assets)].to_numpy(dtype=np.float64)
-        if prior.shape[1] != market.n_assets:
-            raise DataError(f"prior_scenarios have {prior.shape[1]} columns for {market.n_assets} assets")
-        count, extra = market.n_scenarios, len(prior)
-        sample = np.full(count, 1.0 / count) if market.probabilities is None else market.probabilities
-        share = self.pseudo_count / (count + self.pseudo_count)
-        return Market(
-            np.asfortranarray(np.vstack([market.returns, prior])),
-            market.assets,
-            pd.RangeIndex(count + extra),
-            np.concatenate([(1.0 - share) * sample, np.full(extra, share / extra)]),
-        )
+    def _belief(self) -> Callable[[Market], Market]:
+        return Chain(super()._belief(), Prior(self.prior_scenarios, self.pseudo_count))
 
 
-class BoxRobustKelly(ScenarioObjective):
+@objective
+class BoxRobustKelly(GrowthObjective):
     r"""Kelly under the worst scenario probabilities that are each known up to a share of themselves.
 
     .. math:: \max_{w \in W} \; \min_{q} \; \sum_t q_t \log(1 + w^\top r_t) \quad \text{over} \quad
@@ -249,9 +225,9 @@ class BoxRobustKelly(ScenarioObjective):
     radius : float >= 0 or array-like of shape (T,)
         :math:`\eta`, one for all scenarios or one each. 0 is Kelly; 0.5 lets every probability be half to one and a
         half times its nominal value.
-    formulation, reg, strength, leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year
+    formulation, reg, strength
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -270,51 +246,22 @@ class BoxRobustKelly(ScenarioObjective):
     Sun and Boyd (2018), *Distributional robust Kelly gambling*.
     """
 
-    def __init__(
-        self,
-        fraction: float = 1.0,
-        radius: float | ArrayLike = 0.25,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        formulation: str = "thorp",
-        leverage: float | None = None,
-        risk_free: float = 0.0,
-        borrow_spread: float = 0.0,
-        gross: float | None = None,
-        short_fee: float = 0.0,
-        periods_per_year: float = 252,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.radius = radii_of(radius)
-        self.fraction, self.formulation = fraction_of(fraction), formulation
-        self.loss, self._multiple = log_loss(self.fraction, formulation)
-        self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
+    radius: Radii = 0.25
 
-    def _scale(self) -> float:
-        return self._multiple
-
-    def _risk(self, market: Market) -> Risk:
-        radius = self.radius
-        if isinstance(radius, np.ndarray) and radius.size != market.n_scenarios:
-            raise PortfolioError(
-                f"radius has {radius.size} values for {market.n_scenarios} scenarios; give one each, or one number"
-            )
-        p = market.probabilities
-        p = np.full(market.n_scenarios, 1.0 / market.n_scenarios) if p is None else p
+    def risk(self, market: Market) -> Risk:
+        """Worst mean over the box."""
+        radius, count, p = radii_of(self.radius), market.n_scenarios, market.probabilities
+        if isinstance(radius, np.ndarray) and radius.size != count:
+            raise PortfolioError(f"radius has {radius.size} values for {count} scenarios; give one each, or one number")
         if not np.any(radius):
             return Mean()
+        p = np.full(count, 1.0 / count) if p is None else p
         held = p > 0  # the problem leaves out the other scenarios
-        lower, upper = np.maximum(p * (1.0 - radius), 0.0), np.minimum(p * (1.0 + radius), 1.0)
-        return ProbabilityBox(lower[held], upper[held])
+        return ProbabilityBox(np.maximum(p * (1.0 - radius), 0.0)[held], np.minimum(p * (1.0 + radius), 1.0)[held])
 
 
-class EllipsoidRobustKelly(ScenarioObjective):
+@objective
+class EllipsoidRobustKelly(GrowthObjective):
     r"""Kelly under the worst scenario probabilities within an ellipsoid around the nominal ones.
 
     .. math:: \max_{w \in W} \; \min_{q} \; \sum_t q_t \log(1 + w^\top r_t) \quad \text{over} \quad
@@ -331,9 +278,9 @@ class EllipsoidRobustKelly(ScenarioObjective):
         the same whatever the number of scenarios: while all q stay positive, the objective is the growth less
         :math:`\varepsilon` standard deviations of the log returns. With uniform probabilities the ball of radius
         :math:`\varepsilon` in one is that of :math:`\varepsilon \sqrt T` in the other.
-    formulation, reg, strength, leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year
+    formulation, reg, strength
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -347,57 +294,12 @@ class EllipsoidRobustKelly(ScenarioObjective):
     regularization with convex objectives*, on the chi-square ball.
     """
 
-    def __init__(
-        self,
-        fraction: float = 1.0,
-        radius: float = 0.002,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        metric: str = "l2",
-        formulation: str = "thorp",
-        leverage: float | None = None,
-        risk_free: float = 0.0,
-        borrow_spread: float = 0.0,
-        gross: float | None = None,
-        short_fee: float = 0.0,
-        periods_per_year: float = 252,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.radius = positive("radius", radius, zero=True)
-        if metric not in METRICS:
-            raise PortfolioError(f"metric={metric!r} is unknown; use one of {', '.join(map(repr, METRICS))}")
-        self.metric = metric
-        self.fraction, self.formulation = fraction_of(fraction), formulation
-        self.loss, self._multiple = log_loss(self.fraction, formulation)
-        self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
+    radius: AtLeastZero = 0.002
+    metric: Annotated[str, one_of("l2", "chi-square")] = field(default="l2", kw_only=True)
 
-    def _scale(self) -> float:
-        return self._multiple
-
-    def _risk(self, market: Market) -> Risk:
-        if self.metric == "chi-square":
+    def risk(self, market: Market) -> Risk:
+        """Worst mean over the ellipsoid."""
+        if self.metric.lower() == "chi-square":
             return DistanceBall(self.radius)
         p = market.probabilities
-        held = market.n_scenarios if p is None else int((p > 0).sum())
-        return DistanceBall(self.radius, np.ones(held))
-
-
-def _prior(scenarios: Any) -> FloatArray | pd.DataFrame:
-    """Check prior scenarios: finite numbers in two dimensions, at least one row."""
-    try:
-        values = np.asarray(scenarios, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"prior_scenarios are not numeric: {error}") from error
-    if values.ndim != 2 or not values.size:
-        raise DataError(f"prior_scenarios must be simple returns, scenarios x assets; got shape {values.shape}")
-    if not np.isfinite(values).all():
-        row, column = map(int, np.argwhere(~np.isfinite(values))[0])
-        name = scenarios.columns[column] if isinstance(scenarios, pd.DataFrame) else f"column {column}"
-        raise DataError(f"prior_scenarios have a value that is not finite: {name}, row {row}")
-    return scenarios.copy() if isinstance(scenarios, pd.DataFrame) else values.copy()
+        return DistanceBall(self.radius, np.ones(market.n_scenarios if p is None else int((p > 0).sum())))

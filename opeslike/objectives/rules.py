@@ -9,45 +9,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import OpesLikeError, PortfolioError
-from opeslike.market import Kind, Market
-from opeslike.modelling.bounds import parse_weight_bounds
-from opeslike.modelling.problem import Problem
+from opeslike.errors import PortfolioError
+from opeslike.market import Market
 from opeslike.modelling.solution import Solution
-from opeslike.objectives.base import Optimizer
+from opeslike.modelling.terms import Terms
+from opeslike.objectives.base import Given, Optimizer, no_problem
+from opeslike.objectives.parameters import objective
 
 FloatArray = NDArray[np.float64]
 
 
+@objective
 class Rule(Optimizer):
-    """A rule that gives weights without optimising anything."""
+    """A rule that gives weights without optimising anything.
 
-    def __init__(self, *, probabilities: ArrayLike | None = None) -> None:
-        super().__init__(probabilities=probabilities)
+    A mandate is outside what it can promise: the weights are checked against its bounds, groups, exposures and gross
+    limit (and ``weight_bounds``) and refused where they break one. Cash, borrowing, fees and constraints are for
+    optimisers.
+    """
 
-    @abstractmethod
-    def optimize(
-        self,
-        data: Any = None,
-        weight_bounds: Any = None,
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-    ) -> FloatArray:
-        """Weights by the rule; see :meth:`Optimizer.optimize` for the parameters."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_outside(self)
 
-    def _unused(self, **given: Any) -> None:
-        """Raise where a parameter was given that the formula does not use."""
-        for name, value in given.items():
-            if value is not None:
-                raise PortfolioError(f"{type(self).__name__} has no use for {name}; leave it out")
+    _problem = no_problem
 
-    def _accept(self, market: Market, weights: FloatArray, weight_bounds: Any, started: float) -> FloatArray:
-        """Check the weights against the bounds, if any, and keep them."""
-        if weight_bounds is not None:
-            check_within(weights, weight_bounds, market, type(self).__name__)
+    def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
+        started = time.perf_counter()
+        weights = self._formula(market, given.custom_mean, given.custom_cov, w, **options)
+        check_within(weights, self._terms(market, given.weight_bounds), type(self).__name__)
         self.weights, self.tickers = weights, list(market.assets)
         self._solution = Solution(
             weights=weights.copy(),
@@ -60,55 +50,49 @@ class Rule(Optimizer):
         )
         return weights.copy()
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        raise OpesLikeError(f"{type(self).__name__} is a formula, not an optimisation problem")
-
-
-class Formula(Rule):
-    """A rule whose weights are a formula of one market: a subclass gives it."""
-
     @abstractmethod
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any) -> FloatArray:
+    def _formula(
+        self, market: Market, custom_mean: Any, custom_cov: Any, w: ArrayLike | None, seed: int | None
+    ) -> FloatArray:
         """The weights, shape (N,)."""
 
-    def optimize(
-        self,
-        data: Any = None,
-        weight_bounds: Any = None,
-        w: ArrayLike | None = None,
-        *,
-        kind: Kind | None = None,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-    ) -> FloatArray:
-        """Weights by formula; see :meth:`Optimizer.optimize` for the parameters.
 
-        Raises
-        ------
-        PortfolioError
-            If ``weight_bounds`` are given and the formula breaks them (the message names the asset), or if
-            ``custom_mean`` or ``custom_cov`` is given and the formula has no use for it.
-        """
-        started = time.perf_counter()
-        market = Market.from_data(data, kind, self.probabilities)
-        return self._accept(market, self._formula(market, custom_mean, custom_cov), weight_bounds, started)
-
-
-def check_within(weights: FloatArray, weight_bounds: Any, market: Market, name: str) -> None:
-    """Raise a PortfolioError naming the first asset whose weight is outside its bounds.
+def check_outside(rule: Optimizer) -> None:
+    """Refuse what weights that follow from a rule cannot heed.
 
     Raises
     ------
     PortfolioError
     """
-    lower, upper = parse_weight_bounds(weight_bounds, market.assets)
-    outside = np.flatnonzero((weights < lower - 1e-12) | (weights > upper + 1e-12))
+    if rule.mandate.callables or rule.mandate.leverage is not None or rule.mandate.short_fee > 0:
+        raise PortfolioError(
+            f"{type(rule).__name__} is a rule, not an optimiser: it takes no leverage, short_fee or constraints"
+        )
+
+
+def check_within(weights: FloatArray, terms: Terms, name: str) -> None:
+    """Raise a PortfolioError that names the first limit the weights break.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    advice = "widen the limit or use an optimiser that takes limits"
+    slack = 1e-12 * (1.0 + float(np.abs(weights).sum()))
+    outside = np.flatnonzero((weights < terms.lower - slack) | (weights > terms.upper + slack))
     if outside.size:
         i = int(outside[0])
         raise PortfolioError(
-            f"{name} holds {weights[i]:.4g} of {market.assets[i]}, outside its bounds "
-            f"[{lower[i]:g}, {upper[i]:g}]; widen them or use an optimiser that takes bounds"
+            f"{name} holds {weights[i]:.4g} of {terms.assets[i]}, outside its bounds "
+            f"[{terms.lower[i]:g}, {terms.upper[i]:g}]; widen them or use an optimiser that takes bounds"
         )
+    sums = terms.rows @ weights
+    for limit, value, least, most in zip(terms.names, sums, terms.least, terms.most, strict=True):
+        if not least - slack <= value <= most + slack:
+            raise PortfolioError(f"{name} has {value:.4g} of {limit}, outside [{least:g}, {most:g}]; {advice}")
+    size = float(np.abs(weights).sum())
+    if terms.gross is not None and size > terms.gross + slack:
+        raise PortfolioError(f"{name} has a gross exposure of {size:.4g}, above gross={terms.gross:g}; {advice}")
 
 
 def normalised(values: FloatArray) -> FloatArray:

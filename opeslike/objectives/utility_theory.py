@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
-from numpy.typing import ArrayLike
+from dataclasses import field
+from typing import Annotated
 
 from opeslike.errors import PortfolioError
 from opeslike.modelling.losses import Exponential, Hyperbolic, Log, Power, Quadratic
-from opeslike.modelling.risks import Mean
-from opeslike.objectives.base import Constraint, ScenarioObjective, finite, fraction_of, positive
-from opeslike.objectives.leverage import financing_of
-
-FORMULATIONS = ("thorp", "opes")
+from opeslike.objectives.base import ScenarioObjective
+from opeslike.objectives.parameters import Finite, Fraction, Positive, objective, one_of
 
 
-def log_loss(fraction: float, formulation: str) -> tuple[Log, float]:
-    """The logarithmic loss of a fractional Kelly objective, and what its optimum is multiplied by.
+@objective
+class GrowthObjective(ScenarioObjective):
+    """A risk of the losses ``-log(1 + w.r)``, of which a fraction is held.
 
-    Raises
-    ------
-    PortfolioError
+    Parameters
+    ----------
+    fraction : float in (0, 1]
+        With ``formulation="thorp"`` the share of wealth held in the full portfolio, the rest being cash.
+    formulation : {"thorp", "opes"}
+        See :class:`Kelly`.
     """
-    if formulation == "thorp":
-        return Log(), fraction
-    if formulation == "opes":
-        return Log(fraction), 1.0
-    raise PortfolioError(f"formulation={formulation!r} is unknown; use 'thorp' or 'opes'")
+
+    fraction: Fraction = 1.0
+    formulation: Annotated[str, one_of("thorp", "opes")] = field(default="thorp", kw_only=True)
+
+    @property
+    def loss(self) -> Log:
+        """The logarithmic loss, of f w in OPES's form."""
+        return Log(self.fraction) if self.formulation.lower() == "opes" else Log()
+
+    def _scale(self) -> float:
+        return 1.0 if self.formulation.lower() == "opes" else float(self.fraction)
 
 
-class Kelly(ScenarioObjective):
+@objective
+class Kelly(GrowthObjective):
     r"""Kelly criterion: maximise the expected growth rate of wealth, and hold a fraction of that portfolio.
 
     .. math:: \max_{w \in W} \; \sum_t p_t \log(1 + w^\top r_t)
@@ -47,19 +54,7 @@ class Kelly(ScenarioObjective):
         concentrated; it exists for comparison. At ``fraction=1`` the two are the same.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    leverage : float > 0, optional
-        Largest sum of weights. What is not invested is cash and earns ``risk_free``; above 1 money is borrowed at
-        ``risk_free + borrow_spread``, both inside the objective. The default upper bound of each weight is then
-        ``leverage``. None (default) is fully invested.
-    risk_free, borrow_spread : float
-        Annual rates; the spread is at least 0. They need ``leverage`` (1 allows cash without borrowing).
-    gross : float > 0, optional
-        Largest sum of absolute weights.
-    short_fee : float >= 0
-        Annual fee on short positions.
-    periods_per_year : float > 0
-        How annual rates become rates per period, ``(1 + rate)^(1 / periods_per_year) - 1``.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -87,41 +82,16 @@ class Kelly(ScenarioObjective):
     >>> coin = np.array([[1.0, 0.0]] * 60 + [[-1.0, 0.0]] * 40)  # even money at 60%, and cash
     >>> Kelly().optimize(coin, kind="returns").round(6).tolist()
     [0.2, 0.8]
-    >>> Kelly(leverage=1).optimize(coin[:, :1], kind="returns").round(6).tolist()  # the same with cash left over
-    [0.2]
+    >>> from opeslike import Mandate
+    >>> half = Kelly(0.5, mandate=Mandate(leverage=1))  # the same with cash left over, and half of it
+    >>> half.optimize(coin[:, :1], kind="returns").round(6).tolist()
+    [0.1]
+    >>> half
+    Kelly(fraction=0.5, mandate=Mandate(leverage=1))
     """
 
-    risk = Mean()
 
-    def __init__(
-        self,
-        fraction: float = 1.0,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        formulation: str = "thorp",
-        leverage: float | None = None,
-        risk_free: float = 0.0,
-        borrow_spread: float = 0.0,
-        gross: float | None = None,
-        short_fee: float = 0.0,
-        periods_per_year: float = 252,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.fraction = fraction_of(fraction)
-        self.formulation = formulation
-        self.loss, self._multiple = log_loss(self.fraction, formulation)
-        self.financing = financing_of(leverage, risk_free, borrow_spread, gross, short_fee, periods_per_year)
-
-    def _scale(self) -> float:
-        return self._multiple
-
-
+@objective
 class QuadraticUtility(ScenarioObjective):
     r"""Quadratic utility of wealth.
 
@@ -136,7 +106,7 @@ class QuadraticUtility(ScenarioObjective):
         :math:`\gamma`, per unit of wealth.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -149,25 +119,15 @@ class QuadraticUtility(ScenarioObjective):
     Markowitz (1959), *Portfolio selection: efficient diversification of investments*; Tobin (1958).
     """
 
-    risk = Mean()
+    risk_aversion: Positive = 0.5
 
-    def __init__(
-        self,
-        risk_aversion: float = 0.5,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
-        self.loss = Quadratic(self.risk_aversion)
+    @property
+    def loss(self) -> Quadratic:
+        """Quadratic in wealth."""
+        return Quadratic(self.risk_aversion)
 
 
+@objective
 class CARA(ScenarioObjective):
     r"""Exponential utility: constant absolute risk aversion.
 
@@ -182,7 +142,7 @@ class CARA(ScenarioObjective):
         :math:`\alpha`, per unit of return: near 0 expected return alone counts, at 1 the choice is close to Kelly's.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -196,25 +156,15 @@ class CARA(ScenarioObjective):
     Pratt (1964), *Risk aversion in the small and in the large*; Arrow (1965), *Aspects of the theory of risk-bearing*.
     """
 
-    risk = Mean()
+    risk_aversion: Positive = 1.0
 
-    def __init__(
-        self,
-        risk_aversion: float = 1.0,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
-        self.loss = Exponential(self.risk_aversion)
+    @property
+    def loss(self) -> Exponential:
+        """Exponential in the return."""
+        return Exponential(self.risk_aversion)
 
 
+@objective
 class CRRA(ScenarioObjective):
     r"""Power utility: constant relative risk aversion.
 
@@ -229,7 +179,7 @@ class CRRA(ScenarioObjective):
         :math:`\gamma`, without unit.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -246,25 +196,15 @@ class CRRA(ScenarioObjective):
     uncertainty*.
     """
 
-    risk = Mean()
+    risk_aversion: Positive = 2.0
 
-    def __init__(
-        self,
-        risk_aversion: float = 2.0,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
-        self.loss = Power(self.risk_aversion)
+    @property
+    def loss(self) -> Power:
+        """A power of wealth."""
+        return Power(self.risk_aversion)
 
 
+@objective
 class HARA(ScenarioObjective):
     r"""Hyperbolic absolute risk aversion.
 
@@ -285,7 +225,7 @@ class HARA(ScenarioObjective):
         :math:`b`; the base is positive up to wealth :math:`b (\gamma - 1) / a`.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -299,31 +239,21 @@ class HARA(ScenarioObjective):
     Merton (1971), *Optimum consumption and portfolio rules in a continuous-time model*.
     """
 
-    risk = Mean()
+    risk_aversion: Positive = 2.0
+    scale: Positive = 1.0
+    shift: Finite = 3.0
 
-    def __init__(
-        self,
-        risk_aversion: float = 2.0,
-        scale: float = 1.0,
-        shift: float = 3.0,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.risk_aversion <= 1:
-            raise PortfolioError(f"risk_aversion={risk_aversion!r} must be above 1 for HARA utility")
-        self.scale = positive("scale", scale)
-        self.shift = finite("shift", shift)
-        self.loss = Hyperbolic(self.risk_aversion, self.scale, self.shift)
+            raise PortfolioError(f"risk_aversion={self.risk_aversion!r} must be above 1 for HARA utility")
         if self.loss.offset == math.inf:
             raise PortfolioError(
-                f"HARA utility with risk_aversion={risk_aversion!r} and shift={shift!r} exceeds the range of floating "
-                "point; lower one of them"
+                f"HARA utility with risk_aversion={self.risk_aversion!r} and shift={self.shift!r} exceeds the range of "
+                "floating point; lower one of them"
             )
+
+    @property
+    def loss(self) -> Hyperbolic:
+        """A power of what wealth leaves of the shift."""
+        return Hyperbolic(float(self.risk_aversion), float(self.scale), float(self.shift))

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
-from typing import Any
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError, InfeasibleError, PortfolioError
 from opeslike.market import Market, describe
-from opeslike.modelling.bounds import Bounds, parse_weight_bounds
-from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Log
-from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.modelling.risks import Mean
+from opeslike.modelling.problem import Problem
+from opeslike.modelling.terms import Terms
 from opeslike.modelling.transport import TransportProblem
 from opeslike.modelling.wasserstein import WassersteinProblem
-from opeslike.objectives.base import Constraint, ConvexObjective
-from opeslike.objectives.leverage import terms_of
+from opeslike.objectives.base import ScenarioObjective
 from opeslike.objectives.moments import MomentObjective
-from opeslike.objectives.parameters import fraction_of, positive
+from opeslike.objectives.parameters import AtLeastZero, Fraction, Positive, objective
+
+logger = logging.getLogger("opeslike")
 
 
-def dual_exponent(ground_norm: Any) -> float:
+def dual_exponent(name: str, ground_norm: Any) -> float:
     """Exponent of the norm dual to the ground norm: ``1 / (1 - 1 / p)``; 1 for "inf" and infinity for 1.
 
     Raises
@@ -32,27 +32,37 @@ def dual_exponent(ground_norm: Any) -> float:
     PortfolioError
         If ``ground_norm`` is not a number of at least 1, or "inf".
     """
-    if isinstance(ground_norm, str) and ground_norm.lower() == "inf":
-        return 1.0
-    number = isinstance(ground_norm, (int, float, np.integer, np.floating)) and not isinstance(ground_norm, bool)
-    if not number or not ground_norm >= 1:
-        raise PortfolioError(f"ground_norm={ground_norm!r} must be a number >= 1, or 'inf'")
-    if math.isinf(ground_norm):
-        return 1.0
-    return math.inf if ground_norm == 1 else float(1.0 / (1.0 - 1.0 / ground_norm))
+    p = ground_norm
+    if isinstance(p, str):
+        p = math.inf if p.lower() == "inf" else math.nan
+    if isinstance(p, bool) or not isinstance(p, (int, float, np.integer, np.floating)) or not p >= 1:
+        raise PortfolioError(f"{name}={ground_norm!r} must be a number >= 1, or 'inf'")
+    return math.inf if p == 1 else float(1.0 / (1.0 - 1.0 / p))
 
 
-class _BallObjective(MomentObjective):
-    """An objective on moments with a norm of the weights."""
-
-    _dual: float
-
-    def _broken(self, market: Market, weight_bounds: Any) -> tuple[Bounds, Lift]:
-        lower, upper = parse_weight_bounds(weight_bounds, market.assets)
-        return feasible(terms_of(lower, upper), absolute=self._dual == 1.0)
+GroundNorm = Annotated[float | str, dual_exponent]
 
 
-class WassRobustMaxMean(_BallObjective):
+@objective
+class WassersteinObjective(MomentObjective):
+    """``minimise -mean' w + (aversion / 2) (s(w) + root N(w))^2 + price N(w)``, N dual to the ground norm."""
+
+    @abstractmethod
+    def _shape(self) -> tuple[float, float, float, Any]:
+        """Aversion, root, price and ground norm."""
+
+    def _problem(
+        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+    ) -> Problem:
+        mean, covariance = self._moments(market, custom_mean, custom_cov)
+        aversion, root, price, norm = self._shape()
+        dual = dual_exponent("ground_norm", norm)
+        limits = self._feasible(market, weight_bounds, absolute=dual == 1.0)
+        return WassersteinProblem(mean, covariance, aversion, root, price, dual, *limits)
+
+
+@objective
+class WassRobustMaxMean(WassersteinObjective):
     r"""Maximum expected return under the worst distribution within a type-1 Wasserstein distance.
 
     .. math:: \max_{w \in W} \; \mu^\top w - \varepsilon\, \lVert w \rVert_{p^*} - \lambda R(w),
@@ -72,7 +82,7 @@ class WassRobustMaxMean(_BallObjective):
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
     custom_mean : array-like of shape (N,), optional
         Expected returns per period instead of the sample mean.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -95,37 +105,15 @@ class WassRobustMaxMean(_BallObjective):
     """
 
     uses_covariance = False
+    radius: AtLeastZero = 0.01
+    ground_norm: GroundNorm = 2
 
-    def __init__(
-        self,
-        radius: float = 0.01,
-        ground_norm: float | str = 2,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_mean: ArrayLike | None = None,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_mean=custom_mean,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.radius = positive("radius", radius, zero=True)
-        self.ground_norm, self._dual = ground_norm, dual_exponent(ground_norm)
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        mean, _ = self._moments(market, custom_mean, custom_cov)
-        bounds, lift = self._broken(market, weight_bounds)
-        return WassersteinProblem(mean, None, 0.0, 0.0, self.radius, self._dual, bounds, self._penalty(lift), lift)
+    def _shape(self) -> tuple[float, float, float, Any]:
+        return 0.0, 0.0, self.radius, self.ground_norm
 
 
-class WassRobustMinVariance(_BallObjective):
+@objective
+class WassRobustMinVariance(WassersteinObjective):
     r"""Minimum variance under the worst distribution within a type-2 Wasserstein distance.
 
     .. math:: \min_{w \in W} \; \left( \sqrt{w^\top \Sigma w} + \sqrt{\varepsilon}\, \lVert w \rVert_{p^*} \right)^2
@@ -144,7 +132,7 @@ class WassRobustMinVariance(_BallObjective):
         Covariance per period instead of an estimated one.
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         See :class:`~opeslike.objectives.markowitz.MinVariance`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -159,40 +147,15 @@ class WassRobustMinVariance(_BallObjective):
     """
 
     uses_mean = False
+    radius: AtLeastZero = 0.01
+    ground_norm: GroundNorm = 2
 
-    def __init__(
-        self,
-        radius: float = 0.01,
-        ground_norm: float | str = 2,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_cov=custom_cov,
-            covariance=covariance,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.radius = positive("radius", radius, zero=True)
-        self.ground_norm, self._dual = ground_norm, dual_exponent(ground_norm)
-
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        _, covariance = self._moments(market, custom_mean, custom_cov)
-        bounds, lift = self._broken(market, weight_bounds)
-        root = math.sqrt(self.radius)
-        return WassersteinProblem(None, covariance, 2.0, root, 0.0, self._dual, bounds, self._penalty(lift), lift)
+    def _shape(self) -> tuple[float, float, float, Any]:
+        return 2.0, math.sqrt(self.radius), 0.0, self.ground_norm
 
 
-class WassRobustMeanVariance(_BallObjective):
+@objective
+class WassRobustMeanVariance(WassersteinObjective):
     r"""Mean-variance under the worst distribution within a Wasserstein distance.
 
     .. math:: \min_{w \in W} \; \tfrac{\gamma}{2} \left( \sqrt{w^\top \Sigma w}
@@ -217,7 +180,7 @@ class WassRobustMeanVariance(_BallObjective):
         Covariance per period instead of an estimated one.
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         See :class:`~opeslike.objectives.markowitz.MeanVariance`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
@@ -231,52 +194,16 @@ class WassRobustMeanVariance(_BallObjective):
     distances*.
     """
 
-    def __init__(
-        self,
-        risk_aversion: float = 0.3,
-        radius: float = 0.01,
-        ground_norm: float | str = 2,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        custom_mean: ArrayLike | None = None,
-        custom_cov: ArrayLike | None = None,
-        covariance: Any = "sample",
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg,
-            strength=strength,
-            custom_mean=custom_mean,
-            custom_cov=custom_cov,
-            covariance=covariance,
-            solver=solver,
-            constraints=constraints,
-            probabilities=probabilities,
-        )
-        self.risk_aversion = positive("risk_aversion", risk_aversion)
-        self.radius = positive("radius", radius, zero=True)
-        self.ground_norm, self._dual = ground_norm, dual_exponent(ground_norm)
+    risk_aversion: Positive = 0.3
+    radius: AtLeastZero = 0.01
+    ground_norm: GroundNorm = 2
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        mean, covariance = self._moments(market, custom_mean, custom_cov)
-        bounds, lift = self._broken(market, weight_bounds)
-        return WassersteinProblem(
-            mean,
-            covariance,
-            self.risk_aversion,
-            math.sqrt(self.radius),
-            self.radius,
-            self._dual,
-            bounds,
-            self._penalty(lift),
-            lift,
-        )
+    def _shape(self) -> tuple[float, float, float, Any]:
+        return self.risk_aversion, math.sqrt(self.radius), self.radius, self.ground_norm
 
 
-class WassRobustKelly(ConvexObjective):
+@objective
+class WassRobustKelly(ScenarioObjective):
     r"""Kelly under the worst distribution of *log* returns within a type-1 Wasserstein distance.
 
     .. math:: \max_{w \in W} \; \min_{Q :\, W_1(Q, P) \le \varepsilon} \; E_Q \log \sum_i w_i e^{\xi_i},
@@ -305,15 +232,28 @@ class WassRobustKelly(ConvexObjective):
         The norm in which moves of the vector of log returns are measured.
     reg, strength
         Regulariser and its strength; see :class:`~opeslike.objectives.base.ConvexObjective`.
-    solver, constraints, probabilities
+    beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 
     Raises
     ------
     PortfolioError
-        If a parameter is out of its range, or weights may be negative.
+        If a parameter is out of its range, or, with a positive radius, the mandate has ``leverage``.
     DataError
-        From ``optimize``: if a return is -100% or less, which has no logarithm; names ticker and date.
+        From ``optimize`` with a positive radius: if a return is -100% or less, which has no logarithm; names ticker and
+        date.
+    InfeasibleError
+        From ``optimize`` with a positive radius: if the bounds force a short position; names the asset.
+
+    Notes
+    -----
+    Where the bounds allow short positions and the radius is positive, the optimum holds none. Let :math:`w_i < 0` and
+    take any scenario t of probability :math:`p_t`. Raising :math:`\xi_{ti}` by d multiplies what is owed in i by
+    :math:`e^d` and changes nothing else, so there is a finite d at which wealth :math:`\sum_j w_j e^{\xi_{tj}}` is 0.
+    Moving the mass :math:`\min(p_t, \varepsilon / d) > 0` there costs at most :math:`\varepsilon` in any norm, so some
+    Q of the ball gives a positive probability to ruin, and the worst expected growth is :math:`-\infty`. Every
+    long-only portfolio has a finite one. The problem solved is therefore the one over :math:`w \ge 0`, exactly, and the
+    log says so. At radius 0 it is Kelly, and shorts are held where they pay.
 
     References
     ----------
@@ -321,63 +261,54 @@ class WassRobustKelly(ConvexObjective):
     for the duality; Hsieh (2024), on distributionally robust Kelly portfolios.
     """
 
-    def __init__(
-        self,
-        fraction: float = 1.0,
-        radius: float = 0.0005,
-        ground_norm: float | str = 2,
-        reg: str | None = None,
-        strength: float = 1.0,
-        *,
-        solver: str = "auto",
-        constraints: Sequence[Constraint] = (),
-        probabilities: ArrayLike | None = None,
-    ) -> None:
-        super().__init__(
-            reg=reg, strength=strength, solver=solver, constraints=constraints, probabilities=probabilities
-        )
-        self.fraction = fraction_of(fraction)
-        self.radius = positive("radius", radius, zero=True)
-        if dual_exponent(ground_norm) not in (1.0, 2.0):
-            raise PortfolioError(f"ground_norm={ground_norm!r} must be 2 or 'inf' for WassRobustKelly")
-        self.ground_norm = ground_norm
+    fraction: Fraction = 1.0
+    radius: AtLeastZero = 0.0005
+    ground_norm: GroundNorm = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if dual_exponent("ground_norm", self.ground_norm) not in (1.0, 2.0):
+            raise PortfolioError(f"ground_norm={self.ground_norm!r} must be 2 or 'inf' for WassRobustKelly")
+
+    @property
+    def loss(self) -> Log:
+        """The logarithmic loss where the ball only lowers the growth."""
+        return Log(shift=self.radius)
 
     def _scale(self) -> float:
         return self.fraction
 
-    def _shifted(self, n_assets: int) -> bool:
-        """Whether the ball only shifts the growth: the infinity norm, a single asset, or no ball."""
-        return self.radius == 0 or n_assets == 1 or dual_exponent(self.ground_norm) == 1.0
+    def _terms(self, market: Market, weight_bounds: Any) -> Terms:
+        terms = super()._terms(market, weight_bounds)
+        if self.radius == 0 or not (terms.lower < 0).any():
+            return terms
+        if (terms.upper < 0).any():
+            asset = market.assets[int(np.argmin(terms.upper))]
+            raise InfeasibleError(
+                f"the bounds force a short position in {asset}, whose worst case is ruin; raise them, use "
+                "KLRobustKelly, or radius=0"
+            )
+        logger.info("WassRobustKelly holds no shorts, though the bounds allow them: the worst case of each is ruin")
+        return replace(terms, lower=np.maximum(terms.lower, 0.0))
 
-    def _problem(self, market: Market, weight_bounds: Any, custom_mean: Any, custom_cov: Any) -> Problem:
-        for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
-            if value is not None:
-                raise PortfolioError(f"WassRobustKelly works on scenarios, so {name} has no meaning for it")
-        bounds = self._bounds(market, weight_bounds)
-        if (bounds.lower < 0).any():
-            asset = market.assets[int(np.argmin(bounds.lower))]
-            raise PortfolioError(
-                f"WassRobustKelly needs weights >= 0, and the bounds let {asset} be short; use KLRobustKelly instead"
-            )
-        lost = market.returns <= -1.0
-        if lost.any():
-            row, column = map(int, np.argwhere(lost)[0])
-            raise DataError(
-                f"{market.assets[column]} returns {market.returns[row, column]:.4g} on {describe(market.dates[row])}, "
-                "which has no log return; leave the row or the asset out, or use KLRobustKelly"
-            )
-        if self._shifted(market.n_assets):
-            return ScenarioProblem(
-                market.returns,
-                market.probabilities,
-                Log(shift=self.radius),
-                Mean(),
-                bounds,
-                self._penalty(bounds),
-                labels=lambda: market.dates,
-            )
-        p = market.probabilities
-        kept = slice(None) if p is None else p > 0
-        gross = 1.0 + market.returns[kept]
-        probabilities = np.full(len(gross), 1.0 / len(gross)) if p is None else p[p > 0]
-        return TransportProblem(gross, probabilities, self.radius, bounds, self._penalty(bounds))
+    def _problem(
+        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
+    ) -> Any:
+        if self.radius > 0:
+            if self.mandate.leverage is not None:
+                raise PortfolioError("WassRobustKelly is fully invested, up to its fraction; it takes no leverage")
+            lost = np.argwhere(market.returns <= -1.0)
+            if lost.size:
+                row, column = map(int, lost[0])
+                raise DataError(
+                    f"{market.assets[column]} returns {market.returns[row, column]:.4g} on "
+                    f"{describe(market.dates[row])}, which has no log return; leave the row or the asset out, or use "
+                    "KLRobustKelly"
+                )
+        kelly = super()._problem(market, weight_bounds, custom_mean, custom_cov)
+        norm = dual_exponent("ground_norm", self.ground_norm)
+        if self.radius == 0 or market.n_assets == 1 or norm == 1.0:
+            return kelly
+        return TransportProblem(
+            1.0 + kelly.returns, kelly.probabilities, self.radius, kelly.bounds, kelly.penalty, kelly.lift
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.problem import Point, Problem
 from opeslike.proof import box_gap
 from opeslike.solvers.interior_point import KKT, Iterate
@@ -65,6 +66,8 @@ def active_set(
     worse = 0
     y = np.zeros(len(totals))
     for iteration in range(max_iterations):
+        if deadline.passed():
+            return best
         point = problem.evaluate(x, point)
         if not point.smooth or not np.isfinite(point.value):
             return best

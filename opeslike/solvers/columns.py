@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem, ScenarioProblem
@@ -66,7 +67,7 @@ def by_columns(
         inside |= bounds.free & (start > bounds.lower + _HELD)
     guess: FloatArray | None = None
     for _ in range(_ROUNDS):
-        if 2 * inside[:count].sum() > count:
+        if 2 * inside[:count].sum() > count or deadline.passed():
             return None
         part = copy.copy(problem)
         part.bounds = replace(bounds, upper=np.where(inside, bounds.upper, bounds.lower))

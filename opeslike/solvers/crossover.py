@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from opeslike import deadline
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.proof import Witness, bound
@@ -91,7 +92,7 @@ def crossover(
     best: Iterate | None = None
     worse = 0
     for round_ in range(rounds):
-        if not problem.in_domain(now.x):
+        if deadline.passed() or not problem.in_domain(now.x):
             break
         step = _newton(problem, envelope, now)
         if step is None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from opeslike import deadline
 from opeslike.modelling.problem import Point, Problem
 from opeslike.proof import box_gap, linear_gap
 from opeslike.solvers.pieces import Pieces, longest
@@ -166,6 +167,8 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     dual = mu / slack
     careful = halved = 0
     for iteration in range(1, max_iterations + 1):
+        if deadline.passed():
+            break
         gradient = _pulled(problem, point, pieces)
         here = gradient if index is None else gradient[free]
         ratio = dual / slack

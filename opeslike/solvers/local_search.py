@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Constraint, Extra
@@ -52,7 +53,7 @@ def successive_convex(
     iterations = 0
     for start in starts:
         x, height = start, value(start)
-        for _ in range(rounds):
+        for _ in range(0 if deadline.passed() else rounds):
             iterations += 1
             try:
                 direction = solve(model(x), solver, x, constraints).x - x

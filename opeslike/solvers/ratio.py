@@ -9,6 +9,7 @@ superlinearly (Dinkelbach 1967). The proof is the dual of the homogeneous form.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.problem import OPTIMAL
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, VolatilityProblem
-from opeslike.proof import prove_ratio
+from opeslike.proof import NOTHING, Witness, prove_ratio
 from opeslike.solvers.interior_point import solve_positive
 from opeslike.solvers.solve import Solved, solve
 
@@ -39,20 +40,20 @@ _AIM = 1e-3 * OPTIMAL
 
 
 def largest_gain(
-    gain: FloatArray, bounds: Bounds, constraints: Extra | Sequence[Constraint] = ()
+    problem: VolatilityProblem, constraints: Extra | Sequence[Constraint] = ()
 ) -> tuple[FloatArray, float]:
-    """The weights with the largest ``gain' w``, and that gain."""
+    """The variables with the largest ``gain' w``, and that gain."""
     if constraints:
-        x = solve(QuadraticProblem(gain, None, 1.0, bounds), constraints=constraints).x
+        x = solve(
+            QuadraticProblem(problem.gain, None, 1.0, problem.bounds, None, problem.lift), "auto", None, constraints
+        ).x
     else:
-        x, _ = bounds.linear_minimum(-gain)
-    return x, float(gain @ x)
+        x, _ = problem.bounds.linear_minimum(-problem.lift.pull(problem.gain))
+    return x, float(problem.gain @ problem.weights(x))
 
 
 def maximize_ratio(
-    gain: FloatArray,
-    covariance: FloatArray,
-    bounds: Bounds,
+    problem: VolatilityProblem,
     solver: str = "auto",
     start: FloatArray | None = None,
     constraints: Extra | Sequence[Constraint] = (),
@@ -61,9 +62,8 @@ def maximize_ratio(
 
     Parameters
     ----------
-    gain : ndarray of shape (n,)
-    covariance : ndarray of shape (n, n), symmetric positive semidefinite
-    bounds : Bounds
+    problem : VolatilityProblem
+        Gain, covariance and what may be held, at whatever price.
     solver, start, constraints
         As in :func:`~opeslike.solvers.solve.solve`.
 
@@ -79,13 +79,16 @@ def maximize_ratio(
     OptimizationError
         If no certified optimum was reached.
     """
-    x, best_gain = largest_gain(gain, bounds, constraints)
-    if best_gain <= 1e-14 * float(np.abs(gain).max()):
+    x, best_gain = largest_gain(problem, constraints)
+    if best_gain <= 1e-14 * float(np.abs(problem.gain).max()):
         raise InfeasibleError(f"no feasible weights have a positive gain; the largest is {best_gain:.3g}")
-    problem = VolatilityProblem(gain, covariance, 0.0, bounds)
-    direct = solver == "auto" and not constraints and bounds.single
-    best = _pivoted(problem, start) if direct else None
-    if best is None or best.proof.gap > _AIM:
+    problem, bounds = copy.copy(problem), problem.bounds
+    problem.penalty = None
+    direct = solver == "auto" and not constraints and bounds.budgeted and problem.lift.plain
+    found = _pivoted(problem, start) if direct else []
+    if found and found[0].proof.gap <= _AIM:
+        best = found[0]
+    else:
         try:
             best = _priced(problem, [x, start, bounds.center()], solver, constraints, direct)
         except OptimizationError:
@@ -112,44 +115,43 @@ def _priced(
 ) -> Solved:
     """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
     x, ratio = _best_start(problem, starts)
-    best: Solved | None = None
-    calm, price = None, 0.0
-    iterations = 0
+    extra = UserConstraints(problem, constraints) if constraints else None
+    best: list[Solved] = []
+    calm, price, iterations = None, 0.0, 0
     while True:
         problem.price = ratio
         inner = solve(problem, solver, x, constraints)
         iterations += inner.iterations
-        extra = UserConstraints(problem, constraints) if constraints else None
-        proof = prove_ratio(problem, inner.x, inner.proof.witness, extra)
-        if proof.gap > _AIM and (inner.proof.optimal or calm is not None):
+        if direct:
+            best += _pivoted(problem, inner.x, Witness(calm=calm, price=price))
+        reached = _ratio(problem, problem.evaluate(inner.x))
+        last = reached <= ratio + _AIM or iterations > _ROUNDS or deadline.passed()
+        if last and (not best or best[-1].proof.gap > _AIM):
             if calm is None:  # the least variance tells how little volatility better weights may have
                 calm, price = _calmest(problem)
             proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm, price=price), extra)
-        found = replace(inner, proof=proof, iterations=iterations)
-        if direct and proof.gap > _AIM:
-            found = _pivoted(problem, inner.x) or found
-        if best is None or found.proof.gap <= best.proof.gap:
-            best = found
-        reached = -proof.value
-        if best.proof.gap <= _AIM or reached <= ratio or iterations > _ROUNDS or deadline.passed():
-            return best
-        x, ratio = inner.x, reached
+            best.append(replace(inner, proof=proof, iterations=iterations))
+        best = sorted(best, key=lambda solved: -solved.proof.gap)
+        if best and (best[-1].proof.gap <= _AIM or reached <= ratio or iterations > _ROUNDS or deadline.passed()):
+            return best[-1]
+        x, ratio = inner.x, max(reached, ratio)
 
 
 def _calmest(problem: VolatilityProblem) -> tuple[FloatArray, float]:
     """The weights of the least volatility among those without a negative gain, and the price of that limit."""
-    gain, bounds, n = problem.gain, problem.bounds, problem.gain.size
-    found = solve(QuadraticProblem(None, problem.covariance, 2.0, bounds))
-    if float(gain @ found.x) >= 0:
+    bounds, lift, n = problem.bounds, problem.lift, problem.bounds.lower.size
+    found = solve(QuadraticProblem(None, problem.covariance, 2.0, bounds, None, lift))
+    if float(problem.gain @ problem.weights(found.x)) >= 0:
         return found.x, 0.0
-    scale = float(np.abs(gain).max())
-    room = float(gain @ bounds.linear_minimum(-gain)[0])
+    scale = float(np.abs(problem.gain).max())
+    _, room = largest_gain(problem)
     rows = np.zeros((len(bounds.rows) + 1, n + 1))
-    rows[:-1, :n], rows[-1, :n], rows[-1, n] = bounds.rows, gain / scale, -1.0
+    rows[:-1, :n], rows[-1, :n], rows[-1, n] = bounds.rows, lift.pull(problem.gain) / scale, -1.0
     wider = Bounds(
         np.append(bounds.lower, 0.0), np.append(bounds.upper, room / scale), rows, np.append(bounds.totals, 0.0)
     )
-    found = solve(QuadraticProblem(None, np.pad(problem.covariance, (0, 1)), 2.0, wider))
+    lift = replace(lift, known=np.append(lift.known, 0.0), bounds=wider)
+    found = solve(QuadraticProblem(None, problem.covariance, 2.0, wider, None, lift))
     multipliers = found.proof.witness.multipliers
     return found.x[:n], 0.0 if multipliers is None else 0.5 * float(multipliers[-1]) / scale
 
@@ -165,36 +167,37 @@ def _check_bounded(problem: VolatilityProblem) -> None:
 
     values, vectors = np.linalg.eigh(problem.covariance)
     risky = vectors[:, values > 1e-12 * values[-1]].T
-    bounds = problem.bounds
+    bounds, gain = problem.bounds, problem.lift.pull(problem.gain)
     result = linprog(
-        -problem.gain / float(np.abs(problem.gain).max()),
-        A_eq=np.vstack([bounds.rows, risky]),
+        -gain / float(np.abs(gain).max()),
+        A_eq=np.vstack([bounds.rows, risky @ problem.lift.map]),
         b_eq=np.r_[bounds.totals, np.zeros(len(risky))],
         bounds=np.c_[bounds.lower, bounds.upper],
+        options=deadline.options("HIGHS"),
     )
-    if result.x is not None and float(problem.gain @ result.x) > 1e-9 * float(np.abs(problem.gain).max()):
+    if result.x is not None and float(gain @ result.x) > 1e-9 * float(np.abs(gain).max()):
         raise InfeasibleError(_UNBOUNDED)
 
 
-def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | None:
-    """The best weights by guessing which of them are at a bound: a linear system tells the others, and what to change.
+def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, witness: Witness = NOTHING) -> list[Solved]:
+    """The best weights, if any, by guessing which are at a bound: a linear system tells the others, and what to change.
 
     Minimising ``v' S v / 2 - gain' v`` over the cone of the feasible weights gives the best v up to scale. With the
     weights P pinned at p, ``v_P = t p`` and ``t = sum(v)``, so what is left is one linear system in the others. Every
     weight found outside its bounds is pinned, every one with a multiplier of the wrong sign freed (Hintermueller, Ito
-    and Kunisch 2002). That usually ends in a few rounds; where it does not, None.
+    and Kunisch 2002). That usually ends in a few rounds; where it does not, none.
     """
     lower, upper = problem.bounds.lower, problem.bounds.upper
-    total, row = float(problem.bounds.totals[0]), problem.bounds.rows[0]
-    if total <= 0 or (row != 1).any():
-        return None
+    total = float(problem.bounds.totals[0])
+    if total <= 0:
+        return []
     # bounds that the others imply need no pinning: with weights >= 0 that sum to 1 none exceeds 1
     lower = np.where(lower <= total - (upper.sum() - upper) + 1e-12, -np.inf, lower)
     upper = np.where(upper >= total - (problem.bounds.lower.sum() - problem.bounds.lower) - 1e-12, np.inf, upper)
     low, high = np.isnan(lower), np.isnan(upper)
     if guess is not None and guess.shape == lower.shape:
         low, high = guess <= lower, guess >= upper
-    best: Solved | None = None
+    best: list[Solved] = []
     for iteration in range(1, _PIVOTS + 1):
         free = np.flatnonzero(~(low | high))
         x = np.where(high, upper, np.where(low, lower, 0.0))
@@ -216,10 +219,10 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | N
         if not (below | above).any():
             x = problem.bounds.repair(x)
             if float(problem.gain @ x) > 0 and _ratio(problem, problem.evaluate(x)):
-                proof = prove_ratio(problem, x)
-                if best is None or proof.gap < best.proof.gap:
-                    best = Solved(x, proof, "active-set", iteration, "optimal")
-                if best.proof.gap <= 1e-3 * _AIM:
+                proof = prove_ratio(problem, x, witness)
+                if not best or proof.gap < best[0].proof.gap:
+                    best = [Solved(x, proof, "active-set", iteration, "optimal")]
+                if best[0].proof.gap <= 1e-3 * _AIM:
                     return best
         new_low = below | (low & (reduced > 0))
         new_high = above | (high & (reduced < 0))
@@ -230,19 +233,20 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None) -> Solved | N
 
 
 def _ratio(problem: VolatilityProblem, point: VolatilityPoint) -> float:
-    if not point.smooth or float(problem.gain @ point.x) > _LARGEST * point.deviation:
+    reward = float(problem.gain @ problem.weights(point.x))
+    if not point.smooth or reward > _LARGEST * point.deviation:
         raise InfeasibleError(_UNBOUNDED)
-    return float(problem.gain @ point.x) / point.deviation
+    return reward / point.deviation
 
 
 def _best_start(problem: VolatilityProblem, candidates: Sequence[FloatArray | None]) -> tuple[FloatArray, float]:
     """The candidate with the best ratio, among those with a positive gain; the first one has it."""
     found: tuple[FloatArray, float] | None = None
     for x in candidates:
-        if x is None or x.shape != problem.gain.shape:
+        if x is None or x.shape != problem.bounds.lower.shape:
             continue
         point = problem.evaluate(problem.bounds.repair(x))
-        if float(problem.gain @ point.x) <= 0:
+        if float(problem.gain @ problem.weights(point.x)) <= 0:
             continue
         ratio = _ratio(problem, point)
         if found is None or ratio > found[1]:

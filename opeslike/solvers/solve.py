@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError, TimeLimitError
 from opeslike.modelling.constraints import Constraint, Extra
+from opeslike.modelling.named import irreducible
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import KLBall
 from opeslike.proof import Proof, Witness, bound, prove
@@ -32,6 +33,8 @@ _AIM = 1e-3
 _ROUGH = 3000.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
+#: limits that a message names
+_SHOWN = 12
 #: a worst case on fewer scenarios than this is not left to Newton's method
 _FEWEST = 3.0
 #: weights nearer than this to a bound are tried there
@@ -87,6 +90,23 @@ def solve(
         raise PortfolioError(f"solver={solver!r} is unknown; use one of {', '.join(map(repr, SOLVERS))}")
     if constraints and solver == "interior-point":
         raise PortfolioError("the interior-point solver takes no extra constraints; use solver='auto' or 'cvxpy'")
+    deadline.check()
+    try:
+        return _solved(problem, solver, start, constraints)
+    except InfeasibleError as error:
+        extra = constraints if isinstance(constraints, Extra) else Extra()
+        limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale)
+        if not limits:
+            raise
+        shown = limits if len(limits) <= _SHOWN else [*limits[:_SHOWN], f"{len(limits) - _SHOWN} more"]
+        raise InfeasibleError(
+            f"no weights meet all of these limits, and any one loosened enough lets the rest be met: {', '.join(shown)}"
+        ) from error
+
+
+def _solved(
+    problem: Problem, solver: str, start: FloatArray | None, constraints: Extra | Sequence[Constraint]
+) -> Solved:
     if solver == "cvxpy" or constraints:
         return _through_cvxpy(problem, constraints)
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:

@@ -14,6 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.ambiguity import ProbabilityBox
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import Index, ScenarioPoint, ScenarioProblem
@@ -221,7 +222,7 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
                 found = _nearer(tail, found, target) or found
             if best is None or found.gap < best.gap:
                 best = found
-            if best.gap <= target or steps >= _STEPS:
+            if best.gap <= target or steps >= _STEPS or deadline.passed():
                 return best
             wrong = tail.wrong(found.x, held, inner)
             if not wrong.any():
@@ -266,7 +267,7 @@ def _approach(state: SaddleState, target: float, most: int) -> tuple[int, Iterat
             best = found
             if found.gap <= target:
                 return step, found
-        if stalled > _PATIENCE or total <= 1e-3 * target:
+        if stalled > _PATIENCE or total <= 1e-3 * target or deadline.passed():
             most = step
             break
         if _SHRINK * first >= total > 1e2 * target:

@@ -19,6 +19,7 @@ from opeslike import Backtester, Kelly, KLRobustKelly, MeanVariance, Uniform, lo
 from opeslike.analysis.tables import GAP
 from opeslike.compare import Comparison, compare, grid, running
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError, RuinWarning
+from opeslike.modelling.mandate import Mandate
 
 TOYS = Path(__file__).with_name("toys.py")
 
@@ -216,7 +217,7 @@ def test_what_cannot_be_copied_is_named(split):
 
 
 def test_what_does_not_pickle_is_named(split):
-    made = {"1/N": Uniform(), "Capped": Kelly(constraints=[lambda w: w <= 0.5])}
+    made = {"1/N": Uniform(), "Capped": Kelly(mandate=Mandate(constraints=[lambda w: w <= 0.5]))}
     with pytest.raises(PortfolioError, match=r"'Capped': Kelly cannot be sent to another process.*n_jobs=1"):
         compare(made, *split, n_jobs=2)
 

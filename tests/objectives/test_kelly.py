@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 
 from opeslike import Kelly, KLRobustKelly, kl_radius
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
+from opeslike.modelling.mandate import Mandate
 
 
 def bet(p: float, win: float, loss: float = 1.0, count: int = 1000) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +32,7 @@ def sample(seed: int, count: int = 200, n: int = 6, size: float = 0.01) -> np.nd
 def test_binary_bet(p: float, b: float, expected: float) -> None:
     # Kelly (1956): f* = p - (1 - p) / b, never below 0
     returns, probabilities = bet(p, b)
-    optimizer = Kelly(probabilities=probabilities)
+    optimizer = Kelly(beliefs=probabilities)
     w = optimizer.optimize(returns, kind="returns")
     assert w[0] == pytest.approx(expected, abs=1e-9)
     assert w.sum() == pytest.approx(1.0, abs=1e-12)
@@ -42,7 +43,7 @@ def test_binary_bet(p: float, b: float, expected: float) -> None:
 def test_growth_of_the_binary_bet() -> None:
     # Thorp (2006), section 2: p = .53, even money, grows by .00180108 a bet
     returns, probabilities = bet(0.53, 1.0)
-    optimizer = Kelly(probabilities=probabilities)
+    optimizer = Kelly(beliefs=probabilities)
     optimizer.optimize(returns, kind="returns")
     assert -optimizer.solution.value == pytest.approx(0.00180108, abs=1e-8)
 
@@ -56,7 +57,7 @@ def test_growth_of_the_binary_bet() -> None:
 def test_partial_loss(p: float, win: float, loss: float) -> None:
     # f* = p / loss - (1 - p) / win, within [0, 1]
     returns, probabilities = bet(p, win, loss)
-    w = Kelly(probabilities=probabilities).optimize(returns, kind="returns")
+    w = Kelly(beliefs=probabilities).optimize(returns, kind="returns")
     assert w[0] == pytest.approx(min(max(p / loss - (1 - p) / win, 0.0), 1.0), abs=2e-6)
 
 
@@ -202,7 +203,7 @@ def test_bad_choices() -> None:
     with pytest.raises(PortfolioError, match="solver"):
         Kelly(solver="magic")
     with pytest.raises(PortfolioError, match="constraints"):
-        Kelly(constraints=[3])
+        Kelly(mandate=Mandate(constraints=[3]))
     with pytest.raises(PortfolioError, match="custom_mean"):
         Kelly().optimize(sample(0), kind="returns", custom_mean=np.zeros(6))
 
@@ -278,7 +279,9 @@ def test_user_constraints_are_kept_and_certified() -> None:
     free.optimize(returns, kind="returns")
     previous = np.full(6, 1 / 6)
     optimizer = Kelly(
-        constraints=[lambda w: cp.norm1(w - previous) <= 0.3, lambda w: [w[0] + w[1] <= 0.4, cp.sum(w[:3]) == 0.5]]
+        mandate=Mandate(
+            constraints=[lambda w: cp.norm1(w - previous) <= 0.3, lambda w: [w[0] + w[1] <= 0.4, cp.sum(w[:3]) == 0.5]]
+        )
     )
     w = optimizer.optimize(returns, kind="returns")
     assert np.abs(w - previous).sum() <= 0.3 + 1e-7
@@ -302,9 +305,9 @@ def test_constraints_that_cannot_be_used() -> None:
         (lambda w: w["D"] <= 0.5, "'D', which is not among the assets"),
     ]:
         with pytest.raises(PortfolioError, match=message):
-            Kelly(constraints=[make]).optimize(returns, kind="returns")
+            Kelly(mandate=Mandate(constraints=[make])).optimize(returns, kind="returns")
     with pytest.raises(InfeasibleError, match="given constraints"):
-        Kelly(constraints=[lambda w: cp.sum(w) <= 0.5]).optimize(returns, kind="returns")
+        Kelly(mandate=Mandate(constraints=[lambda w: cp.sum(w) <= 0.5])).optimize(returns, kind="returns")
 
 
 def test_warm_start_does_not_change_the_answer() -> None:
@@ -354,9 +357,9 @@ def test_no_data_and_wrong_probabilities() -> None:
     with pytest.raises(DataError, match="no data"):
         Kelly().optimize()
     with pytest.raises(PortfolioError, match="probabilities"):
-        Kelly(probabilities=[0.5, 0.5]).optimize(sample(0), kind="returns")
+        Kelly(beliefs=[0.5, 0.5]).optimize(sample(0), kind="returns")
     with pytest.raises(PortfolioError, match="probabilities"):
-        Kelly(probabilities=-np.ones(200)).optimize(sample(0), kind="returns")
+        Kelly(beliefs=-np.ones(200)).optimize(sample(0), kind="returns")
 
 
 def test_zero_probability_scenarios_do_not_count() -> None:
@@ -364,5 +367,5 @@ def test_zero_probability_scenarios_do_not_count() -> None:
     padded = np.vstack([returns, np.full((1, 3), -5.0)])
     p = np.r_[np.full(100, 0.01), 0.0]
     a = Kelly().optimize(returns, kind="returns")
-    b = Kelly(probabilities=p).optimize(padded, kind="returns")
+    b = Kelly(beliefs=p).optimize(padded, kind="returns")
     np.testing.assert_allclose(a, b, atol=1e-9)

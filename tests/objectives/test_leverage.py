@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from opeslike.errors import InfeasibleError, PortfolioError
+from opeslike.market import Market
+from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import Kelly
-from opeslike.objectives.leverage import financing_of
 
 
 def coin(win: float, lose: float, p: float = 0.6) -> np.ndarray:
@@ -30,7 +31,7 @@ def growth_optimal(win: float, lose: float, p: float, rate: float) -> float:
 @pytest.mark.parametrize("rate", [0.0, 0.01, -0.005])
 def test_what_is_not_bet_earns_interest(rate: float) -> None:
     expected = growth_optimal(1.0, 1.0, 0.6, rate)
-    kelly = Kelly(leverage=1, risk_free=rate, periods_per_year=1)
+    kelly = Kelly(mandate=Mandate(leverage=1, risk_free=rate, periods_per_year=1))
     weights = kelly.optimize(coin(1.0, 1.0), kind="returns")
     assert weights[0] == pytest.approx(expected, abs=1e-9)
     assert kelly.solution.cash == pytest.approx(1 - expected, abs=1e-9)
@@ -41,22 +42,22 @@ def test_what_is_not_bet_earns_interest(rate: float) -> None:
 def test_borrowing_lending_and_neither() -> None:
     """With a spread between the two rates there are three regimes; in the middle one exactly everything is invested."""
     data = coin(0.3, 0.2)
-    lend = Kelly(leverage=3, risk_free=0.09, borrow_spread=0.03, periods_per_year=1)
-    both = Kelly(leverage=3, risk_free=0.03, borrow_spread=0.05, periods_per_year=1)
-    borrow = Kelly(leverage=3, risk_free=0.0, borrow_spread=0.01, periods_per_year=1)
+    lend = Kelly(mandate=Mandate(leverage=3, risk_free=0.09, borrow_spread=0.03, periods_per_year=1))
+    both = Kelly(mandate=Mandate(leverage=3, risk_free=0.03, borrow_spread=0.05, periods_per_year=1))
+    borrow = Kelly(mandate=Mandate(leverage=3, risk_free=0.0, borrow_spread=0.01, periods_per_year=1))
     cheap = growth_optimal(0.3, 0.2, 0.6, 0.01)
     assert growth_optimal(0.3, 0.2, 0.6, 0.03) > 1 > growth_optimal(0.3, 0.2, 0.6, 0.08)
     assert cheap > 1
     assert lend.optimize(data, kind="returns")[0] == pytest.approx(growth_optimal(0.3, 0.2, 0.6, 0.09), abs=1e-8)
     assert both.optimize(data, kind="returns")[0] == pytest.approx(1.0, abs=1e-12)
     assert borrow.optimize(data, kind="returns")[0] == pytest.approx(cheap, abs=1e-8)
-    capped = Kelly(leverage=1.2, borrow_spread=0.01, periods_per_year=1).optimize(data, kind="returns")
+    capped = Kelly(mandate=Mandate(leverage=1.2, borrow_spread=0.01, periods_per_year=1)).optimize(data, kind="returns")
     assert capped[0] == pytest.approx(1.2, abs=1e-12)
 
 
 def test_annual_rates_become_rates_per_period() -> None:
-    financing = financing_of(2, risk_free=0.05, borrow_spread=0.02, short_fee=0.03, periods_per_year=12)
-    assert financing is not None
+    mandate = Mandate(leverage=2, risk_free=0.05, borrow_spread=0.02, short_fee=0.03, periods_per_year=12)
+    financing = mandate.terms(Market.from_data(market(), "returns"))
     assert (1 + financing.cash_rate) ** 12 == pytest.approx(1.05)
     assert (1 + financing.borrow_rate) ** 12 == pytest.approx(1.07)
     assert (1 + financing.short_fee) ** 12 == pytest.approx(1.03)
@@ -64,8 +65,8 @@ def test_annual_rates_become_rates_per_period() -> None:
 
 def test_a_fraction_scales_the_levered_portfolio() -> None:
     data = coin(0.3, 0.2)
-    full = Kelly(leverage=3).optimize(data, kind="returns")
-    half = Kelly(0.5, leverage=3).optimize(data, kind="returns")
+    full = Kelly(mandate=Mandate(leverage=3)).optimize(data, kind="returns")
+    half = Kelly(0.5, mandate=Mandate(leverage=3)).optimize(data, kind="returns")
     np.testing.assert_allclose(half, 0.5 * full, rtol=1e-9)
 
 
@@ -90,10 +91,9 @@ CASES = [
 def test_the_same_as_writing_it_down_in_cvxpy(case: dict[str, float], low: float) -> None:
     data, n = market(), 6
     leverage = case.get("leverage")
-    kelly = Kelly(**case)
+    kelly = Kelly(mandate=Mandate(**case))
     weights = kelly.optimize(data, (low, leverage or 1.0), kind="returns")
-    financing = financing_of(**case)
-    assert financing is not None
+    financing = Mandate(**case).terms(Market.from_data(data, "returns"))
 
     w, cash, debt = cp.Variable(n), cp.Variable(nonneg=True), cp.Variable(nonneg=True)
     returns = data @ w - financing.short_fee * cp.sum(cp.neg(w))
@@ -120,21 +120,27 @@ def test_the_same_as_writing_it_down_in_cvxpy(case: dict[str, float], low: float
 
 def test_the_default_upper_bound_is_the_leverage() -> None:
     data = np.column_stack([np.full(20, 0.01), np.full(20, 0.001)])
-    np.testing.assert_allclose(Kelly(leverage=2.5).optimize(data, kind="returns"), [2.5, 0.0], atol=1e-12)
-    np.testing.assert_allclose(Kelly(leverage=2.5).optimize(data, (0, 1), kind="returns"), [1.0, 1.0], atol=1e-12)
+    np.testing.assert_allclose(
+        Kelly(mandate=Mandate(leverage=2.5)).optimize(data, kind="returns"), [2.5, 0.0], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        Kelly(mandate=Mandate(leverage=2.5)).optimize(data, (0, 1), kind="returns"), [1.0, 1.0], atol=1e-12
+    )
 
 
-@pytest.mark.parametrize("reg", ["l1", "l2", "l-inf", "variance"])
+@pytest.mark.parametrize("reg", ["l1", "l2", "l-inf", "variance", "mpad", "mpd"])
 def test_regularised_with_shorts_and_a_gross_limit(reg: str) -> None:
     """Each part of a weight is a variable, and still the regulariser is that of the weights."""
     data = market(120, 5)
-    kelly = Kelly(1.0, reg, 1e-3, leverage=2.0, gross=2.5, short_fee=0.01)
+    kelly = Kelly(1.0, reg, 1e-3, mandate=Mandate(leverage=2.0, gross=2.5, short_fee=0.01))
     weights = kelly.optimize(data, (-1, 1), kind="returns")
     terms = {
         "l1": np.abs(weights).sum(),
         "l2": weights @ weights,
         "l-inf": np.abs(weights).max(),
         "variance": weights.var(),
+        "mpad": np.abs(weights[:, None] - weights).mean(),
+        "mpd": np.ptp(weights),
     }
     fee = 1.01 ** (1 / 252) - 1
     growth = np.log1p(data @ weights - fee * np.maximum(-weights, 0).sum()).mean()
@@ -149,6 +155,8 @@ def test_regularised_with_shorts_and_a_gross_limit(reg: str) -> None:
             "l2": other @ other,
             "l-inf": np.abs(other).max(),
             "variance": other.var(),
+            "mpad": np.abs(other[:, None] - other).mean(),
+            "mpd": np.ptp(other),
         }[reg]
         if np.abs(other).max() <= 1:
             assert value + 1e-3 * size >= kelly.solution.value - kelly.solution.gap
@@ -156,7 +164,7 @@ def test_regularised_with_shorts_and_a_gross_limit(reg: str) -> None:
 
 def test_constraints_speak_of_the_weights() -> None:
     data = market(120, 5)
-    kelly = Kelly(leverage=2.0, gross=2.5, constraints=[lambda w: w[0] + w[1] == -0.3])
+    kelly = Kelly(mandate=Mandate(leverage=2.0, gross=2.5, constraints=[lambda w: w[0] + w[1] == -0.3]))
     weights = kelly.optimize(data, (-1, 1), kind="returns")
     assert weights[0] + weights[1] == pytest.approx(-0.3, abs=1e-8)
     assert kelly.solution.status == "optimal"
@@ -164,9 +172,9 @@ def test_constraints_speak_of_the_weights() -> None:
 
 def test_a_start_in_weights_is_understood() -> None:
     data = market(120, 5)
-    first = Kelly(leverage=2.0, risk_free=0.02, borrow_spread=0.01)
+    first = Kelly(mandate=Mandate(leverage=2.0, risk_free=0.02, borrow_spread=0.01))
     weights = first.optimize(data, kind="returns")
-    second = Kelly(leverage=2.0, risk_free=0.02, borrow_spread=0.01)
+    second = Kelly(mandate=Mandate(leverage=2.0, risk_free=0.02, borrow_spread=0.01))
     np.testing.assert_allclose(second.optimize(data, w=weights, kind="returns"), weights, atol=1e-9)
     assert second.solution.solver == "active-set"
 
@@ -176,7 +184,7 @@ def test_a_start_in_weights_is_understood() -> None:
     [
         ({"leverage": 0}, "leverage=0"),
         ({"leverage": float("nan")}, "leverage=nan"),
-        ({"leverage": 2, "borrow_spread": -0.01}, "borrow_spread=-0.01 must be >= 0"),
+        ({"leverage": 2, "borrow_spread": -0.01}, "borrow_spread=-0.01 must be a finite number >= 0"),
         ({"leverage": 2, "risk_free": -1.0}, "risk_free=-1.0"),
         ({"leverage": 2, "short_fee": -0.1}, "short_fee=-0.1"),
         ({"gross": 0.0}, r"gross=0\.0"),
@@ -188,24 +196,24 @@ def test_a_start_in_weights_is_understood() -> None:
 )
 def test_parameters_out_of_range(parameters: dict[str, float], message: str) -> None:
     with pytest.raises(PortfolioError, match=message):
-        Kelly(**parameters)
+        Kelly(mandate=Mandate(**parameters))
 
 
 def test_limits_that_cannot_be_met() -> None:
     data = market(40, 4)
     with pytest.raises(InfeasibleError, match=r"gross=0\.9 is less than the 1"):
-        Kelly(gross=0.9).optimize(data, kind="returns")
+        Kelly(mandate=Mandate(gross=0.9)).optimize(data, kind="returns")
     with pytest.raises(InfeasibleError, match=r"sum to 2, more than the 1\.5"):
-        Kelly(leverage=1.5).optimize(data, (0.5, 1), kind="returns")
+        Kelly(mandate=Mandate(leverage=1.5)).optimize(data, (0.5, 1), kind="returns")
     with pytest.raises(InfeasibleError, match="these limits: budget, gross"):
-        Kelly(gross=1.2).optimize(data, ([-1, -1, -1, 0.9], [-0.2, 1, 1, 1]), kind="returns")
+        Kelly(mandate=Mandate(gross=1.2)).optimize(data, ([-1, -1, -1, 0.9], [-0.2, 1, 1, 1]), kind="returns")
     with pytest.raises(PortfolioError, match="sum to 1, and cash or leverage is allowed"):
-        Kelly(1.0, "entropy", 0.1, leverage=1.5).optimize(data, kind="returns")
+        Kelly(1.0, "entropy", 0.1, mandate=Mandate(leverage=1.5)).optimize(data, kind="returns")
 
 
 def test_a_portfolio_that_loses_everything_is_never_held() -> None:
     """Borrowing up to ten times: the bet that could lose a fifth is held below five."""
     data = coin(0.9, 0.2, p=0.9)
-    weights = Kelly(leverage=10).optimize(data, kind="returns")
+    weights = Kelly(mandate=Mandate(leverage=10)).optimize(data, kind="returns")
     assert 1 < weights[0] < 5
     assert weights[0] == pytest.approx(growth_optimal(0.9, 0.2, 0.9, 0.0), abs=1e-8)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.objectives import MaxMean, MaxSharpe, MeanVariance, MinVariance
 from opeslike.proof import prove_ratio
@@ -141,7 +142,7 @@ def test_solvers_agree_on_the_sharpe_ratio(solver: str) -> None:
 
 def test_sharpe_with_extra_constraints_is_certified() -> None:
     returns = sample(5)
-    optimizer = MaxSharpe(constraints=lambda w: [w[:2] @ np.ones(2) <= 0.1, cp.norm2(w) <= 0.6])
+    optimizer = MaxSharpe(mandate=Mandate(constraints=lambda w: [w[:2] @ np.ones(2) <= 0.1, cp.norm2(w) <= 0.6]))
     w = optimizer.optimize(returns, kind="returns")
     free = MaxSharpe()
     free.optimize(returns, kind="returns")
@@ -300,7 +301,7 @@ def test_any_estimator_will_do() -> None:
     with pytest.raises(PortfolioError, match="Empty left no finite covariance_"):
         MinVariance(covariance=Empty()).optimize(returns, kind="returns")
     with pytest.raises(PortfolioError, match="no scenario probabilities"):
-        MinVariance(covariance=Diagonal(), probabilities=np.ones(300)).optimize(returns, kind="returns")
+        MinVariance(covariance=Diagonal(), beliefs=np.ones(300)).optimize(returns, kind="returns")
 
 
 @pytest.mark.parametrize("bad", ["shrunk", 3, np.ndarray])
@@ -335,7 +336,7 @@ def test_scenario_probabilities_weight_the_moments() -> None:
     returns = sample(10, count=50)
     p = np.random.default_rng(0).dirichlet(np.ones(50))
     centred = returns - p @ returns
-    w = MaxSharpe(0.0, probabilities=p).optimize(returns, weight_bounds=(-0.2, 1), kind="returns")
+    w = MaxSharpe(0.0, beliefs=p).optimize(returns, weight_bounds=(-0.2, 1), kind="returns")
     other = MaxSharpe(0.0).optimize(
         returns, weight_bounds=(-0.2, 1), custom_mean=p @ returns, custom_cov=(centred.T * p) @ centred, kind="returns"
     )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
+from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import (
     CARA,
     CRRA,
@@ -43,7 +44,7 @@ def daily(seed: int, count: int = 200, n: int = 5) -> np.ndarray:
 def test_risk_constrained_coin() -> None:
     """Win 1.25 at 51%: Kelly .1180, and .058925 with lambda = 3."""
     bet = coin(51, 49, 1.25)
-    assert Kelly(leverage=1).optimize(bet, kind="returns")[0] == pytest.approx(0.1180, abs=5e-5)
+    assert Kelly(mandate=Mandate(leverage=1)).optimize(bet, kind="returns")[0] == pytest.approx(0.1180, abs=5e-5)
     limited = RiskConstrainedKelly(lam=3.0)
     assert limited.optimize(bet, kind="returns")[0] == pytest.approx(0.058925, abs=5e-7)
     assert limited.solution.status == "optimal"
@@ -68,7 +69,7 @@ def test_the_limit_binds_or_kelly_meets_it(wins: int, lam: float) -> None:
 
 def test_a_loose_limit_is_kelly() -> None:
     data = daily(0)
-    kelly = Kelly(leverage=1)
+    kelly = Kelly(mandate=Mandate(leverage=1))
     kelly.optimize(data, kind="returns")
     loose = RiskConstrainedKelly(lam=1e-3)
     loose.optimize(data, kind="returns")
@@ -94,7 +95,7 @@ def test_agrees_with_cvxpy_and_takes_constraints() -> None:
     theirs.optimize(data, kind="returns")
     assert theirs.solution.solver.startswith("cvxpy")
     assert theirs.solution.value == pytest.approx(ours.solution.value, abs=1e-8)
-    capped = RiskConstrainedKelly(lam=8.0, constraints=[lambda w: w[0] + w[1] <= 0.1])
+    capped = RiskConstrainedKelly(lam=8.0, mandate=Mandate(leverage=1, constraints=[lambda w: w[0] + w[1] <= 0.1]))
     w = capped.optimize(data, kind="returns")
     assert w[0] + w[1] <= 0.1 + 1e-8
     assert capped.solution.value >= ours.solution.value - 1e-9
@@ -112,7 +113,7 @@ def test_regularised_limit() -> None:
 def test_a_limit_that_cannot_be_met() -> None:
     falling = -np.abs(daily(4))
     with pytest.raises(InfeasibleError, match=r"leverage=1"):
-        RiskConstrainedKelly(lam=3.0, leverage=None).optimize(falling, kind="returns")
+        RiskConstrainedKelly(lam=3.0, mandate=Mandate()).optimize(falling, kind="returns")
     # with cash there is always a portfolio: nothing
     assert RiskConstrainedKelly(lam=3.0).optimize(falling, kind="returns") == pytest.approx(np.zeros(5), abs=1e-9)
 
@@ -141,7 +142,7 @@ def test_posterior_coin(wins: int, losses: int, count: float) -> None:
     p = (wins + count / 2) / (wins + losses + count)
     if not 0.02 < p < 0.98:
         return
-    optimizer = BayesianKelly(np.array([[1.0], [-1.0]]), count, leverage=1.0)
+    optimizer = BayesianKelly(np.array([[1.0], [-1.0]]), count, mandate=Mandate(leverage=1.0))
     f = optimizer.optimize(coin(wins, losses), kind="returns")[0]
     assert f == pytest.approx(max(2 * p - 1, 0.0), abs=1e-7)
 

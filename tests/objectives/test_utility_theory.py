@@ -160,7 +160,7 @@ def test_hara_beyond_its_domain_names_the_scenario() -> None:
     ("make", "parameters", "message"),
     [
         (CRRA, {"risk_aversion": 0}, "risk_aversion=0 must be a finite number > 0"),
-        (CRRA, {"risk_aversion": "2"}, "risk_aversion='2'"),
+        (CRRA, {"risk_aversion": "2"}, "risk_aversion must be a finite number > 0, got '2'"),
         (CARA, {"risk_aversion": -1}, "risk_aversion=-1"),
         (QuadraticUtility, {"risk_aversion": float("inf")}, "risk_aversion=inf"),
         (HARA, {"risk_aversion": 1.0}, r"risk_aversion=1\.0 must be above 1"),

@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import linprog
 
 from opeslike.errors import InfeasibleError, PortfolioError
+from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import CVaR, VaR, WorstCaseLoss
 from opeslike.solvers.quantile import value_at_risk, values_at_risk
 
@@ -86,7 +87,7 @@ def test_few_scenarios_left_out_is_the_worst_case() -> None:
 def test_probabilities_count() -> None:
     returns = daily(9, 40, 3)
     p = np.random.default_rng(0).dirichlet(np.ones(40))
-    optimizer = VaR(0.9, probabilities=p)
+    optimizer = VaR(0.9, beliefs=p)
     w = optimizer.optimize(returns, kind="returns")
     losses = -(returns @ w)
     v = optimizer.solution.value
@@ -110,7 +111,7 @@ def test_regularisers_bounds_and_constraints() -> None:
     w = VaR(0.9).optimize(returns, (-0.2, 0.4), kind="returns")
     assert w.min() >= -0.2 - 1e-12
     assert w.max() <= 0.4 + 1e-12
-    capped = VaR(0.9, constraints=[lambda w: w[0] <= 0.05]).optimize(returns, kind="returns")
+    capped = VaR(0.9, mandate=Mandate(constraints=[lambda w: w[0] <= 0.05])).optimize(returns, kind="returns")
     assert capped[0] <= 0.05 + 1e-8
 
 
@@ -121,7 +122,7 @@ def test_refusals() -> None:
     with pytest.raises(PortfolioError, match="no regulariser"):
         VaR(exact=True).set_regularizer("l2")
     with pytest.raises(PortfolioError, match="no extra constraints"):
-        VaR(exact=True, constraints=[lambda w: w[0] <= 0.5])
+        VaR(exact=True, mandate=Mandate(constraints=[lambda w: w[0] <= 0.5]))
     with pytest.raises(PortfolioError, match="confidence=1"):
         VaR(1.0)
     with pytest.raises(PortfolioError, match="CVaR"):

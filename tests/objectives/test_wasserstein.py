@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError, InfeasibleError, PortfolioError
+from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import (
     Kelly,
     MaxMean,
@@ -188,11 +189,40 @@ def test_doubt_spreads_weights_and_small_doubt_is_kelly() -> None:
     assert 0 <= tiny.solution.value - kelly.solution.value <= 1e-8 + 1e-14
 
 
+@pytest.mark.parametrize("ground_norm", [2, "inf"])
+def test_shorts_that_could_ruin_are_not_held(ground_norm, caplog) -> None:
+    """Worst-case growth of any short is minus infinity, so the optimum is the one over long-only weights (S14)."""
+    data = daily(10, 80, 3)
+    data[:, 0] -= 0.02  # Kelly shorts it as far as it may
+    one, two = (
+        WassRobustKelly(radius=0.001, ground_norm=ground_norm),
+        WassRobustKelly(radius=0.001, ground_norm=ground_norm),
+    )
+    long_only = one.optimize(data, (0, 0.8), kind="returns")
+    with caplog.at_level("INFO", logger="opeslike"):
+        np.testing.assert_allclose(two.optimize(data, (-1, 0.8), kind="returns"), long_only, atol=1e-12)
+    assert "holds no shorts" in caplog.text
+    assert two.solution.status == "optimal"
+    # moving the mass radius / d of one day by d in the shorted asset, which costs the radius, ruins that day
+    short = np.array([-0.1, 0.6, 0.5])
+    wealth = (1 + data[0]) @ short
+    move = np.log((wealth + 0.1 * (1 + data[0, 0])) / (0.1 * (1 + data[0, 0])))
+    assert 0 < 0.001 / move <= 1 / 80
+    assert (1 + data[0]) * np.exp([move, 0, 0]) @ short == pytest.approx(0.0, abs=1e-12)
+    free, kelly = WassRobustKelly(radius=0), Kelly()
+    np.testing.assert_array_equal(
+        free.optimize(data, (-1, 0.8), kind="returns"), kelly.optimize(data, (-1, 0.8), kind="returns")
+    )
+    assert free.weights[0] == -1.0 or free.weights[0] < -0.5
+
+
 def test_refusals() -> None:
     dates = pd.bdate_range("2020-01-01", periods=30)
     frame = pd.DataFrame(daily(10, 30, 3), index=dates, columns=["A", "B", "C"])
-    with pytest.raises(PortfolioError, match="let A be short"):
-        WassRobustKelly().optimize(frame, (-1, 1), kind="returns")
+    with pytest.raises(InfeasibleError, match="force a short position in B"):
+        WassRobustKelly().optimize(frame, {"B": (-0.5, -0.1)}, kind="returns")
+    with pytest.raises(PortfolioError, match="takes no leverage"):
+        WassRobustKelly(mandate=Mandate(leverage=2)).optimize(frame, kind="returns")
     frame.iloc[7, 1] = -1.0
     with pytest.raises(DataError, match=r"B returns -1 on 2020-01-10"):
         WassRobustKelly().optimize(frame, kind="returns")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import Kelly, RiskConstrainedKelly
 
 
@@ -28,7 +29,7 @@ def growth(w: np.ndarray, bets: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def test_kelly(bets) -> None:
-    w = Kelly(probabilities=bets[1]).optimize(bets[0], kind="returns")
+    w = Kelly(beliefs=bets[1]).optimize(bets[0], kind="returns")
     assert growth(w, bets) == pytest.approx(0.0616913, abs=5e-8)
     held = np.flatnonzero(w > 1e-8)
     assert held.tolist() == [3, 18]
@@ -39,11 +40,11 @@ def test_kelly(bets) -> None:
     ("optimizer", "rate"),
     [
         # printed as 6.456, it is log(0.1) / log(0.7) = 6.45568
-        (lambda p: RiskConstrainedKelly(lam=np.log(0.1) / np.log(0.7), probabilities=p), 0.0430199),
-        (lambda p: RiskConstrainedKelly(0.3, 0.1, probabilities=p), 0.0430199),
-        (lambda p: RiskConstrainedKelly(lam=5.5, probabilities=p), 0.0473507),
-        (lambda p: RiskConstrainedKelly(lam=5.5, leverage=None, probabilities=p), 0.0473507),
-        (lambda p: RiskConstrainedKelly(lam=5.5, solver="cvxpy", probabilities=p), 0.0473507),
+        (lambda p: RiskConstrainedKelly(lam=np.log(0.1) / np.log(0.7), beliefs=p), 0.0430199),
+        (lambda p: RiskConstrainedKelly(0.3, 0.1, beliefs=p), 0.0430199),
+        (lambda p: RiskConstrainedKelly(lam=5.5, beliefs=p), 0.0473507),
+        (lambda p: RiskConstrainedKelly(lam=5.5, mandate=Mandate(), beliefs=p), 0.0473507),
+        (lambda p: RiskConstrainedKelly(lam=5.5, solver="cvxpy", beliefs=p), 0.0473507),
     ],
     ids=["lambda 6.456", "30% with odds of 10%", "lambda 5.5", "lambda 5.5, fully invested", "lambda 5.5, cvxpy"],
 )
@@ -53,7 +54,8 @@ def test_risk_constrained(bets, optimizer, rate) -> None:
     assert growth(w, bets) == pytest.approx(rate, abs=1e-7)
     assert built.solution.status == "optimal"
     returns, p = bets
-    assert p @ (1.0 + returns @ w) ** -built.lam <= 1.0 + 1e-7
+    lam = np.log(0.1) / np.log(0.7) if built.lam is None else built.lam
+    assert p @ (1.0 + returns @ w) ** -lam <= 1.0 + 1e-7
 
 
 def test_odds_of_a_drawdown(bets) -> None:
@@ -62,9 +64,9 @@ def test_odds_of_a_drawdown(bets) -> None:
     rng = np.random.default_rng(1)
     outcomes = rng.choice(100, size=(40_000, 100), p=p)
     for optimizer, published in (
-        (Kelly(probabilities=p), 0.398),
-        (RiskConstrainedKelly(lam=6.456, probabilities=p), 0.073),
-        (RiskConstrainedKelly(lam=5.5, probabilities=p), 0.099),
+        (Kelly(beliefs=p), 0.398),
+        (RiskConstrainedKelly(lam=6.456, beliefs=p), 0.073),
+        (RiskConstrainedKelly(lam=5.5, beliefs=p), 0.099),
     ):
         w = optimizer.optimize(returns, kind="returns")
         logs = np.log1p(returns @ w)

@@ -16,6 +16,7 @@ from opeslike.market import Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.limits import limited_value, priced
+from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.objectives import KLRobustKelly, MaxMean, MaxSharpe, MinVariance, RiskConstrainedKelly, RiskParity
@@ -46,7 +47,9 @@ def points(problem: Problem, count: int = 12) -> list[np.ndarray]:
 
 PROBLEMS = {
     "kelly": Kelly(),
-    "kelly with costs of shorts": Kelly(leverage=1.6, gross=1.9, short_fee=0.02, risk_free=0.02, borrow_spread=0.01),
+    "kelly with costs of shorts": Kelly(
+        mandate=Mandate(leverage=1.6, gross=1.9, short_fee=0.02, risk_free=0.02, borrow_spread=0.01)
+    ),
     "l-inf": Kelly(reg="l-inf", strength=1e-3),
     "mpad": Kelly(reg="mpad", strength=2e-4),
     "variance": MinVariance(reg="l2", strength=1e-5),
@@ -264,10 +267,12 @@ def test_users_constraints(kind: str, name: str) -> None:
 def test_users_constraints_with_variables_of_their_own_and_tickers() -> None:
     held, names = np.full(6, 1 / 6), list("ABCDEF")
     t = cp.Variable(6)
-    own = Kelly(
-        constraints=lambda w: [t >= w - held, t >= held - w, cp.sum(t) <= 0.2, w["A"] + w[["B", "C"]].sum() <= 0.4]
-    )
-    plain = Kelly(constraints=lambda w: [cp.norm1(w - held) <= 0.2, cp.sum(w[:3]) <= 0.4])
+
+    def turnover(w: Any) -> list[Any]:
+        return [t >= w - held, t >= held - w, cp.sum(t) <= 0.2, w["A"] + w[["B", "C"]].sum() <= 0.4]
+
+    own = Kelly(mandate=Mandate(constraints=turnover))
+    plain = Kelly(mandate=Mandate(constraints=lambda w: [cp.norm1(w - held) <= 0.2, cp.sum(w[:3]) <= 0.4]))
     frame = pd.DataFrame(DATA, columns=names)
     np.testing.assert_allclose(own.optimize(frame, kind="returns"), plain.optimize(frame, kind="returns"), atol=1e-6)
     assert own.solution.status == "optimal"
@@ -315,7 +320,9 @@ def test_risk_budgets() -> None:
 
 
 @pytest.mark.parametrize(
-    "optimizer", [*PROBLEMS.values(), MaxSharpe(), RiskParity(), Kelly(constraints=CONSTRAINTS["norm"])], ids=str
+    "optimizer",
+    [*PROBLEMS.values(), MaxSharpe(), RiskParity(), Kelly(mandate=Mandate(constraints=CONSTRAINTS["norm"]))],
+    ids=str,
 )
 def test_verify_refuses_what_was_tampered_with(optimizer: Any) -> None:
     optimizer.optimize(DATA, kind="returns")

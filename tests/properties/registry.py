@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from opeslike.beliefs import Prior, as_belief
 from opeslike.market import Market
+from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import (
     BCRP,
     BayesianKelly,
@@ -42,15 +44,16 @@ class Entry:
     Attributes
     ----------
     name : what the test is called
-    make : builds the optimiser; takes the keywords of :class:`Optimizer` (solver, constraints, probabilities) and, with
+    make : builds the optimiser; takes the keywords of :class:`Optimizer` (beliefs, mandate, solver, time_limit) and, with
         the tag "reg", reg and strength
     tags : any of
         "reg"      takes a regulariser
         "linear"   has many optima or one at a corner, so weights are not compared, only values
         "small"    slow in cvxpy: only small instances are compared with it
-        "no-shorts" takes no negative lower bounds
-        "no-probabilities" takes no scenario probabilities
         "cash"     holds cash, so weights need not sum to 1
+        "mandate"  has a mandate of its own
+        "invested" takes no leverage
+        "satiated" would rather not earn anything
         "counts"   the same asset under two names is worth more than under one
     value : turns the value of the raw cvxpy problem into the unit of ``solution.value``
     """
@@ -69,7 +72,7 @@ def entry(make: Callable[..., Optimizer], *tags: str, name: str | None = None, *
     def build(**keywords: Any) -> Optimizer:
         return make(**parameters, **keywords)
 
-    return Entry(label, build, frozenset(tags))
+    return Entry(label, build, frozenset({*tags, "mandate"} if "mandate" in parameters else tags))
 
 
 class MirrorPrior(BayesianKelly):
@@ -78,9 +81,8 @@ class MirrorPrior(BayesianKelly):
     def __init__(self, **keywords: Any) -> None:
         super().__init__(np.zeros((1, 1)), 15.0, **keywords)
 
-    def _mixed(self, market: Market) -> Market:
-        self.prior_scenarios = -0.8 * market.returns[:10]
-        return super()._mixed(market)
+    def _belief(self) -> Callable[[Market], Market]:
+        return lambda market: Prior(-0.8 * market.returns[:10], self.pseudo_count)(as_belief(self.beliefs)(market))
 
 
 def within_ball(inner: Callable[..., ScenarioObjective], radius: float, **parameters: Any) -> Callable[..., Optimizer]:
@@ -96,12 +98,12 @@ ENTRIES: list[Entry] = [
     # expected utility
     entry(Kelly, "reg"),
     entry(Kelly, "reg", fraction=0.5, formulation="opes"),
-    entry(Kelly, "cash", leverage=1.0, risk_free=0.02),
-    entry(Kelly, "cash", leverage=1.8, risk_free=0.02, borrow_spread=0.01),
-    entry(Kelly, "cash", leverage=2.0, gross=2.5, risk_free=0.03, borrow_spread=0.02, short_fee=0.01),
-    entry(Kelly, gross=1.5, short_fee=0.02),
+    entry(Kelly, "cash", mandate=Mandate(leverage=1.0, risk_free=0.02)),
+    entry(Kelly, "cash", mandate=Mandate(leverage=1.8, risk_free=0.02, borrow_spread=0.01)),
+    entry(Kelly, "cash", mandate=Mandate(leverage=2.0, gross=2.5, risk_free=0.03, borrow_spread=0.02, short_fee=0.01)),
+    entry(Kelly, mandate=Mandate(gross=1.5, short_fee=0.02)),
     entry(QuadraticUtility, "reg"),
-    entry(QuadraticUtility, "reg", risk_aversion=1.2),
+    entry(QuadraticUtility, "reg", "satiated", risk_aversion=1.2),
     entry(CARA, "reg"),
     entry(CARA, "reg", risk_aversion=40.0),
     entry(CRRA, "reg"),
@@ -114,11 +116,11 @@ ENTRIES: list[Entry] = [
     entry(MinVariance, "reg"),
     entry(MaxMean, "reg", "linear"),
     # online
-    entry(BCRP, "reg", "no-probabilities"),
+    entry(BCRP, "reg"),
     # robust
     entry(KLRobustKelly, "reg", radius=0.02),
     entry(KLRobustKelly, radius=1.0),
-    entry(KLRobustKelly, "cash", radius=0.05, leverage=1.5, risk_free=0.02, borrow_spread=0.01),
+    entry(KLRobustKelly, "cash", radius=0.05, mandate=Mandate(leverage=1.5, risk_free=0.02, borrow_spread=0.01)),
     entry(KLRobustMaxMean, "reg"),
     entry(KLRobustMaxMean, radius=0.5),
     entry(within_ball(CRRA, 0.05, risk_aversion=3.0), "reg", name="KLRobust(CRRA)"),
@@ -127,13 +129,13 @@ ENTRIES: list[Entry] = [
     entry(within_ball(HARA, 0.01), name="KLRobust(HARA)"),
     entry(within_ball(MirrorPrior, 0.1), name="KLRobust(BayesianKelly)"),
     entry(BoxRobustKelly, "reg", radius=0.4),
-    entry(BoxRobustKelly, "cash", radius=2.0, fraction=0.5, leverage=1.0),
+    entry(BoxRobustKelly, "cash", radius=2.0, fraction=0.5, mandate=Mandate(leverage=1.0)),
     entry(EllipsoidRobustKelly, "reg", radius=0.01),
     entry(EllipsoidRobustKelly, radius=0.3, metric="chi-square"),
     entry(EllipsoidRobustKelly, radius=3.0, metric="chi-square"),
     entry(MirrorPrior, "reg", name="BayesianKelly"),
     entry(RiskConstrainedKelly, "reg", "cash"),
-    entry(RiskConstrainedKelly, "cash", lam=5.0, leverage=2.0, risk_free=0.02, borrow_spread=0.01),
+    entry(RiskConstrainedKelly, "cash", lam=5.0, mandate=Mandate(leverage=2.0, risk_free=0.02, borrow_spread=0.01)),
     # robust against moved returns
     entry(WassRobustMaxMean, "counts", "reg"),
     entry(WassRobustMaxMean, "counts", "linear", radius=0.0005, ground_norm=1),
@@ -145,9 +147,9 @@ ENTRIES: list[Entry] = [
     entry(WassRobustMeanVariance, "counts", "reg", risk_aversion=2.0, radius=1e-4),
     entry(WassRobustMeanVariance, "counts", radius=1e-5, ground_norm=1),
     entry(WassRobustMeanVariance, "counts", radius=1e-4, ground_norm=4),
-    entry(WassRobustKelly, "counts", "reg", "no-shorts", "small"),
-    entry(WassRobustKelly, "counts", "no-shorts", "small", radius=0.01, fraction=0.5),
-    entry(WassRobustKelly, "no-shorts", radius=0.002, ground_norm="inf"),
+    entry(WassRobustKelly, "counts", "reg", "invested", "small"),
+    entry(WassRobustKelly, "counts", "invested", "small", radius=0.01, fraction=0.5),
+    entry(WassRobustKelly, "invested", radius=0.002, ground_norm="inf"),
     # measures of loss
     entry(CVaR, "reg", "linear", confidence=0.9),
     entry(CVaR, "linear", confidence=0.5),

@@ -13,6 +13,7 @@ import pytest
 
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.modelling.bounds import parse_weight_bounds
+from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.regularizers import REGULARIZERS
 from opeslike.objectives import (
     CARA,
@@ -67,8 +68,8 @@ def levered(seed: int, returns: np.ndarray, radius: float) -> ConvexObjective:
     reg = (None, None, "l1", "l2", "l-inf", "variance")[seed % 6]
     strength = np.exp(g.uniform(np.log(1e-6), np.log(3))) * np.abs(returns).mean()
     if seed % 2:
-        return KLRobustKelly(radius=radius, reg=reg, strength=strength, **limits)
-    return Kelly(reg=reg, strength=strength, **limits)
+        return KLRobustKelly(radius=radius, reg=reg, strength=strength, mandate=Mandate(**limits))
+    return Kelly(reg=reg, strength=strength, mandate=Mandate(**limits))
 
 
 @pytest.mark.parametrize("make", [regularised, levered])
@@ -97,12 +98,12 @@ def test_certified_or_refused(make: Callable[..., ConvexObjective], first: int) 
         low, high = parse_weight_bounds(bounds, range(returns.shape[1]))
         assert (w >= low - 1e-12).all(), what
         assert (w <= high + 1e-12).all(), what
-        limits = optimizer.financing if isinstance(optimizer, (Kelly, KLRobustKelly)) else None
-        if limits is None or limits.leverage is None:
+        limits = optimizer.mandate
+        if limits.leverage is None:
             assert abs(w.sum() - 1) < 1e-9, what
         else:
             assert w.sum() <= limits.leverage + 1e-9, what
-        if limits is not None and limits.gross is not None:
+        if limits.gross is not None:
             assert np.abs(w).sum() <= limits.gross + 1e-9, what
         assert solution.status == "optimal", f"{what}: gap {solution.gap}, tolerance {solution.tolerance}"
         assert solution.gap <= solution.tolerance, what

@@ -1,0 +1,283 @@
+"""Mandate: what may be held, in the words of the user, and how it becomes numbers for one market."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from opeslike.checks import FloatArray, per_period, positive
+from opeslike.errors import DataError, InfeasibleError, PortfolioError
+from opeslike.market import Market, describe
+from opeslike.modelling.bounds import parse_weight_bounds
+from opeslike.modelling.terms import Terms
+from opeslike.parameters import Parameters
+
+#: the key that stands for every ticker, group or factor that is not named
+REST = "*"
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Mandate(Parameters):
+    """What may be held.
+
+    Limits bind what is held, the portfolio after a Kelly fraction was applied; only ``leverage`` (the budget) binds the
+    portfolio before, as ``weight_bounds`` of ``optimize`` does. ``Mandate()`` is fully invested and says nothing else.
+
+    Parameters
+    ----------
+    bounds : pair of numbers, pair of arrays or Series, list of pairs, or mapping of ticker to pair, optional
+        Lowest and highest weight of each asset; negative lower bounds allow short positions. In a mapping "*" stands
+        for the tickers that are not named. Both these and ``weight_bounds`` hold. Default (0, 1), or (0, leverage).
+    groups : mapping of name to tickers, mapping of ticker to name, or Series of names by ticker, optional
+        A Series is a table, which may name further tickers; in a mapping each must be an asset.
+    group_bounds : mapping of name to pair, optional
+        Lowest and highest sum of the weights of a group; None leaves a side open, "*" stands for the other groups.
+    exposures : DataFrame of shape (assets, factors), optional
+        What a unit of weight has of each factor, by ticker. With dates as first of two index levels, the last table
+        dated on or before the last row of the data is used.
+    exposure_bounds : mapping of factor to pair, optional
+        Lowest and highest exposure of the portfolio, ``sum of weight x exposure``; None and "*" as for groups.
+    leverage : float > 0, optional
+        Largest sum of weights. What is not invested is cash and earns ``risk_free``; above 1 money is borrowed at
+        ``risk_free + borrow_spread``, both inside the objective. None (default) is fully invested.
+    risk_free, borrow_spread : float
+        Annual rates; the spread is at least 0. They need ``leverage`` (1 allows cash without borrowing).
+    gross : float > 0, optional
+        Largest sum of absolute weights.
+    short_fee : float >= 0
+        Annual fee on short positions, a cost in the objective.
+    periods_per_year : float > 0
+        How annual rates become rates per period, ``(1 + rate)^(1 / periods_per_year) - 1``.
+    constraints : callable or sequence of callables
+        For what is left: each takes the weights held as a cvxpy expression of shape (N,) and returns a convex
+        constraint or a list of them, for example ``lambda w: cp.norm2(w) <= 0.5``. They go through cvxpy and are
+        certified like everything else.
+
+    Raises
+    ------
+    PortfolioError
+        If a parameter is out of its range, or, from ``optimize``, names a ticker, group or factor that is unknown.
+    InfeasibleError
+        From ``optimize``: if the limits contradict each other; names them.
+
+    Examples
+    --------
+    >>> from opeslike import MaxMean
+    >>> returns = pd.DataFrame({"A": [0.03, 0.01], "B": [0.02, 0.01], "C": [0.0, -0.01]})
+    >>> bounds = {"B": (0.1, 1), "*": (0, 0.5)}
+    >>> mandate = Mandate(bounds=bounds, groups={"ab": ["A", "B"]}, group_bounds={"ab": (0, 0.7)})
+    >>> MaxMean(mandate=mandate).optimize(returns, kind="returns").round(4).tolist()
+    [0.5, 0.2, 0.3]
+    >>> mandate.set_params(group_bounds={"ab": (0, 0.7), "*": (0, 0.2)}).group_bounds
+    {'ab': (0, 0.7), '*': (0, 0.2)}
+    """
+
+    bounds: Any = None
+    groups: Any = None
+    group_bounds: Any = None
+    exposures: Any = None
+    exposure_bounds: Any = None
+    leverage: float | None = None
+    risk_free: float = 0.0
+    borrow_spread: float = 0.0
+    gross: float | None = None
+    short_fee: float = 0.0
+    periods_per_year: float = 252
+    constraints: Any = ()
+
+    def __post_init__(self) -> None:
+        for name in ("leverage", "gross"):
+            if getattr(self, name) is not None:
+                positive(name, getattr(self, name))
+        per_period(self.risk_free, self.periods_per_year)
+        for name in ("short_fee", "borrow_spread"):  # below 0 borrowing would be a money machine
+            positive(name, getattr(self, name), zero=True)
+        if self.leverage is None and (self.risk_free != 0 or self.borrow_spread != 0):
+            raise PortfolioError("risk_free and borrow_spread need leverage=; leverage=1 allows cash without borrowing")
+        listed = callable(self.constraints) or isinstance(self.constraints, Sequence)
+        for item in self.callables if listed else (self.constraints,):
+            if not callable(item):
+                raise PortfolioError(f"constraints must be callables of the weights, got {item!r}")
+        for limits, limited in (("group_bounds", "groups"), ("exposure_bounds", "exposures")):
+            if (getattr(self, limits) is None) != (getattr(self, limited) is None):
+                raise PortfolioError(f"{limits} and {limited} go together; give both")
+            _pairs(limits, getattr(self, limits))
+
+    def set_params(self, **params: Any) -> Self:
+        """Changed copy: a mandate is frozen.
+
+        Raises
+        ------
+        PortfolioError
+            A name that is no parameter, or a value out of range.
+        """
+        return self._changed(params)
+
+    @property
+    def callables(self) -> tuple[Callable[[Any], Any], ...]:
+        """The constraints, one or many, as a tuple."""
+        return (self.constraints,) if callable(self.constraints) else tuple(self.constraints)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is said."""
+        return repr(self) == "Mandate()"
+
+    def terms(self, market: Market, weight_bounds: Any = None, fraction: float = 1.0) -> Terms:
+        """The mandate in numbers, for the portfolio before a Kelly fraction is applied.
+
+        Parameters
+        ----------
+        market : Market
+        weight_bounds : as in ``optimize``, optional
+            Bounds of that portfolio, besides those of the mandate.
+        fraction : float in (0, 1]
+            What of that portfolio is held: limits on what is held are divided by it.
+
+        Raises
+        ------
+        PortfolioError
+            If a ticker, group or factor is unknown, or a bound is none; names it.
+        InfeasibleError
+            If ``weight_bounds`` and the mandate's bounds have nothing in common; names both and the asset.
+        """
+        assets = market.assets
+        limits = [*self._grouped(assets), *self._exposed(market)]
+        lower, upper = self._box(assets, weight_bounds, fraction)
+        cash_rate, borrow_rate, short_fee = self._rates
+        return Terms(
+            lower,
+            upper,
+            np.array([row for _, row, _ in limits]).reshape(-1, len(assets)),
+            np.array([low for _, _, (low, _) in limits]) / fraction,
+            np.array([high for _, _, (_, high) in limits]) / fraction,
+            tuple(name for name, _, _ in limits),
+            self.leverage,
+            cash_rate,
+            borrow_rate,
+            None if self.gross is None else self.gross / fraction,
+            short_fee,
+            assets,
+        )
+
+    @cached_property
+    def _rates(self) -> tuple[float, float, float]:
+        """Of cash, borrowed money and short positions, per period."""
+        cash, borrowed = self.risk_free, self.risk_free + self.borrow_spread
+        every = [per_period(rate, self.periods_per_year) for rate in (cash, borrowed, self.short_fee)]
+        return every[0], every[1], every[2]
+
+    def _box(self, assets: Sequence[Hashable], weight_bounds: Any, fraction: float) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest weights before the fraction: ``weight_bounds`` and the mandate's together."""
+        default = (0.0, 1.0 if self.leverage is None else float(self.leverage))
+        given = weight_bounds is not None
+        lower, upper = parse_weight_bounds(weight_bounds, assets, default)
+        bounds = self.bounds
+        if bounds is None:
+            return lower, upper
+        if isinstance(bounds, Mapping):
+            rest = dict.fromkeys(assets, bounds[REST]) if REST in bounds else {}
+            bounds = {**rest, **{ticker: pair for ticker, pair in bounds.items() if ticker != REST}}
+        low, high = (side / fraction for side in parse_weight_bounds(bounds, assets, default, "bounds"))
+        if isinstance(bounds, Mapping):  # who is not named keeps the bounds there are
+            named = np.array([asset in bounds for asset in assets])
+            low, high = np.where(named, low, lower), np.where(named, high, upper)
+        if not given:
+            return low, high
+        apart = np.flatnonzero(np.maximum(low, lower) > np.minimum(high, upper))
+        if apart.size:
+            i = int(apart[0])
+            raise InfeasibleError(
+                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the mandate's "
+                f"bounds, [{low[i]:g}, {high[i]:g}]{'' if fraction == 1 else ' before the fraction'}; widen one"
+            )
+        return np.maximum(low, lower), np.minimum(high, upper)
+
+    def _grouped(self, assets: Sequence[Hashable]) -> Iterator[tuple[str, FloatArray, tuple[float, float]]]:
+        """Name, row and limits of each limited group."""
+        if self.groups is None:
+            return
+        members: dict[Hashable, set[Hashable]] = {}
+        if isinstance(self.groups, pd.Series):
+            for ticker, name in self.groups.dropna().items():
+                members.setdefault(name, set()).add(ticker)
+        else:
+            for key, value in self.groups.items():
+                listed = not isinstance(value, str) and np.iterable(value)
+                for name, ticker in [(key, one) for one in value] if listed else [(value, key)]:
+                    members.setdefault(name, set()).add(ticker)
+            unknown = [str(ticker) for ticker in set().union(*members.values()) if ticker not in assets]
+            if unknown:
+                raise PortfolioError(f"groups name {', '.join(sorted(unknown))}, not among the assets")
+        for name, pair in _selected("group_bounds", self.group_bounds, members):
+            yield f"group {name}", np.array([float(asset in members[name]) for asset in assets]), pair
+
+    def _exposed(self, market: Market) -> Iterator[tuple[str, FloatArray, tuple[float, float]]]:
+        """Name, row and limits of each limited exposure."""
+        if self.exposures is None:
+            return
+        table = pd.DataFrame(self.exposures)
+        if table.index.nlevels == 2:
+            dates, last = table.index.get_level_values(0), market.dates[-1]
+            past = dates[dates <= last]
+            if past.empty:
+                raise DataError(
+                    f"exposures begin on {describe(dates.min())}, after {describe(last)}; give earlier ones"
+                )
+            table = table.loc[past.max()]
+        missing = [str(asset) for asset in market.assets if asset not in table.index]
+        if missing:
+            raise PortfolioError(f"exposures lack {', '.join(missing)}; give one row an asset")
+        for factor, pair in _selected("exposure_bounds", self.exposure_bounds, table.columns):
+            row = table[factor].reindex(list(market.assets)).to_numpy(dtype=np.float64)
+            if not np.isfinite(row).all():
+                asset = market.assets[int(np.argmin(np.isfinite(row)))]
+                raise PortfolioError(f"the exposure of {asset} to {factor} is not finite")
+            yield f"exposure {factor}", row, pair
+
+
+def _pairs(name: str, limits: Any) -> dict[Hashable, tuple[float, float]]:
+    """Read limits by name: pairs of numbers, None for an open side.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the limit.
+    """
+    if limits is None:
+        return {}
+    if not isinstance(limits, Mapping):
+        raise PortfolioError(f"{name} must map a name to a pair (low, high), got {limits!r}")
+    read = {}
+    for key, pair in limits.items():
+        try:
+            low, high = pair
+            low, high = -np.inf if low is None else float(low), np.inf if high is None else float(high)
+        except (TypeError, ValueError):
+            raise PortfolioError(f"{name} of {key} must be a pair (low, high), got {pair!r}") from None
+        if not low <= high:
+            raise PortfolioError(f"{name} of {key}: the lower bound {low:g} is not below the upper {high:g}")
+        read[key] = (low, high)
+    return read
+
+
+def _selected(name: str, limits: Any, known: Any) -> Iterator[tuple[Hashable, tuple[float, float]]]:
+    """What is limited, with its limits; "*" stands for what is not named.
+
+    Raises
+    ------
+    PortfolioError
+        If a name is unknown.
+    """
+    pairs = _pairs(name, limits)
+    for key in pairs:
+        if key not in known and key != REST:
+            raise PortfolioError(f"{name} has {key!r}, which is none of {', '.join(map(str, known))}")
+    for key in known:
+        if key in pairs or REST in pairs:
+            yield key, pairs.get(key, pairs.get(REST, (-np.inf, np.inf)))
