@@ -260,7 +260,7 @@ class Optimizer(Parameters, ABC):
         before, after = float(weights.sum()), float(kept.sum())
         if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
             kept *= before / after
-        if self._recheck is not None:
+        if self._recheck is not None and np.array_equal(weights, self.solution.weights):
             proof = self._recheck(kept / (self._scale() or 1.0))
             cleaned = replace(self.solution, weights=kept.copy(), value=proof.value, gap=proof.gap, _prices=None)
             self._solution = replace(cleaned, status=proof.status or "bounded", tolerance=proof.tolerance)
