@@ -17,6 +17,8 @@ FloatArray = NDArray[np.float64]
 
 #: bounds this close to each other, relative to their size, leave no room
 TOUCHING = 1e-12
+#: nothing is near a bound that is farther from it than this share of the way to the other one
+_NARROW = 1e-3
 #: Newton steps towards the analytic centre at most, and how near to a bound a last short step may lead
 _NEWTON, _CENTRED = 50, 4.0
 
@@ -247,7 +249,8 @@ class Bounds:
 
     def within(self, x: FloatArray, near: float) -> FloatArray:
         """The point of the box nearest to ``x``, coordinates closer than ``near`` to a bound being put there."""
-        x = np.where(x - self.lower <= near, self.lower, np.where(self.upper - x <= near, self.upper, x))
+        close = np.minimum(near, _NARROW * (self.upper - self.lower))
+        x = np.where(x - self.lower <= close, self.lower, np.where(self.upper - x <= close, self.upper, x))
         return np.minimum(np.maximum(x, self.lower), self.upper)
 
     def missed(self, x: FloatArray) -> float:
@@ -258,23 +261,26 @@ class Bounds:
         """Nearest sensible point of the set to a slightly infeasible ``x``: into the box, then onto the equalities."""
         x = np.minimum(np.maximum(x, self.lower), self.upper)
         small = 1e-15 * max(1.0, float(np.abs(self.totals).max()))
-        least = np.inf
-        for _ in range(20):
-            missing = self.totals - self.rows @ x
-            off = float(np.abs(missing).max())
-            if off <= small or off >= least:
+        for inside in (True, False):  # first without the coordinates at their bounds, then with all that can move
+            least = np.inf
+            for _ in range(20):
+                missing = self.totals - self.rows @ x
+                off = float(np.abs(missing).max())
+                if off <= small or off >= least:
+                    break
+                least = 0.5 * off if off < 1e-13 else np.inf  # rounding: go on only while it halves
+                room = np.where(self.free, np.minimum(x - self.lower, self.upper - x) if inside else 1.0, 0.0)
+                weighted = self.rows * np.maximum(room, 0.0)
+                if self.single:
+                    reach = float(weighted[0] @ self.rows[0])
+                    shift = weighted[0] * (missing[0] / reach) if reach > 0 else np.zeros_like(x)
+                else:
+                    shift = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)[0] @ weighted
+                if not shift.any():
+                    break
+                x = np.minimum(np.maximum(x + shift, self.lower), self.upper)
+            if off <= max(small, 1e-13):
                 break
-            least = 0.5 * off if off < 1e-13 else np.inf  # rounding: go on only while it halves
-            room = np.where(self.free, np.minimum(x - self.lower, self.upper - x), 0.0)
-            room = np.where(room > 0, room, 0.0)
-            if not room.any():
-                room = np.where(self.free, 1.0, 0.0)
-            weighted = self.rows * room
-            if self.single:
-                shift = weighted[0] * (missing[0] / (weighted[0] @ self.rows[0]))
-            else:
-                shift = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)[0] @ weighted
-            x = np.minimum(np.maximum(x + shift, self.lower), self.upper)
         return x
 
 

@@ -106,6 +106,8 @@ def crossover(
             break
         # change sides where a sign is wrong
         losses, slope, _ = problem.loss.evaluate(problem.scenario_returns(inside))
+        if not np.isfinite(slope).all():
+            break
         reduced = _gradient(problem, inside, q, slope) - y @ bounds.rows
         over = losses - nu
         steep = np.zeros_like(now.inner)
@@ -156,6 +158,8 @@ def _newton(
     """One Newton step on the conditions of optimality; returns (x, q, nu, alpha, y), or None where it is undefined."""
     bounds, x, q = problem.bounds, now.x, now.q
     losses, slope, bend = problem.loss.evaluate(problem.scenario_returns(x))
+    if not (np.isfinite(slope).all() and np.isfinite(bend).all()):
+        return None
     weights, scenarios = np.flatnonzero(now.moving), np.flatnonzero(now.inner)
     n, k, m = weights.size, scenarios.size, len(bounds.totals)
     divergence = envelope.divergence if now.alpha > 0 else None

@@ -19,6 +19,8 @@ from opeslike.modelling.regularizers import Regularizer
 FloatArray = NDArray[np.float64]
 
 STAY_INSIDE = 0.995
+#: no slack starts at zero
+_LEAST = 1e-290
 
 
 def longest(slack: FloatArray, change: FloatArray, stay: float = STAY_INSIDE) -> float:
@@ -73,9 +75,10 @@ class Pieces:
         self.one, self.two = np.concatenate(pairs or [np.zeros((2, 0), dtype=np.intp)], axis=1)
         self.count = rows
         u = self._apply(w) - self.signs * self.offsets
-        self.level = self._tops(u) + np.bincount(self.groups, minlength=self.costs.size) * mu / self.costs
-        # from below, for the difference of large numbers would cancel
-        self.z = self.level[self.groups] - u
+        # the slacks by themselves, for the levels would swallow a small mu
+        top = self._tops(u)
+        above = np.bincount(self.groups, minlength=self.costs.size) * max(mu, _LEAST) / self.costs
+        self.level, self.z = top + above, (top[self.groups] - u) + above[self.groups]
         inverse = 1.0 / self.z
         self.y = (self.costs / self._sums(inverse))[self.groups] * inverse
         self.gap = np.zeros_like(u)

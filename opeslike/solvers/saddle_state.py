@@ -20,6 +20,8 @@ FloatArray = NDArray[np.float64]
 
 #: first complementarity product of a scenario, in units of the spread of losses
 _START = 0.3
+#: shares of a box nearer to 0 or 1 than this are rounding
+_EDGE = 1e-15
 
 
 class Move(NamedTuple):
@@ -109,7 +111,7 @@ class SaddleState:
         if width is None:
             low = float(self.losses.max()) + mu / missing
         else:
-            share = missing / float(width.sum())
+            share = min(max(missing / float(width.sum()), _EDGE), 1.0 - _EDGE)
             reach = mu / float(width.min()) * abs(1.0 / share - 1.0 / (1.0 - share))
             low, high = low - reach, high + reach
         nu = 0.5 * (low + high)

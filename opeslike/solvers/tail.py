@@ -170,7 +170,7 @@ def worst_case_point(problem: ScenarioProblem, start: FloatArray, aim: float) ->
     return found
 
 
-def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, target: float) -> Iterate:
+def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, target: float) -> Iterate | None:
     """Solve a scenario problem whose worst-case probabilities lie in a box.
 
     Parameters
@@ -186,13 +186,15 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
 
     Returns
     -------
-    Iterate
-        The best certified point, with its worst-case probabilities.
+    Iterate or None
+        The best certified point, with its worst-case probabilities; None where these are known.
     """
     n = problem.bounds.lower.size
     tail = _Tail(problem, envelope)
     tail.look(start)
     inner = tail.window(-4 * tail.edge - 8 * n - 100, 3 * tail.edge + 8 * n + 100)
+    if not inner.any():  # every probability is known
+        return None
     part, box, held = tail.restricted(inner)
     state = SaddleState(part, box, start)
     best: Iterate | None = None
