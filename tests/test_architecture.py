@@ -17,6 +17,7 @@ ROOMS = [
     "errors",
     "checks",
     "deadline",
+    "kl",
     "parameters",
     "kl",
     "panel",

@@ -42,15 +42,24 @@ class Parts:
     high: FloatArray
 
     @classmethod
+    def whole(cls, lower: FloatArray, upper: FloatArray) -> Parts:
+        """The weights themselves."""
+        n = lower.size
+        zeros, endless = np.zeros(n), np.full(n, np.inf)
+        return cls(zeros, np.arange(n), np.ones(n), zeros, -endless, endless, lower, upper)
+
+    @classmethod
     def of(cls, lower: FloatArray, upper: FloatArray, *levels: FloatArray) -> Parts:
         """Weights within bounds, broken at the ``levels`` (each of shape (N,)) that lie between them."""
+        if not levels:
+            return cls.whole(lower, upper)
         n = lower.size
         origin, broken = np.zeros(n), np.zeros(n, dtype=bool)
         inside = [(level > lower) & (level < upper) for level in levels]
         for level, within in zip(levels, inside, strict=True):
             origin = np.where(within & ~broken, level, origin)
             broken |= within
-        columns: list[tuple[FloatArray, ...]] = []
+        columns: list[tuple[Any, ...]] = []
         for sign in (1.0, -1.0):
             away = [np.where(w, sign * (level - origin), 0.0) for level, w in zip(levels, inside, strict=True)]
             edges = np.sort([np.where(t > 0, t, np.inf) for t in [*away, np.full(n, np.inf)]], axis=0)
@@ -113,11 +122,7 @@ class Lift:
     @classmethod
     def identity(cls, bounds: Bounds) -> Lift:
         """The weights themselves."""
-        n = bounds.lower.size
-        zeros, ones, endless = np.zeros(n), np.ones(n), np.full(n, np.inf)
-        return cls(
-            Parts(zeros, np.arange(n), ones, zeros, -endless, endless, bounds.lower, bounds.upper), zeros, bounds
-        )
+        return cls(Parts.whole(bounds.lower, bounds.upper), np.zeros(bounds.lower.size), bounds)
 
     @cached_property
     def size(self) -> int:
@@ -260,10 +265,14 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     InfeasibleError
         Where one limit alone, with the weight bounds, cannot be met; the message names it.
     """
-    lower, upper, n = terms.lower, terms.upper, terms.lower.size
+    lower, upper = terms.lower, terms.upper
+    broken = absolute and bool((lower < 0).any())
+    if not (terms.financed or broken or len(terms.rows)):
+        plain = Bounds.budget(lower, upper)
+        return plain, Lift.identity(plain)
     leverage, gross = _leverage(terms)
-    zero = np.zeros(n)
-    parts = Parts.of(lower, upper, *([zero] if absolute or gross is not None or terms.short_fee > 0 else []))
+    zero = np.zeros(lower.size)
+    parts = Parts.of(lower, upper, *([zero] if broken or gross is not None or terms.short_fee > 0 else []))
     low, high = [parts.low], [parts.high]
     # each limit is least <= slopes . parts + constant <= most
     slopes, constant = parts.distance(zero, lower, upper)

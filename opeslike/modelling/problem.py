@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import describe
 from opeslike.modelling.bounds import Bounds
@@ -469,7 +470,9 @@ class ScenarioProblem(Problem):
             A_eq=np.column_stack([self.bounds.rows, np.zeros(len(self.bounds.totals))]),
             b_eq=self.bounds.totals,
             bounds=[*zip(self.bounds.lower, self.bounds.upper, strict=True), (None, float(constant.max()))],
+            options=deadline.options("HIGHS"),
         )
+        deadline.check()
         if result.x is None:
             raise InfeasibleError(f"no portfolio with positive wealth was found: {result.message}")
         return self.bounds.repair(np.asarray(result.x[:n]))

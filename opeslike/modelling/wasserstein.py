@@ -164,7 +164,8 @@ class WassersteinProblem(Problem):
             gradient = gradient + steepness * pull
         extra, more = self.added(x)
         gradient = gradient if more is None else gradient + more
-        return WassersteinPoint(x, value + extra, gradient, True, excess, marginal, deviation, rounded, norm, pull)
+        smooth = pull is None or self.functional is not None or norm > 0
+        return WassersteinPoint(x, value + extra, gradient, smooth, excess, marginal, deviation, rounded, norm, pull)
 
     def _norm(self, x: FloatArray, w: FloatArray) -> tuple[float, FloatArray | None]:
         """The norm and its gradient in all variables."""
@@ -173,6 +174,8 @@ class WassersteinProblem(Problem):
         if self.functional is not None:
             return float(self.functional @ x) + self.constant, self.functional
         size = np.abs(w)
+        if not size.any():  # all cash, where the norm has a kink and 0 is a slope
+            return 0.0, self.lift.pull(size)
         top = max(float(size.max()), _TINY)
         norm = top * float(np.sum((size / top) ** self.dual)) ** (1.0 / self.dual)
         return norm, self.lift.pull(np.sign(w) * (size / norm) ** (self.dual - 1.0))

@@ -7,12 +7,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.problem import Problem
-from opeslike.solvers.solve import solve
+from opeslike.proof import Proof
+from opeslike.solvers.solve import Solved, solve
 
 FloatArray = NDArray[np.float64]
+
+
+def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
+    """The best point of a local search: nothing is certified, and the solution says so."""
+    return Solved(x, Proof(value, np.inf, 0.0, problem.evaluate(x)), "local-search", iterations, "heuristic")
 
 
 def successive_convex(
@@ -20,7 +28,7 @@ def successive_convex(
     value: Callable[[FloatArray], float],
     starts: Sequence[FloatArray],
     solver: str = "auto",
-    constraints: Sequence[object] = (),
+    constraints: Extra | Sequence[Constraint] = (),
     rounds: int = 50,
 ) -> tuple[FloatArray, float, int]:
     """Descend from every start and keep the best stationary point found.
@@ -51,7 +59,7 @@ def successive_convex(
     iterations = 0
     for start in starts:
         x, height = start, value(start)
-        for _ in range(rounds):
+        for _ in range(0 if deadline.passed() else rounds):
             iterations += 1
             try:
                 direction = solve(model(x), solver, x, constraints).x - x

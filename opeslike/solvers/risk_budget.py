@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import OptimizationError
+from opeslike.proof import budget_gap
 from opeslike.solvers.interior_point import solve_positive
 
 FloatArray = NDArray[np.float64]
@@ -50,8 +52,9 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
     iterations = 0
     while iterations < _ROUNDS:
         iterations += 1
+        deadline.check(best_gap)
         marginal = correlation @ x
-        gap = _gap(x * marginal / budgets, budgets)
+        gap = budget_gap(x * marginal / budgets, budgets)
         if gap < best_gap:
             best_x, best_gap = x, gap
         elif gap <= TOLERANCE:
@@ -82,14 +85,3 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
 
 def _height(covariance: FloatArray, budgets: FloatArray, x: FloatArray) -> float:
     return 0.5 * float(x @ covariance @ x) - float(budgets @ np.log(x))
-
-
-def _gap(shares: FloatArray, budgets: FloatArray) -> float:
-    """``sum b_i (c_i - 1 - log c_i)``, accurate for c near 1; infinite where a contribution is not positive."""
-    if not (shares > 0).all():
-        return float("inf")
-    off = shares - 1.0
-    terms = off - np.log1p(off)
-    near = np.abs(off) < 1e-4
-    terms[near] = off[near] ** 2 * (0.5 - off[near] * (1.0 / 3.0 - off[near] / 4.0))
-    return float(budgets @ terms)
