@@ -215,7 +215,7 @@ def test_state_is_as_of_the_last_close_seen():
 
         class Looks:
             def optimize(self, data, state):
-                states.append(state)
+                states.append(state)  # noqa: B023
                 assert state.date == data.index[-1]
                 return THIRD
 
