@@ -34,7 +34,7 @@ LINE_STYLES: tuple[Any, ...] = ("-", (0, (6, 1.6)), (0, (1.4, 1.2)), (0, (7, 1.6
 GREY = "#555555"
 #: Inches: the width of a small figure, and the heights of its axes, of what stands above and below them and of a line
 #: of its legend. Fixed, because a layout engine would draw everything twice.
-WIDTH, HEIGHT, TOP, BELOW, LINE = 5.4, 2.6, 0.12, 0.32, 0.19
+WIDTH, HEIGHT, TOP, BELOW, LINE = 4.4, 2.2, 0.12, 0.38, 0.19
 #: Areas of more corners than this are drawn as pixels, which are smaller then.
 MANY_POINTS = 400
 
@@ -297,6 +297,7 @@ def small(chart: Chart) -> Figure:
     ax = fig.subplots()
     drawn = draw(ax, chart, 16 if chart.kind == "areas" else 44)
     ax.set_ylabel("")
+    ax.tick_params(labelsize=9.5)
     lines = 0
     if chart.kind != "bars":
         date_axis(ax, chart.dated, 7)
@@ -304,7 +305,7 @@ def small(chart: Chart) -> Figure:
         lines = _legend_below(fig, drawn) if chart.kind != "spikes" else 0
     total = TOP + HEIGHT + BELOW + LINE * lines
     fig.set_size_inches(WIDTH, total)
-    left = 0.27 if chart.kind == "bars" else 0.13
+    left = 0.31 if chart.kind == "bars" else 0.15
     fig.subplots_adjust(left, (BELOW + LINE * lines) / total, 0.955, 1.0 - TOP / total)
     return fig
 
@@ -312,7 +313,7 @@ def small(chart: Chart) -> Figure:
 def _legend_below(fig: Figure, drawn: Drawn) -> int:
     """Add a legend below the axes; its lines."""
     longest, size = max(len(label) for _, label in drawn), 9.5
-    for columns in range(4 if longest <= 10 else 3 if longest <= 20 else 2, 0, -1):
+    for columns in range(4 if longest <= 10 else 3 if longest <= 16 else 2, 0, -1):
         box = fig.legend(
             [handle for handle, _ in drawn], ["-"] * len(drawn), loc="lower left", bbox_to_anchor=(0.0, 0.0),
             ncols=columns, frameon=False, fontsize=size, handlelength=1.6, columnspacing=1.2, labelspacing=0.3,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opeslike._version import __version__
-from opeslike.analysis.charts import Chart
+from opeslike.analysis.charts import LINE_COLOURS, Chart
 from opeslike.analysis.drawing import picture, small
 from opeslike.analysis.formats import Table, text_table
 
@@ -51,9 +51,30 @@ def page_html(page: Page, template: str = "page.html.j2", **more: Any) -> str:
 
 
 def as_image(chart: Chart) -> str:
-    """A chart as the address of an SVG picture that holds it whole."""
-    content = picture(small(chart), "svg", dpi=160, metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
+    """A chart as the address of an SVG picture that holds it whole; its colours turn where the reader's are dark."""
+    content = picture(small(chart), "svg", dpi=160, transparent=True, metadata={"Date": None}).decode()
+    content = content.replace('<style type="text/css">', f'<style type="text/css">{_dark_style()}', 1)
+    return "data:image/svg+xml;base64," + base64.b64encode(content.encode()).decode("ascii")
+
+
+def _dark_style() -> str:
+    """Rules of a picture for readers in the dark: ink and grid turn, lines are lightened."""
+    turned = {
+        "#000000": "#e6e9ec",
+        "#ffffff": "#14171a",
+        "#d9d9d9": "#2c3238",
+        "#555555": "#9aa4ae",
+        "#e4e4e4": "#3a4148",
+    }
+    for colour in LINE_COLOURS:
+        parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        turned[colour.lower()] = "#" + "".join(f"{part + round(0.3 * (255 - part)):02x}" for part in parts)
+    rules = [
+        f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
+        for light, dark in turned.items()
+        for what in ("fill", "stroke")
+    ]
+    return "@media (prefers-color-scheme:dark){svg{fill:#e6e9ec}" + "".join(rules) + "}"
 
 
 def notebook_html(title: str, caption: str, tables: Sequence[Table], charts: Mapping[str, Chart] | None = None) -> str:

@@ -381,11 +381,13 @@ class TestNotebooks:
 
     @pytest.fixture
     def cell(self, monkeypatch):
-        import matplotlib.pyplot  # noqa: F401 (it would take the stand-in below for a whole IPython)
-
-        shell = types.SimpleNamespace(execution_count=1, shown=[])
+        hooks = types.SimpleNamespace(register=lambda *_: None, unregister=lambda *_: None)
+        shell = types.SimpleNamespace(
+            execution_count=1, shown=[], events=hooks, enable_gui=lambda *_: None
+        )  # for pyplot
         modules = {"IPython": types.ModuleType("IPython"), "IPython.display": types.ModuleType("IPython.display")}
         modules["IPython"].get_ipython = lambda: shell
+        modules["IPython"].version_info = (9, 0)
         modules["IPython.display"].display = lambda data, raw: shell.shown.append((shell.execution_count, data, raw))
         for name, module in modules.items():
             monkeypatch.setitem(sys.modules, name, module)
