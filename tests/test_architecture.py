@@ -36,6 +36,7 @@ SHOWING = {"plot", "report", "to_html", "_repr_html_"}
 HEAVY = {
     "cvxpy": ("modelling/", "objectives/", "solvers/conic.py"),
     "matplotlib": ("analysis/",),
+    "plotly": ("analysis/interactive.py",),
     "yfinance": ("data/yahoo.py",),
     "jinja2": ("analysis/",),
     "sklearn": ("modelling/", "objectives/"),

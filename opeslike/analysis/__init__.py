@@ -18,10 +18,12 @@ from opeslike.analysis.plots import (
     plot_wealth,
     plot_weights,
 )
+from opeslike.analysis.record import Record, record
 from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.analysis.tables import StrategyRun, metrics_table, render
 
 __all__ = [
+    "Record",
     "StrategyRun",
     "contributions",
     "drawdown_table",
@@ -35,6 +37,7 @@ __all__ = [
     "plot_sweep",
     "plot_wealth",
     "plot_weights",
+    "record",
     "relative_metrics",
     "render",
     "rolling_sharpe",

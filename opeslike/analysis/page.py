@@ -39,15 +39,20 @@ def page_text(page: Page) -> str:
     return "\n".join(lines)
 
 
-def page_html(page: Page, template: str = "page.html.j2", **more: Any) -> str:
-    """The page as HTML: whole, or what goes into the cell of a notebook."""
+def page_html(page: Page, template: str = "page.html.j2", *, interactive: bool = False) -> str:
+    """The page as HTML: whole, or what goes into the cell of a notebook; its charts pictures, or drawn by Plotly."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("opeslike.analysis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template(template).render(page=page, version=__version__, image=as_image, **more)
+    show: dict[str, Any] = {"image": as_image, "script": "", "div": None}
+    if interactive:
+        from opeslike.analysis.interactive import chart_div, plotly_script
+
+        show |= {"script": plotly_script(), "div": chart_div}
+    return environment.get_template(template).render(page=page, version=__version__, **show)
 
 
 def as_image(chart: Chart) -> str:

@@ -249,7 +249,7 @@ class TestOtherCharts:
         with pytest.raises(PortfolioError, match="520 rows, the timeline has 3"):
             plots.plot_weights(weights, timeline=dates[:3])
         weights.iloc[4, 1] = np.nan
-        with pytest.raises(DataError, match="B in row 4"):
+        with pytest.raises(DataError, match=f"for B on {dates[4].date()}"):
             plots.plot_weights(weights)
         with pytest.raises(PortfolioError, match="top"):
             plots.plot_weights(weights, top=0)

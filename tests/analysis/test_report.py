@@ -7,6 +7,7 @@ import html
 import importlib.util
 import pickle
 import re
+import sys
 import warnings
 from collections import Counter
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 
 from opeslike.accounting.overlays import DrawdownScaling
-from opeslike.analysis import metrics_table, relative_metrics, summary
+from opeslike.analysis import interactive, metrics_table, relative_metrics, summary
 from opeslike.analysis.record import Record
 from opeslike.analysis.report import ComparisonReport, Report
 from opeslike.backtester import Backtester
@@ -71,6 +72,12 @@ def report(result, prices):
 @pytest.fixture(scope="module")
 def page(report):
     return report.to_html()
+
+
+@pytest.fixture(scope="module")
+def touched(report):
+    pytest.importorskip("plotly", reason="the extra plot is not installed")
+    return report.to_html(interactive=True)
 
 
 class Reader(HTMLParser):
@@ -316,6 +323,46 @@ class TestHtml:
         assert [found.name for found in tmp_path.iterdir()] == ["report.html"]
         with pytest.raises(OutputError, match="create it first"):
             report.to_html(tmp_path / "nowhere" / "report.html")
+
+
+class TestInteractive:
+    def test_one_file_that_fetches_nothing(self, touched, report):
+        script = re.search(r"<script>.*?</script>", touched, re.DOTALL)[0]
+        assert len(script) > 1e6  # plotly.js itself
+        rest = touched.replace(script, "")
+        assert not re.search(r"""(src|href)=["'](?!#)""", rest)
+        assert "http" not in rest.replace("http-equiv", "")
+        assert rest.count("Plotly.newPlot(") == len(report.figures) == 8
+
+    def test_names_are_text(self, touched, report):
+        rest = re.sub(r"<script>.*?</script>", "", touched, count=1, flags=re.DOTALL)
+        assert "<script>alert(1)" not in rest
+        assert re.search(r"A (&amp;|\\u0026amp;) (&lt;|\\u0026lt;)b", rest)
+
+    def test_traces_are_those_of_the_pictures(self, report):
+        pytest.importorskip("plotly", reason="the extra plot is not installed")
+        for key, chart in report._charts.items():
+            traces = [each for trace in chart.traces for each in interactive._traces(chart, trace)]
+            assert len({each.get("name") for each in traces}) == len(chart.traces), key
+            if key == "weights":  # long and short sides are two areas that the legend takes for one
+                total = sum(np.asarray(each["y"]) for each in traces)
+                np.testing.assert_allclose(total, sum(trace.y for trace in chart.traces))
+                assert sum(each["showlegend"] for each in traces) == len(chart.traces) < len(traces)
+
+    def test_the_drawdown_table_is_beside_its_chart(self, touched):
+        pair = touched[touched.index('<div class="blocks pair">') :]
+        assert pair.index("Drawdown</figcaption>") < pair.index("Deepest drawdowns</h3>") < pair.index("Rolling Sharpe")
+        assert touched.count("Deepest drawdowns</h3>") == 1
+
+    def test_comparison(self, table):
+        pytest.importorskip("plotly", reason="the extra plot is not installed")
+        assert table.report("AAA").to_html(interactive=True).count("Plotly.newPlot(") >= 4 + 2 * 3
+
+    def test_without_plotly(self, report, monkeypatch, tmp_path):
+        monkeypatch.setitem(sys.modules, "plotly.offline", None)
+        with pytest.raises(OutputError, match=r"opeslike\[plot\]"):
+            report.to_html(tmp_path / "report.html", interactive=True)
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestNotebooks:
