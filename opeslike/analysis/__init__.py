@@ -18,7 +18,7 @@ from opeslike.analysis.plots import (
     plot_wealth,
     plot_weights,
 )
-from opeslike.analysis.record import Record, record
+from opeslike.analysis.record import Record
 from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.analysis.tables import StrategyRun, metrics_table, render
 
@@ -37,7 +37,6 @@ __all__ = [
     "plot_sweep",
     "plot_wealth",
     "plot_weights",
-    "record",
     "relative_metrics",
     "render",
     "rolling_sharpe",
