@@ -13,6 +13,7 @@ from .plots import plot_leverage as plot_leverage
 from .plots import plot_sweep as plot_sweep
 from .plots import plot_wealth as plot_wealth
 from .plots import plot_weights as plot_weights
+from .record import Record as Record
 from .relative import relative_metrics as relative_metrics
 from .relative import trailing as trailing
 from .tables import StrategyRun as StrategyRun

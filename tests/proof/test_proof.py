@@ -323,7 +323,7 @@ def test_risk_budgets() -> None:
 @pytest.mark.parametrize(
     "optimizer",
     [*PROBLEMS.values(), MaxSharpe(), RiskParity(), Kelly(mandate=Mandate(constraints=CONSTRAINTS["norm"]))],
-    ids=str,
+    ids=lambda asked: type(asked).__name__,
 )
 def test_verify_refuses_what_was_tampered_with(optimizer: Any) -> None:
     optimizer.optimize(DATA, kind="returns")
