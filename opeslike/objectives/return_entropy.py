@@ -16,7 +16,7 @@ from opeslike.modelling.quadratic import QuadraticProblem
 from opeslike.objectives.base import Given, heuristic, no_problem
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import Positive, objective
-from opeslike.solvers.pattern_search import pattern_search
+from opeslike.solvers.nonconvex.pattern_search import pattern_search
 from opeslike.solvers.solve import Solved
 
 FloatArray = NDArray[np.float64]

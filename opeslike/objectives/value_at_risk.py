@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling import ambiguity
+from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.objectives.base import Given, ScenarioObjective, heuristic
 from opeslike.objectives.parameters import Share, objective
 from opeslike.proof import Proof, Witness
-from opeslike.solvers.local_search import scattered
-from opeslike.solvers.pattern_search import pattern_search
-from opeslike.solvers.quantile import exact_quantile, minimum_quantile, values_at_risk
+from opeslike.solvers.nonconvex.local_search import canonical, scattered
+from opeslike.solvers.nonconvex.pattern_search import pattern_search
+from opeslike.solvers.nonconvex.quantile import exact_quantile, minimum_quantile, values_at_risk
 from opeslike.solvers.solve import Solved, solve
 
 FloatArray = NDArray[np.float64]
@@ -100,6 +101,37 @@ class VaR(ScenarioObjective):
             raise PortfolioError("exact=True takes no extra constraints; leave them out, or use exact=False")
 
     def _solve(
+        self,
+        market: Market,
+        weight_bounds: Any,
+        w: FloatArray | None,
+        custom_mean: Any,
+        custom_cov: Any,
+        seed: int | None,
+    ) -> tuple[Problem, Solved]:
+        """Search on assets and scenarios in an order of their own, so that their numbering changes nothing."""
+        if self.mandate.callables:  # these may count assets
+            return self._searched(market, weight_bounds, w, custom_mean, custom_cov, seed)
+        own = canonical(market.returns)
+        rows = np.lexsort(market.returns[:, own].T[::-1])
+        sorted_ = Market(
+            np.asfortranarray(market.returns[np.ix_(rows, own)]),
+            tuple(market.assets[i] for i in own),
+            market.dates[rows],
+            None if market.probabilities is None else market.probabilities[rows],
+        )
+        if weight_bounds is not None:
+            pairs = zip(*parse_weight_bounds(weight_bounds, market.assets), strict=True)
+            weight_bounds = dict(zip(market.assets, pairs, strict=True))
+        guess = None if w is None else w[own]
+        made, solved = self._searched(sorted_, weight_bounds, guess, custom_mean, custom_cov, seed)
+        weights = np.empty(own.size)
+        weights[own] = made.weights(solved.x)
+        problem = super()._problem(market, weight_bounds, custom_mean, custom_cov)
+        x = problem.lift(weights)
+        return problem, replace(solved, x=x, proof=replace(solved.proof, point=problem.evaluate(x)))
+
+    def _searched(
         self,
         market: Market,
         weight_bounds: Any,

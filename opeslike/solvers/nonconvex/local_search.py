@@ -15,6 +15,7 @@ from opeslike.modelling.problem import Problem
 from opeslike.solvers.solve import solve
 
 FloatArray = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 
 def successive_convex(
@@ -91,3 +92,8 @@ def scattered(bounds: Bounds, seed: int | None, count: int) -> list[FloatArray]:
         vertex, _ = bounds.linear_minimum(rng.normal(size=center.size))
         points.append(center + rng.uniform(0.3, 0.95) * (vertex - center))
     return points
+
+
+def canonical(returns: FloatArray) -> Index:
+    """An order of the assets that depends on their returns alone, not on how assets and scenarios are numbered."""
+    return np.lexsort(np.sort(returns, axis=0)[::-1])
