@@ -184,7 +184,7 @@ def bound(
     if point is None:
         point = problem.evaluate(x)
     best = Proof(point.value, math.inf, problem.tolerance(point), point, witness)
-    for gradient, shortfall, q in _tangents(problem, x, point, witness, extra is not None):
+    for gradient, shortfall, q in tangents(problem, x, point, witness, extra is not None):
         if not np.isfinite(gradient).all():  # entropy at a weight of exactly zero
             continue
         multipliers, reduced = witness.multipliers, None
@@ -199,7 +199,7 @@ def bound(
     return best
 
 
-def _tangents(
+def tangents(
     problem: Problem, x: FloatArray, point: Point, witness: Witness, smooth_only: bool
 ) -> Iterator[tuple[FloatArray, float, FloatArray | None]]:
     """Linear lower bounds at x: gradient, how far below the objective they are at x, and the q they belong to.

@@ -44,11 +44,10 @@ class Problem(ABC):
     regulariser of the weights and a ``cost`` linear in the variables.
     """
 
-    def __init__(
-        self, bounds: Bounds, penalty: Regularizer | None, lift: Lift | None, cost: FloatArray | None = None
-    ) -> None:
-        self.bounds, self.penalty, self.cost = bounds, penalty, cost
+    def __init__(self, bounds: Bounds, penalty: Regularizer | None, lift: Lift | None) -> None:
+        self.bounds, self.penalty = bounds, penalty
         self.lift = Lift.identity(bounds) if lift is None else lift
+        self.cost = self.lift.cost
 
     @property
     def n_assets(self) -> int:
@@ -70,7 +69,7 @@ class Problem(ABC):
             value, slope = self.penalty.evaluate(self.lift.weights(x))
             gradient = self.lift.pull(slope)
         if self.cost is not None:
-            value += float(self.cost @ x)
+            value += float(self.cost @ x) + self.lift.fixed
             gradient = self.cost if gradient is None else gradient + self.cost
         return value, gradient
 
@@ -88,7 +87,7 @@ class Problem(ABC):
     def added_expression(self, x: Any, scale: float) -> Any:
         """The same divided by ``scale``, for cvxpy."""
         value: Any = 0.0 if self.penalty is None else self.penalty.expression(self.lift.weights(x)) / scale
-        return value if self.cost is None else value + (self.cost / scale) @ x
+        return value if self.cost is None else value + ((self.cost / scale) @ x + self.lift.fixed / scale)
 
     def bare(self) -> Self:
         """The same problem less its regulariser."""

@@ -89,9 +89,8 @@ class ScenarioProblem(Problem):
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
         labels: Callable[[], Any] | None = None,
-        cost: FloatArray | None = None,
     ) -> None:
-        super().__init__(bounds, penalty, lift, cost)
+        super().__init__(bounds, penalty, lift)
         if probabilities is not None and not (probabilities > 0).all():
             keep = probabilities > 0
             returns, probabilities = returns[keep], probabilities[keep]

@@ -20,7 +20,7 @@ from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.limits import priced
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.proof import Proof, Witness, prove
+from opeslike.proof import Proof, Witness, prove, tangents
 
 FloatArray = NDArray[np.float64]
 
@@ -30,7 +30,6 @@ _TIGHT: dict[str, dict[str, Any]] = {
     "ECOS": {"abstol": 1e-11, "reltol": 1e-11, "feastol": 1e-11, "max_iters": 500},
     "SCS": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 100_000},
 }
-_TIED = 1e-7
 
 
 def build(
@@ -100,19 +99,16 @@ def conic(problem: Problem, constraints: Extra | Sequence[Constraint] = ()) -> t
         if extra.x.value is None or not np.isfinite(extra.x.value).all():
             failures.append(f"{name}: {model.status}")
             continue
-        iterations = int(model.solver_stats.num_iters or 0)
         x = problem.bounds.repair(np.asarray(extra.x.value, dtype=np.float64))
-        witness = _witness(problem, extra, own)
-        for candidate in _candidates(problem, x):
-            try:
-                proof = _proved(problem, candidate, witness, extra)
-            except OptimizationError as error:
-                failures.append(f"{name}: {error}")
-                continue
-            if best is None or proof.gap < best[1].gap:
-                best = (candidate, proof, name, iterations)
-            if best[1].optimal:
-                return best
+        try:
+            proof = _proved(problem, x, _witness(problem, extra, own), extra)
+        except OptimizationError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        if best is None or proof.gap < best[1].gap:
+            best = (x, proof, name, int(model.solver_stats.num_iters or 0))
+        if best[1].optimal:
+            return best
     if best is None:
         deadline.check()
         raise OptimizationError(f"no solver gave an answer ({'; '.join(failures) or 'none installed'})")
@@ -132,45 +128,21 @@ def _witness(problem: Problem, extra: UserConstraints, own: list[Any]) -> Witnes
     return Witness(q=q, price=price, auxiliary=auxiliary)
 
 
-def _candidates(problem: Problem, x: FloatArray) -> list[FloatArray]:
-    """The answer, and with kinks the answer with weights that nearly touch one put there."""
-    if problem.penalty is None or problem.penalty.smooth:
-        return [x]
-    return [x, problem.bounds.repair(problem.lift(problem.penalty.settled(problem.weights(x), _TIED)))]
-
-
 def _proved(problem: Problem, x: FloatArray, witness: Witness, extra: UserConstraints) -> Proof:
     """The best proof of an answer: over bounds alone, else with multipliers of the linear cone program at x."""
     plain = problem.penalty is None or problem.penalty.smooth
+    proof = prove(problem, x, witness, None if plain and not extra.added else extra)  # raises where x is not feasible
     if plain and not extra.added:
-        return prove(problem, x, witness)
-    proof = prove(problem, x, witness, extra)  # raises where x is not feasible
+        return proof
     lagrangian = problem
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
         lagrangian = priced(problem, witness.price)
-    for gradient in _smooth_gradients(lagrangian, x, witness):
-        cones = cone_multipliers(extra, gradient)
-        if cones is None:
-            continue
-        other = prove(problem, x, replace(witness, cones=cones), extra)
-        proof = other if other.gap < proof.gap else proof
-        if proof.gap <= 1e-3 * proof.tolerance:
-            break
+    for gradient, _, _ in tangents(lagrangian, x, lagrangian.evaluate(x), witness, smooth_only=True):
+        cones = cone_multipliers(extra, gradient) if np.isfinite(gradient).all() else None
+        if cones is not None and proof.gap > 1e-3 * proof.tolerance:
+            other = prove(problem, x, replace(witness, cones=cones), extra)
+            proof = other if other.gap < proof.gap else proof
     return proof
-
-
-def _smooth_gradients(problem: Problem, x: FloatArray, witness: Witness) -> list[FloatArray]:
-    """Gradients without the kinks of a regulariser: under the worst case at x, and under the solver's."""
-    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) and witness.q is not None else None
-    found = [problem.evaluate(x).gradient]
-    if envelope is not None:
-        assert isinstance(problem, ScenarioProblem)
-        assert witness.q is not None
-        found.insert(0, problem.value_under(x, envelope.project(witness.q))[1])
-    if problem.penalty is not None and not problem.penalty.smooth:
-        slope = problem.lift.pull(problem.penalty.evaluate(problem.weights(x))[1])
-        found = [gradient - slope for gradient in found]
-    return [gradient for gradient in found if np.isfinite(gradient).all()]
 
 
 def cone_multipliers(extra: UserConstraints, gradient: FloatArray) -> FloatArray | None:

@@ -90,7 +90,7 @@ def maximize_ratio(
         best = found[0]
     else:
         try:
-            best = _priced(problem, [x, start, bounds.center()], solver, constraints, direct)
+            best = _priced(problem, x if start is None else bounds.repair(start), solver, constraints, direct)
         except OptimizationError:
             if not constraints:
                 _check_bounded(problem)
@@ -108,13 +108,13 @@ def maximize_ratio(
 
 def _priced(
     problem: VolatilityProblem,
-    starts: Sequence[FloatArray | None],
+    x: FloatArray,
     solver: str,
     constraints: Extra | Sequence[Constraint],
     direct: bool,
 ) -> Solved:
-    """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
-    x, ratio = _best_start(problem, starts)
+    """Dinkelbach's method, finished by pivoting where that is allowed."""
+    ratio = max(_ratio(problem, problem.evaluate(x)), 0.0)
     extra = UserConstraints(problem, constraints) if constraints else None
     best: list[Solved] = []
     calm, price, iterations = None, 0.0, 0
@@ -237,19 +237,3 @@ def _ratio(problem: VolatilityProblem, point: VolatilityPoint) -> float:
     if not point.smooth or reward > _LARGEST * point.deviation:
         raise InfeasibleError(_UNBOUNDED)
     return reward / point.deviation
-
-
-def _best_start(problem: VolatilityProblem, candidates: Sequence[FloatArray | None]) -> tuple[FloatArray, float]:
-    """The candidate with the best ratio, among those with a positive gain; the first one has it."""
-    found: tuple[FloatArray, float] | None = None
-    for x in candidates:
-        if x is None or x.shape != problem.bounds.lower.shape:
-            continue
-        point = problem.evaluate(problem.bounds.repair(x))
-        if float(problem.gain @ problem.weights(point.x)) <= 0:
-            continue
-        ratio = _ratio(problem, point)
-        if found is None or ratio > found[1]:
-            found = (point.x, ratio)
-    assert found is not None
-    return found

@@ -20,9 +20,10 @@ from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.objectives import KLRobustKelly, MaxMean, MaxSharpe, MinVariance, RiskConstrainedKelly, RiskParity
+from opeslike.objectives.base import Given
 from opeslike.objectives.risk_measures import CVaR, EVaR
 from opeslike.objectives.utility_theory import Kelly
-from opeslike.proof import NOTHING, Witness, bound, prove, prove_budgets, prove_ratio
+from opeslike.proof import NOTHING, Witness, bound, box_gap, prove, prove_budgets, prove_ratio
 from opeslike.solvers.solve import solve
 from tests.properties.test_objectives import returns
 
@@ -30,7 +31,7 @@ DATA = returns(90, 6, seed=21)
 
 
 def problem_of(optimizer: Any, bounds: object = (0.0, 0.6), data: np.ndarray = DATA) -> Problem:
-    return optimizer._problem(Market.from_data(data, "returns", None), bounds, None, None)
+    return optimizer._problem(Market.from_data(data, "returns"), Given(bounds))
 
 
 def optimum(problem: Problem) -> tuple[np.ndarray, float, Witness]:
@@ -341,3 +342,43 @@ def test_verify_refuses_what_was_tampered_with(optimizer: Any) -> None:
         replace(solution, weights=worse).verify(DATA)
     with pytest.raises(PortfolioError, match="no witness is kept"):
         solution.without_witness().verify(DATA)
+
+
+def test_a_budget_that_is_missed_counts() -> None:
+    """At a point off the budget the bound contains what the miss is worth at the multipliers."""
+    bounds = Bounds.budget(np.zeros(4), np.full(4, 0.5))
+    gradient, x = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 0.4, 0.2, 0.0])
+    least = linprog(gradient, A_eq=np.ones((1, 4)), b_eq=[1.0], bounds=(0, 0.5))
+    gap, reduced = box_gap(bounds, x, gradient, least.eqlin.marginals)
+    assert gap == pytest.approx(gradient @ x - least.fun, rel=1e-12)
+    np.testing.assert_allclose(reduced, gradient - least.eqlin.marginals[0])
+    rows = Bounds(bounds.lower, bounds.upper, 2.0 * bounds.rows, 2.0 * bounds.totals)
+    assert box_gap(rows, x, gradient, 0.5 * least.eqlin.marginals)[0] == pytest.approx(gap, rel=1e-12)
+
+
+def test_what_a_risk_cannot_say_exactly_counts() -> None:
+    """A risk evaluated roughly tells how far its worst case falls short, and so does the gap."""
+    problem = problem_of(KLRobustKelly(radius=0.1))
+    x, _, _ = optimum(problem)
+    point = problem.evaluate(x)
+    rough = replace(point, excess=1e-4)
+    assert bound(problem, x, point=rough).gap == pytest.approx(bound(problem, x, point=point).gap + 1e-4, rel=1e-9)
+
+
+def test_cone_multipliers_are_made_admissible() -> None:
+    """The bound of a cone program holds for any multipliers: here random ones of every kind of cone."""
+    problem = problem_of(Kelly())
+    kinds = [CONSTRAINTS[kind] for kind in ("turnover", "norm", "exponential", "power")]
+    extra = UserConstraints(problem, kinds)
+    rng = np.random.default_rng(8)
+    for scale in (1e-3, 1.0, 30.0):
+        cost = rng.normal(size=6)
+        model, program, _ = extra.linear(cost)
+        least = model.solve(solver="CLARABEL")
+        right = np.asarray(extra.linear(cost)[2]({"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}).z)
+        assert program.bound(right) == pytest.approx(least, abs=1e-6)
+        for _ in range(300):
+            y = right + scale * rng.normal(size=right.size) * rng.integers(0, 2, right.size)
+            assert program.bound(y) <= least + 1e-9
+            fixed = program.admissible(y)
+            np.testing.assert_allclose(program.admissible(fixed), fixed, rtol=1e-12, atol=1e-12)
