@@ -213,6 +213,18 @@ def test_the_gap_is_exact_for_kinks() -> None:
     assert bound(problem, x, Witness(slopes=(7.0 * y,))).gap == pytest.approx(proof.gap, rel=1e-12)
 
 
+def test_the_gap_is_exact_for_kinks_under_given_probabilities() -> None:
+    """Both at once: what the regulariser exceeds its slope by counts beside the probabilities of the witness too."""
+    problem = problem_of(CVaR(confidence=0.9, reg="l-inf", strength=0.01), (0.0, 0.6))
+    x, _, witness = optimum(problem)
+    y = np.full(6, 0.01 / 6)
+    gradient = -(witness.q @ DATA) + y
+    least = linprog(gradient, A_eq=np.ones((1, 6)), b_eq=[1.0], bounds=(0, 0.6)).fun
+    proof = bound(problem, x, Witness(q=witness.q, slopes=(y,)))
+    assert bound(problem, x, Witness(slopes=(y,))).gap > proof.gap
+    assert proof.gap == pytest.approx(proof.value - least, rel=1e-9)
+
+
 def test_the_price_of_a_limit_counts_with_its_slack() -> None:
     problem = problem_of(RiskConstrainedKelly(lam=30.0))
     x, _, witness = optimum(problem)
