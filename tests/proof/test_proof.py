@@ -225,6 +225,18 @@ def test_the_gap_is_exact_for_kinks_under_given_probabilities() -> None:
     assert proof.gap == pytest.approx(proof.value - least, rel=1e-9)
 
 
+def test_probabilities_outside_the_envelope_are_brought_into_it() -> None:
+    """Half of every probability would halve the gap where all returns are positive, and claim what is not true."""
+    problem = problem_of(CVaR(confidence=0.9), (0.0, 0.6), DATA + 0.2)
+    x, best, witness = optimum(problem)
+    assert best < 0
+    for v in points(problem):
+        w = x + 1e-3 * (v - x)
+        for share in (0.2, 0.5, 2.0):
+            proof = bound(problem, w, replace(witness, q=share * witness.q, multipliers=None))
+            assert proof.gap >= proof.value - best
+
+
 def test_the_price_of_a_limit_counts_with_its_slack() -> None:
     problem = problem_of(RiskConstrainedKelly(lam=30.0))
     x, _, witness = optimum(problem)
