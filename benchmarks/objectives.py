@@ -98,7 +98,7 @@ def beside(market: Market) -> None:
             answers["cvxpy + Clarabel"] = np.asarray(w.value)
 
         seconds = paired({"opeslike": ours, "cvxpy + Clarabel": theirs}, 9)
-        made = optimizer._problem(market, None, None, None)
+        made = optimizer._problem(market)
         notes = {}
         for name, x in answers.items():
             x = np.clip(x, 0, None)

@@ -195,9 +195,10 @@ class Mandate(Parameters):
         apart = np.flatnonzero(np.maximum(low, lower) > np.minimum(high, upper))
         if apart.size:
             i = int(apart[0])
+            where = "" if fraction == 1 else " before the fraction"
             raise InfeasibleError(
-                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the mandate's "
-                f"bounds, [{low[i]:g}, {high[i]:g}]{'' if fraction == 1 else ' before the fraction'}; widen one"
+                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the "
+                f"mandate's bounds, [{low[i]:g}, {high[i]:g}]{where}; widen one of them"
             )
         return np.maximum(low, lower), np.minimum(high, upper)
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.beliefs.given import as_belief
-from opeslike.checks import positive
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
@@ -28,8 +26,8 @@ from opeslike.modelling.regularizers import Regularizer, make_penalty, regulariz
 from opeslike.modelling.risks import Mean, Risk
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
+from opeslike.objectives.answer import Answer
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
-from opeslike.parameters import Parameters
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
@@ -41,7 +39,7 @@ FREE = Mandate()
 
 @dataclass(frozen=True)
 class Given:
-    """What ``optimize`` was given besides the data and a guess."""
+    """What ``optimize`` was given besides the data, a guess and a seed."""
 
     weight_bounds: Any = None
     kind: Kind | None = None
@@ -49,8 +47,11 @@ class Given:
     custom_cov: Any = None
 
 
+NOTHING = Given()
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
-class Optimizer(Parameters, ABC):
+class Optimizer(Answer, ABC):
     """Base class of everything that turns returns into weights.
 
     After :meth:`optimize`, ``weights`` holds the answer, ``tickers`` the labels, and ``solution`` the certificate.
@@ -74,6 +75,8 @@ class Optimizer(Parameters, ABC):
 
     #: the Backtester may pass a Market instead of a frame
     accepts_market: ClassVar[bool] = True
+    uses_mean: ClassVar[bool] = False
+    uses_covariance: ClassVar[bool] = False
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -81,10 +84,7 @@ class Optimizer(Parameters, ABC):
     time_limit: Positive = 60.0
 
     def __post_init__(self) -> None:
-        self.weights: FloatArray | None = None
-        self.tickers: list[Hashable] | None = None
-        self._solution: Solution | None = None
-        self._recheck: Callable[[FloatArray], Proof] | None = None
+        self._forget()
         for name, check in checks_of(type(self)).items():
             check(name, getattr(self, name))
         as_belief(self.beliefs)
@@ -92,19 +92,6 @@ class Optimizer(Parameters, ABC):
             raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
         if self.mandate.callables and self.solver == "interior-point":
             raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
-
-    @property
-    def solution(self) -> Solution:
-        """The last answer with its certificate.
-
-        Raises
-        ------
-        PortfolioError
-            Before :meth:`optimize` was called.
-        """
-        if self._solution is None:
-            raise PortfolioError(f"{type(self).__name__} has no solution yet; call optimize(data) first")
-        return self._solution
 
     def optimize(
         self,
@@ -156,7 +143,7 @@ class Optimizer(Parameters, ABC):
         OptimizationError
             If no certified optimum was found.
         """
-        given = Given(weight_bounds, kind, custom_mean, custom_cov)
+        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
         return self._timed(self._market(data, kind), given, w, seed=seed)
 
     def problem(
@@ -177,7 +164,7 @@ class Optimizer(Parameters, ABC):
         from opeslike.solvers.conic import build
 
         market = self._market(data, kind)
-        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+        problem = self._problem(market, self._given(weight_bounds, kind, custom_mean, custom_cov))
         scale = problem.natural_scale()
         return build(problem, self._extra(market), scale, unit=scale)[0]
 
@@ -210,84 +197,13 @@ class Optimizer(Parameters, ABC):
             del given["fraction"]
         return (type(self), *((name, _key(value)) for name, value in given.items())), scale
 
-    def stats(self) -> dict[str, Any]:
-        """Concentration of the last weights, on absolute weights scaled to sum to one.
-
-        Returns
-        -------
-        dict
-            ``tickers``; ``weights`` (five decimals); ``portfolio_entropy`` ``-sum u log u``; ``herfindahl_index``
-            ``sum u^2``; ``gini_coefficient`` (mean absolute difference over twice the mean); ``absolute_max_weight``.
-
-        Raises
-        ------
-        PortfolioError
-            Before :meth:`optimize` was called, or where every weight is zero.
-        """
-        weights = self._require_weights()
-        size = float(np.abs(weights).sum())
-        if size == 0:
-            raise PortfolioError("every weight is zero, so shares of the portfolio are not defined")
-        share = np.sort(np.abs(weights) / size)
-        held = share[share > 0]
-        rank = 2 * np.arange(1, share.size + 1) - share.size - 1
-        return {
-            "tickers": list(self.tickers or []),
-            "weights": np.round(weights, 5),
-            "portfolio_entropy": max(-float(held @ np.log(held)), 0.0),
-            "herfindahl_index": float(share @ share),
-            "gini_coefficient": float(rank @ share) / share.size,
-            "absolute_max_weight": float(share[-1]),
-        }
-
-    def clean_weights(self, threshold: float = 1e-8) -> FloatArray:
-        """Set positions smaller than ``threshold`` to zero and scale the rest so that the sum is kept.
-
-        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` and ``solution``
-        are replaced: what is left is proved again, and the gap is its own. Where it is more than ten tolerances the
-        status is "bounded".
-
-        Raises
-        ------
-        PortfolioError
-            Before :meth:`optimize` was called, or if ``threshold`` is negative.
-        OptimizationError
-            If what is left breaks a limit; ``weights`` are as before.
-        """
-        weights = self._require_weights()
-        threshold = positive("threshold", threshold, zero=True)
-        kept = np.where(np.abs(weights) < threshold, 0.0, weights)
-        before, after = float(weights.sum()), float(kept.sum())
-        if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
-            kept *= before / after
-        if self._recheck is not None and np.array_equal(weights, self.solution.weights):
-            proof = self._recheck(kept / (self._scale() or 1.0))
-            cleaned = replace(self.solution, weights=kept.copy(), value=proof.value, gap=proof.gap, _prices=None)
-            self._solution = replace(cleaned, status=proof.status or "bounded", tolerance=proof.tolerance)
-        self.weights = kept
-        return kept.copy()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the data of the last optimisation."""
-        return {**self.__dict__, "_recheck": None}
-
     @abstractmethod
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> Problem:
+    def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
 
-    def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-    ) -> tuple[Problem, Solved]:
+    def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
-        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+        problem = self._problem(market, given)
         start = None if w is None else problem.lift(w)
         return problem, solve(problem, self._settings.solver, start, self._extra(market))
 
@@ -296,11 +212,17 @@ class Optimizer(Parameters, ABC):
         started = time.perf_counter()
         guess = None if w is None else self._starting_guess(w, market)
         with time_limit(self._settings.time_limit):
-            problem, solved = self._solve(
-                market, given.weight_bounds, guess, given.custom_mean, given.custom_cov, **options
-            )
+            problem, solved = self._solve(market, given, guess, **options)
             self._keep(market, problem, solved, given, time.perf_counter() - started)
         return self._require_weights().copy()
+
+    def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any) -> Given:
+        """Bundle what was given; refuse moments that the optimiser has no use for."""
+        if custom_mean is not None and not self.uses_mean:
+            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
+        if custom_cov is not None and not self.uses_covariance:
+            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
+        return Given(weight_bounds, kind, custom_mean, custom_cov)
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
         """The scenarios believed in."""
@@ -314,34 +236,13 @@ class Optimizer(Parameters, ABC):
     def _belief(self) -> Callable[[Market], Market]:
         return as_belief(self._settings.beliefs)
 
-    def _terms(self, market: Market, weight_bounds: Any) -> Terms:
+    def _terms(self, market: Market, given: Given) -> Terms:
         mandate: Mandate = self._settings.mandate
-        return mandate.terms(market, weight_bounds, self._scale())
+        return mandate.terms(market, given.weight_bounds, self._scale())
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, as functions of the weights held."""
         return Extra(self._settings.mandate.callables, market.assets, self._scale())
-
-    def _rows(self, market: Market, weight_bounds: Any) -> Extra:
-        """Groups and exposures for objectives that take them through cvxpy, and the constraints."""
-        terms, extra = self._terms(market, weight_bounds), self._extra(market)
-        closed = [
-            lambda w, row=row, limit=limit, sign=sign: sign * (row @ w / extra.scale - limit) <= 0
-            for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True)
-            for sign, limit in ((1.0, most), (-1.0, least))
-            if np.isfinite(limit)
-        ]
-        return replace(extra, makers=(*closed, *extra.makers))
-
-    def _scale(self) -> float:
-        """What the optimised portfolio is multiplied by to give the weights held."""
-        return 1.0
-
-    def _unused(self, **given: Any) -> None:
-        """Raise where something was given that the optimiser has no use for."""
-        for name, value in given.items():
-            if value is not None:
-                raise PortfolioError(f"{type(self).__name__} has no use for {name}; leave it out")
 
     def _starting_guess(self, w: ArrayLike, market: Market) -> FloatArray:
         try:
@@ -358,7 +259,7 @@ class Optimizer(Parameters, ABC):
             raise PortfolioError(refusal)
         proof, scale = solved.proof, self._scale()
         weights = scale * problem.weights(solved.x)
-        if not problem.lift.plain and solved.status != "heuristic":
+        if isinstance(problem, ScenarioProblem) and not problem.lift.plain and solved.status != "heuristic":
             held = problem.evaluate(problem.lift.settled(solved.x)).value
             if held > proof.value + 10.0 * max(proof.tolerance, proof.gap):
                 raise PortfolioError(
@@ -389,12 +290,6 @@ class Optimizer(Parameters, ABC):
             _prices=prices,
         )
 
-    def _remembered(self) -> Self:
-        """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
-        asked = copy.copy(self)
-        asked.weights = asked.tickers = asked._solution = asked._recheck = None
-        return asked
-
     def _prove_again(
         self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
     ) -> Proof:
@@ -409,16 +304,11 @@ class Optimizer(Parameters, ABC):
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         """The proof of weights before a fraction is applied."""
-        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
+        problem = self._problem(market, given)
         extra = self._extra(market)
         user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
         proof = prove(problem, problem.lift(w), witness, user)
         return replace(proof, value=proof.value + problem.offset)
-
-    def _require_weights(self) -> FloatArray:
-        if self.weights is None:
-            raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
-        return self.weights
 
 
 def _key(value: Any) -> Hashable:
@@ -427,23 +317,6 @@ def _key(value: Any) -> Hashable:
     except TypeError:  # an array or a list stands for itself
         return id(value)
     return value  # type: ignore[no-any-return]
-
-
-def no_problem(
-    self: Any, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-) -> Problem:
-    """Refuse to build a problem, for what is not one of convex optimisation.
-
-    Raises
-    ------
-    PortfolioError
-    """
-    raise PortfolioError(f"{type(self).__name__} is not a convex problem, so it has no cvxpy form")
-
-
-def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
-    """The best point of a local search: nothing is certified, and the solution says so."""
-    return Solved(x, Proof(value, np.inf, 0.0, problem.evaluate(x)), "local-search", iterations, "heuristic")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -471,18 +344,18 @@ class ConvexObjective(Optimizer):
         return self.strength
 
     def _feasible(
-        self, market: Market, weight_bounds: Any, absolute: bool = False
+        self, market: Market, given: Given, absolute: bool = False
     ) -> tuple[Bounds, Regularizer | None, Lift]:
         """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
-        bounds, lift = feasible(self._terms(market, weight_bounds), absolute)
+        bounds, lift = feasible(self._terms(market, given), absolute)
         reg = regularizer_name(self._settings.reg)
         return bounds, make_penalty(reg, self._strength(market), lift), lift
 
-    def _box(self, market: Market, weight_bounds: Any) -> tuple[Bounds, Regularizer | None]:
-        """The same for objectives that take bounds of fully invested weights, and other limits through cvxpy alone."""
-        terms = self._terms(market, weight_bounds)
-        if terms.financed:
-            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, gross or short_fee")
+    def _box(self, market: Market, given: Given) -> tuple[Bounds, Regularizer | None]:
+        """The same for searches, which take bounds of fully invested weights alone."""
+        terms = self._terms(market, given)
+        if terms.financed or len(terms.rows) or self.mandate.callables:
+            raise PortfolioError(f"{type(self).__name__} is a search that takes bounds only; leave other limits out")
         bounds = Bounds.budget(terms.lower, terms.upper)
         return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))
 
@@ -504,17 +377,12 @@ class ScenarioObjective(ConvexObjective):
         """A smooth risk of the same losses that must not be positive."""
         return None
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> ScenarioProblem:
-        for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
-            if value is not None:
-                raise PortfolioError(f"{type(self).__name__} works on scenarios, so {name} has no meaning for it")
-        return self._under(self.risk(market), market, weight_bounds)
+    def _problem(self, market: Market, given: Given = NOTHING) -> ScenarioProblem:
+        return self._under(self.risk(market), market, given)
 
-    def _under(self, risk: Risk, market: Market, weight_bounds: Any) -> ScenarioProblem:
+    def _under(self, risk: Risk, market: Market, given: Given) -> ScenarioProblem:
         """The problem with this risk of the losses."""
-        limits = self._feasible(market, weight_bounds)
+        limits = self._feasible(market, given)
         scenarios = market.returns, market.probabilities, self.loss, risk
         made = ScenarioProblem(*scenarios, *limits, labels=lambda: market.dates)
         made.limit = self._limit(market)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,10 +17,10 @@ from opeslike.modelling.covariance import check_estimator, estimate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.regularizers import make_penalty, regularizer_name
-from opeslike.objectives.base import ConvexObjective, Given, heuristic
+from opeslike.objectives.base import NOTHING, ConvexObjective, Given
 from opeslike.objectives.parameters import objective
 from opeslike.proof import Proof, Witness, prove_ratio
-from opeslike.solvers.local_search import scattered, successive_convex
+from opeslike.solvers.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
 
@@ -34,8 +34,10 @@ _STARTS = 6
 Covariance = Annotated[Any, lambda _, value: check_estimator(value)]
 
 
-def mean_of(market: Market) -> FloatArray:
-    """Expected returns per period, shape (N,): the sample mean, or the mean under the scenario probabilities."""
+def mean_of(market: Market, custom_mean: Any = None) -> FloatArray:
+    """Expected returns per period, shape (N,): those given, else the mean of the scenarios."""
+    if custom_mean is not None:
+        return check_mean(custom_mean, market.assets)
     p = market.probabilities
     return np.asarray(market.returns.mean(axis=0) if p is None else p @ market.returns)
 
@@ -84,8 +86,8 @@ class MomentObjective(ConvexObjective):
         See :class:`~opeslike.objectives.base.Optimizer`.
     """
 
-    uses_mean: ClassVar[bool] = True
-    uses_covariance: ClassVar[bool] = True
+    uses_mean = True
+    uses_covariance = True
 
     custom_mean: Any = field(default=None, kw_only=True)
     custom_cov: Any = field(default=None, kw_only=True)
@@ -93,22 +95,12 @@ class MomentObjective(ConvexObjective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._needed(self.custom_mean, self.custom_cov)
+        self._given(None, None, self.custom_mean, self.custom_cov)
 
-    def _needed(self, custom_mean: Any, custom_cov: Any) -> None:
-        """Raise where a moment was given that the objective does not use."""
-        if custom_mean is not None and not self.uses_mean:
-            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
-        if custom_cov is not None and not self.uses_covariance:
-            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
-
-    def _moments(
-        self, market: Market, custom_mean: Any, custom_cov: Any
-    ) -> tuple[FloatArray | None, FloatArray | None]:
+    def _moments(self, market: Market, given: Given) -> tuple[FloatArray | None, FloatArray | None]:
         """Mean and covariance, each None where the objective does not use it."""
-        self._needed(custom_mean, custom_cov)
-        given_mean = self.custom_mean if custom_mean is None else custom_mean
-        given_cov = self.custom_cov if custom_cov is None else custom_cov
+        given_mean = self.custom_mean if given.custom_mean is None else given.custom_mean
+        given_cov = self.custom_cov if given.custom_cov is None else given.custom_cov
         mean = None if given_mean is None else check_mean(given_mean, market.assets)
         covariance = None if given_cov is None else check_covariance(given_cov, market.assets)
         if self.uses_covariance and covariance is None:
@@ -132,11 +124,9 @@ class QuadraticObjective(MomentObjective):
     def aversion(self) -> float:
         """Twice what the variance is multiplied by."""
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> Problem:
-        mean, covariance = self._moments(market, custom_mean, custom_cov)
-        return QuadraticProblem(mean, covariance, self.aversion, *self._feasible(market, weight_bounds))
+    def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
+        mean, covariance = self._moments(market, given)
+        return QuadraticProblem(mean, covariance, self.aversion, *self._feasible(market, given))
 
 
 @objective
@@ -150,26 +140,16 @@ class RatioObjective(MomentObjective):
     def _refuse(self, market: Market, best: FloatArray, gain: float) -> None:
         """Say in the objective's own words that no feasible weights have a positive gain."""
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> VolatilityProblem:
-        mean, covariance = self._moments(market, custom_mean, custom_cov)
+    def _problem(self, market: Market, given: Given = NOTHING) -> VolatilityProblem:
+        mean, covariance = self._moments(market, given)
         assert covariance is not None
         if self.mandate.leverage is not None or self.mandate.short_fee > 0:
             raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage or short_fee")
         gain = self._gain(market, mean, covariance)
-        return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, weight_bounds))
+        return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, given))
 
-    def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-    ) -> tuple[Problem, Solved]:
-        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+    def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
+        problem = self._problem(market, given)
         constraints = self._extra(market)
         best, gain = largest_gain(problem, constraints)
         if gain <= 0:
@@ -180,7 +160,7 @@ class RatioObjective(MomentObjective):
         return problem, maximize_ratio(problem, self.solver, start, constraints)
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
-        problem = self._problem(market, given.weight_bounds, given.custom_mean, given.custom_cov)
+        problem = self._problem(market, given)
         extra = self._extra(market)
         return prove_ratio(problem, problem.lift(w), witness, UserConstraints(problem, extra) if extra else None)
 
@@ -239,8 +219,9 @@ class RatioObjective(MomentObjective):
         market = self._market(data, kind)
         if self.reg is not None or self._extra(market):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
-        made = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        y, terms = cp.Variable(made.n_assets, name="scaled"), self._terms(market, weight_bounds)
+        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
+        made = self._problem(market, given)
+        y, terms = cp.Variable(made.n_assets, name="scaled"), self._terms(market, given)
         total = cp.sum(y)
         within = [made.gain @ y == 1, y >= terms.lower * total, y <= terms.upper * total, total >= 0]
         for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True):

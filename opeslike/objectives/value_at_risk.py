@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling import ambiguity
+from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.objectives.base import Given, ScenarioObjective, heuristic
+from opeslike.modelling.regularizers import make_penalty, regularizer_name
+from opeslike.modelling.risks import Mean
+from opeslike.objectives.base import NOTHING, ConvexObjective, Given
 from opeslike.objectives.parameters import Share, objective
 from opeslike.proof import Proof, Witness
-from opeslike.solvers.local_search import scattered
+from opeslike.solvers.local_search import heuristic, scattered
 from opeslike.solvers.pattern_search import pattern_search
 from opeslike.solvers.quantile import exact_quantile, minimum_quantile, values_at_risk
 from opeslike.solvers.solve import Solved, solve
@@ -29,7 +33,7 @@ _TURNS = 4
 
 
 @objective
-class VaR(ScenarioObjective):
+class VaR(ConvexObjective):
     r"""Minimum value-at-risk: the loss that is not exceeded with probability :math:`\beta`.
 
     .. math:: \min_{w \in W} \; \inf \left\{ v : \sum_t p_t \, [-w^\top r_t \le v] \ge \beta \right\} + \lambda R(w)
@@ -88,7 +92,6 @@ class VaR(ScenarioObjective):
 
     confidence: Share = 0.95
     exact: bool = field(default=False, kw_only=True)
-    loss = Linear()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,23 +102,25 @@ class VaR(ScenarioObjective):
         ):
             raise PortfolioError("exact=True takes no extra constraints; leave them out, or use exact=False")
 
-    def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-    ) -> tuple[Problem, Solved]:
-        problem = super()._problem(market, weight_bounds, custom_mean, custom_cov)
-        bounds, _ = self._box(market, weight_bounds)
-        constraints = self._rows(market, weight_bounds)
+    def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
+        terms, constraints = self._terms(market, given), self._extra(market)
+        if terms.financed:
+            raise PortfolioError("VaR is fully invested; it takes no leverage, gross or short_fee")
+        if len(terms.rows):  # groups and exposures go through cvxpy here
+            above, below = np.isfinite(terms.most), np.isfinite(terms.least)
+            rows = np.vstack([terms.rows[above], -terms.rows[below]])
+            most = np.concatenate([terms.most[above], -terms.least[below]])
+            constraints = replace(constraints, makers=(lambda w: rows @ w <= most, *constraints.makers))
+        bounds = Bounds.budget(terms.lower, terms.upper)
+        lift = Lift.identity(bounds)
+        penalty = make_penalty(regularizer_name(self.reg), self.strength, lift)
+        scenarios = market.returns, market.probabilities, Linear()
+        problem = ScenarioProblem(*scenarios, Mean(), bounds, penalty, lift, lambda: market.dates)
         guess = None if w is None else bounds.repair(w)
         starts = []
         for risk in (ambiguity.CVaR(self.confidence), ambiguity.WorstCase()):
             try:
-                relative = self._under(risk, market, weight_bounds)
+                relative = ScenarioProblem(*scenarios, risk, bounds, penalty, lift)
                 starts.append(solve(relative, self.solver, guess, constraints).x)
             except OptimizationError:
                 if not starts and isinstance(risk, ambiguity.WorstCase):
@@ -162,7 +167,5 @@ class VaR(ScenarioObjective):
             best, height = points[0], lower
         return best, height, iterations
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> ScenarioProblem:
+    def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         raise PortfolioError("value-at-risk is not convex and has no cvxpy form; CVaR is its convex relative")

@@ -12,9 +12,15 @@ from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.problem import Problem
-from opeslike.solvers.solve import solve
+from opeslike.proof import Proof
+from opeslike.solvers.solve import Solved, solve
 
 FloatArray = NDArray[np.float64]
+
+
+def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
+    """The best point of a local search: nothing is certified, and the solution says so."""
+    return Solved(x, Proof(value, np.inf, 0.0, problem.evaluate(x)), "local-search", iterations, "heuristic")
 
 
 def successive_convex(

@@ -20,6 +20,7 @@ from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.objectives import KLRobustKelly, MaxMean, MaxSharpe, MinVariance, RiskConstrainedKelly, RiskParity
+from opeslike.objectives.base import Given
 from opeslike.objectives.risk_measures import CVaR, EVaR
 from opeslike.objectives.utility_theory import Kelly
 from opeslike.proof import NOTHING, Witness, bound, box_gap, prove, prove_budgets, prove_ratio
@@ -30,7 +31,7 @@ DATA = returns(90, 6, seed=21)
 
 
 def problem_of(optimizer: Any, bounds: object = (0.0, 0.6), data: np.ndarray = DATA) -> Problem:
-    return optimizer._problem(Market.from_data(data, "returns", None), bounds, None, None)
+    return optimizer._problem(Market.from_data(data, "returns"), Given(bounds))
 
 
 def optimum(problem: Problem) -> tuple[np.ndarray, float, Witness]:

@@ -44,8 +44,8 @@ class Entry:
     Attributes
     ----------
     name : what the test is called
-    make : builds the optimiser; takes the keywords of :class:`Optimizer` (beliefs, mandate, solver, time_limit) and, with
-        the tag "reg", reg and strength
+    make : builds the optimiser; takes the keywords of :class:`Optimizer` (beliefs, mandate, solver, time_limit) and,
+        with the tag "reg", reg and strength
     tags : any of
         "reg"      takes a regulariser
         "linear"   has many optima or one at a corner, so weights are not compared, only values

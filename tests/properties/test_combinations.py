@@ -165,5 +165,5 @@ def test_a_mandate_that_cannot_be_met_is_named(entry: Entry) -> None:
     together = under(entry, Mandate(**limits)).set_params(
         bounds=(0, 0.4 * scale), group_bounds={"a": (0.75 * scale, 1), "b": (0.75 * scale, 1)}
     )
-    with pytest.raises(InfeasibleError, match="group a.*group b"):
+    with pytest.raises(InfeasibleError, match=r"group a.*group b"):
         entry.make(mandate=together).optimize(data, kind="returns")

@@ -10,7 +10,7 @@ import pytest
 
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.modelling.limits import limited_value
-from opeslike.objectives.base import Optimizer
+from opeslike.objectives.base import Given, Optimizer
 from tests.properties.registry import ENTRIES, Entry
 
 TIGHT = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 500}
@@ -34,7 +34,7 @@ def returns(count: int, assets: int, seed: int = 0) -> np.ndarray:
 def objective(entry: Entry, data: np.ndarray, bounds: object = (0, 1), **keywords: object):
     """The objective as a function of the weights, in the unit of ``solution.value``."""
     optimizer = entry.make(**keywords)
-    problem = optimizer._problem(optimizer._market(data, "returns"), bounds)
+    problem = optimizer._problem(optimizer._market(data, "returns"), Given(bounds))
 
     def value(w: np.ndarray) -> float:
         x = problem.lift(w)
@@ -109,7 +109,7 @@ def _compare_with_cvxpy(entry: Entry, data: np.ndarray, bounds: object, **keywor
         assert entry.value(value) == pytest.approx(solution.value, abs=rounding)
         return
     # no peer calls its answer optimal: then its weights, brought onto the bounds, must not beat ours, and one come near
-    made = optimizer._problem(optimizer._market(data, "returns"), bounds)
+    made = optimizer._problem(optimizer._market(data, "returns"), Given(bounds))
     worth = objective(entry, data, bounds, **keywords)
     values = [worth(made.weights(made.bounds.repair(x))) for x in found]
     assert solution.value - rounding <= min(values) <= solution.value + 1e-7
@@ -194,7 +194,7 @@ def test_permuted_assets_give_permuted_weights(entry: Entry) -> None:
 def test_gradient_by_finite_differences(entry: Entry) -> None:
     data = returns(90, 5, seed=7)
     optimizer = entry.make()
-    problem = optimizer._problem(optimizer._market(data, "returns"), (0, 1))
+    problem = optimizer._problem(optimizer._market(data, "returns"), Given((0, 1)))
     w = np.array([0.12, 0.31, 0.05, 0.28, 0.24])
     x = problem.lift(w)
     gradient = problem.evaluate(x).gradient
