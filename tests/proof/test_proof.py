@@ -389,6 +389,12 @@ def test_what_a_risk_cannot_say_exactly_counts() -> None:
     assert bound(problem, x, point=rough).gap == pytest.approx(bound(problem, x, point=point).gap + 1e-4, rel=1e-9)
 
 
+def test_entropy_at_a_weight_of_zero_proves_nothing() -> None:
+    """Its slope is infinite there: no gap, and no warning of an invalid operation either."""
+    problem = problem_of(Kelly(reg="entropy", strength=1e-3), (0.0, 1.0))
+    assert prove(problem, np.array([0.5, 0.5, 0.0, 0.0, 0.0, 0.0])).gap == np.inf
+
+
 def test_cone_multipliers_are_made_admissible() -> None:
     """The bound of a cone program holds for any multipliers: here random ones of every kind of cone."""
     problem = problem_of(Kelly())
