@@ -80,8 +80,8 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
     if not best_gap <= TOLERANCE:
         if _hedged(correlation):
             raise InfeasibleError(
-                "there are no such risk budgets: some long-only mixture of the assets carries no risk at all (fewer rows "
-                "than assets, or assets that hedge each other exactly); use covariance='ledoit_wolf'"
+                "there are no such risk budgets: some long-only mixture of the assets carries no risk at all (fewer "
+                "rows than assets, or assets that hedge each other exactly); use covariance='ledoit_wolf'"
             )
         reached = f"a gap of {best_gap:.1e}" if np.isfinite(best_gap) else "contributions that are not all positive"
         raise OptimizationError(
