@@ -214,20 +214,11 @@ class RatioObjective(MomentObjective):
         PortfolioError
             If there is a regulariser or there are constraints=, which have no convex form.
         """
-        import cvxpy as cp
+        from opeslike.solvers.conic import build_ratio
 
         market = self._market(data, kind)
         if self.reg is not None or self._extra(market):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
         given = self._given(weight_bounds, kind, custom_mean, custom_cov)
         made = self._problem(market, given)
-        y, terms = cp.Variable(made.n_assets, name="scaled"), self._terms(market, given)
-        total = cp.sum(y)
-        within = [made.gain @ y == 1, y >= terms.lower * total, y <= terms.upper * total, total >= 0]
-        for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True):
-            within += [
-                sign * (row @ y - limit * total) <= 0 for sign, limit in ((1, most), (-1, least)) if np.isfinite(limit)
-            ]
-        if terms.gross is not None:
-            within.append(cp.norm1(y) <= terms.gross * total)
-        return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(made.covariance))), within)
+        return build_ratio(made.gain, made.covariance, self._terms(market, given))

@@ -20,6 +20,7 @@ from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.limits import priced
 from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.terms import Terms
 from opeslike.proof import Proof, Witness, prove, tangents
 
 FloatArray = NDArray[np.float64]
@@ -57,6 +58,25 @@ def build(
     extra = UserConstraints(problem, constraints)
     value, own = problem.expression(extra.x, scale)
     return cp.Problem(cp.Minimize(unit * value), [*extra.within, *own, *extra.added]), extra, own
+
+
+def build_ratio(gain: FloatArray, covariance: FloatArray, terms: Terms) -> Any:
+    """Write the largest ratio ``gain' w / sqrt(w' covariance w)`` in cvxpy, in its convex form.
+
+    The variable, ``scaled``, is ``y = w / (gain' w)``, and every limit on w one on y and its sum.
+    """
+    import cvxpy as cp
+
+    y = cp.Variable(gain.size, name="scaled")
+    total = cp.sum(y)
+    within = [gain @ y == 1, y >= terms.lower * total, y <= terms.upper * total, total >= 0]
+    for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True):
+        within += [
+            sign * (row @ y - limit * total) <= 0 for sign, limit in ((1, most), (-1, least)) if np.isfinite(limit)
+        ]
+    if terms.gross is not None:
+        within.append(cp.norm1(y) <= terms.gross * total)
+    return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(covariance))), within)
 
 
 def conic(problem: Problem, constraints: Extra | Sequence[Constraint] = ()) -> tuple[FloatArray, Proof, str, int]:
