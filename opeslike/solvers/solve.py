@@ -234,11 +234,11 @@ def _snapped(problem: Problem, found: Iterate) -> Iterate:
     """Move weights that nearly touch a bound or 0 there, where the worst-case probabilities prove that no worse."""
     bounds = problem.bounds
     w = problem.weights(bounds.within(found.x, _NEAR))
-    x = bounds.repair(problem.lift(np.where(np.abs(w) < _NEAR, 0.0, w)))
+    x = bounds.repair(bounds.within(problem.lift(np.where(np.abs(w) < _NEAR, 0.0, w)), _NEAR))
     if not problem.in_domain(x) or (problem.penalty is not None and problem.penalty.interior):
         return found
     proof = bound(problem, x, Witness(found.q, None if bounds.single else found.multipliers, found.slopes))
-    if proof.gap > max(found.gap, _GOOD * proof.tolerance):
+    if proof.gap > max(found.gap, _AIM * proof.tolerance):
         return found
     return replace(found, x=x, point=proof.point, gap=proof.gap)
 
