@@ -197,3 +197,9 @@ def square_root(covariance: FloatArray) -> FloatArray:
     """A matrix ``A`` with ``A'A = covariance``; eigenvalues below rounding count as 0."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
+
+
+def risky_directions(covariance: FloatArray) -> FloatArray:
+    """Rows that are 0 times exactly the weights without variance: eigenvectors but for those within rounding of 0."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors[:, values > 1e-12 * values[-1]].T)
