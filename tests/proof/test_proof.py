@@ -431,3 +431,17 @@ def test_multipliers_outside_the_dual_cone_prove_nothing(cone: str) -> None:
     program = ConeProgram(box, np.array(matrix), np.array(sides), -box, box, SimpleNamespace(**kinds), free)
     assert program.bound(np.array(y)) <= -1.0
     assert program.bound(np.zeros(len(sides))) == -1.0
+
+
+def test_the_gap_of_a_ratio_is_what_is_missing_over_the_least_volatility() -> None:
+    """Computed apart, by linear programs: no term of it may be smaller."""
+    problem = problem_of(MaxSharpe())
+    w = MaxSharpe().optimize(DATA, (0.0, 0.6), kind="returns")
+    v = 0.99 * w + 0.01 * np.full(6, 1 / 6)
+    marginal, deviation = problem.covariance @ v, float(np.sqrt(v @ problem.covariance @ v))
+    ratio = float(problem.gain @ v) / deviation
+    box = {"A_eq": np.ones((1, 6)), "b_eq": [1.0], "bounds": (0, 0.6)}
+    missing = -linprog(ratio / deviation * marginal - problem.gain, **box).fun
+    least = linprog(marginal, **box).fun / deviation
+    assert 0 < least < 0.99 * deviation
+    assert prove_ratio(problem, v).gap == pytest.approx(missing / least, rel=1e-6)
