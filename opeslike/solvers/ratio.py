@@ -90,7 +90,9 @@ def maximize_ratio(
         best = found[0]
     else:
         try:
-            best = _priced(problem, x if start is None else bounds.repair(start), solver, constraints, direct)
+            known = [bounds.repair(point) for point in (start, bounds.center(), x) if point is not None]
+            first = max(known, key=lambda point: _ratio(problem, problem.evaluate(point)))
+            best = _priced(problem, first, solver, constraints, direct)
         except OptimizationError:
             if not constraints:
                 _check_bounded(problem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import cvxpy as cp
@@ -14,7 +15,7 @@ from scipy.optimize import linprog
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.bounds import Bounds
-from opeslike.modelling.constraints import UserConstraints
+from opeslike.modelling.constraints import ConeProgram, UserConstraints
 from opeslike.modelling.limits import limited_value, priced
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem
@@ -412,3 +413,51 @@ def test_cone_multipliers_are_made_admissible() -> None:
             assert program.bound(y) <= least + 1e-9
             fixed = program.admissible(y)
             np.testing.assert_allclose(program.admissible(fixed), fixed, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("cone", ["nonneg", "soc", "exp", "p3d"])
+def test_multipliers_outside_the_dual_cone_prove_nothing(cone: str) -> None:
+    """The least x in [-1, 1] under a constraint that does not bind is -1; these multipliers would "prove" more."""
+    matrix, sides, y = {
+        "nonneg": ([[1.0]], [5.0], [-1.0]),  # x <= 5
+        "soc": ([[0.0], [-1.0]], [5.0, 0.0], [-1.0, 1.0]),  # |x| <= 5
+        "exp": ([[-1.0], [0.0], [0.0]], [0.0, 1.0, 5.0], [1.0, 0.0, -1.0]),  # exp(x) <= 5
+        "p3d": ([[0.0], [0.0], [-1.0]], [5.0, 5.0, 0.0], [-1.0, -1.0, 1.0]),  # |x| <= 5^a 5^(1 - a)
+    }[cone]
+    kinds = {"zero": 0, "nonneg": 0, "soc": [], "exp": 0, "p3d": []}
+    kinds[cone] = {"nonneg": 1, "soc": [2], "exp": 1, "p3d": [0.3]}[cone]
+    box = np.ones(1)
+    free = np.zeros(len(sides), dtype=bool)
+    program = ConeProgram(box, np.array(matrix), np.array(sides), -box, box, SimpleNamespace(**kinds), free)
+    assert program.bound(np.array(y)) <= -1.0
+    assert program.bound(np.zeros(len(sides))) == -1.0
+
+
+def test_the_gap_of_a_ratio_is_what_is_missing_over_the_least_volatility() -> None:
+    """Computed apart, by linear programs: no term of it may be smaller."""
+    problem = problem_of(MaxSharpe())
+    w = MaxSharpe().optimize(DATA, (0.0, 0.6), kind="returns")
+    v = 0.99 * w + 0.01 * np.full(6, 1 / 6)
+    marginal, deviation = problem.covariance @ v, float(np.sqrt(v @ problem.covariance @ v))
+    ratio = float(problem.gain @ v) / deviation
+    box = {"A_eq": np.ones((1, 6)), "b_eq": [1.0], "bounds": (0, 0.6)}
+    missing = -linprog(ratio / deviation * marginal - problem.gain, **box).fun
+    least = linprog(marginal, **box).fun / deviation
+    assert 0 < least < 0.99 * deviation
+    assert prove_ratio(problem, v).gap == pytest.approx(missing / least, rel=1e-6)
+
+
+def test_absolute_values_count_by_their_slopes() -> None:
+    """The same for sums of absolute values: given slopes make an exact gap, inadmissible ones are clipped first."""
+    problem = problem_of(MaxMean(reg="mpad", strength=0.01), (0.0, 0.6))
+    part = problem.penalty.pieces()[1][0]
+    y = np.linspace(-0.9, 0.9, part.heads.size) * part.costs
+    x = problem.bounds.center() + np.array([0.1, -0.1, 0.05, -0.05, 0.0, 0.0])
+    gradient = -DATA.mean(axis=0) + part.pull(y, 6)
+    least = linprog(gradient, A_eq=np.ones((1, 6)), b_eq=[1.0], bounds=(0, 0.6)).fun
+    proof = bound(problem, x, Witness(slopes=(y,)))
+    assert proof.gap == pytest.approx(proof.value - least, rel=1e-9)
+    best = optimum(problem)[1]
+    for scale in (3.0, 30.0):
+        wild = bound(problem, x, Witness(slopes=(scale * np.sign(part.measure(x)) * part.costs,)))
+        assert wild.gap >= wild.value - best
