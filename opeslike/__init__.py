@@ -36,10 +36,12 @@ if TYPE_CHECKING:
         UniversalPortfolios,
         kl_radius,
     )
+    from opeslike.sizing import Bet, Race, stakes
 
 _WHERE = {
     "BCRP": "opeslike.objectives",
     "Backtester": "opeslike.backtester",
+    "Bet": "opeslike.sizing",
     "CRRA": "opeslike.objectives",
     "CVaR": "opeslike.objectives",
     "Comparison": "opeslike.compare",
@@ -55,6 +57,7 @@ _WHERE = {
     "MaxSharpe": "opeslike.objectives",
     "MeanVariance": "opeslike.objectives",
     "MinVariance": "opeslike.objectives",
+    "Race": "opeslike.sizing",
     "RiskConstrainedKelly": "opeslike.objectives",
     "RiskParity": "opeslike.objectives",
     "Uniform": "opeslike.objectives",
@@ -65,12 +68,14 @@ _WHERE = {
     "load_sp500": "opeslike.data",
     "load_us20": "opeslike.data",
     "load_yahoo": "opeslike.data",
+    "stakes": "opeslike.sizing",
 }
 
 __all__ = [
     "BCRP",
     "CRRA",
     "Backtester",
+    "Bet",
     "CVaR",
     "Comparison",
     "ExponentialGradient",
@@ -85,6 +90,7 @@ __all__ = [
     "MaxSharpe",
     "MeanVariance",
     "MinVariance",
+    "Race",
     "RiskConstrainedKelly",
     "RiskParity",
     "Uniform",
@@ -96,6 +102,7 @@ __all__ = [
     "load_sp500",
     "load_us20",
     "load_yahoo",
+    "stakes",
 ]
 
 

@@ -1,5 +1,6 @@
 """How much to hold: Kelly factors, optimal f, bootstrap, growth curves and drawdown odds."""
 
+from opeslike.sizing.bets import Bet, Card, Race, decimal_odds
 from opeslike.sizing.bootstrap import (
     BINARY_KELLY,
     CONTINUOUS_KELLY,
@@ -38,6 +39,7 @@ from opeslike.sizing.outcomes import (
     trade_returns,
 )
 from opeslike.sizing.rolling import kelly_factor
+from opeslike.sizing.staking import Stakes, stakes
 
 __all__ = [
     "BINARY_KELLY",
@@ -45,14 +47,19 @@ __all__ = [
     "EMPIRICAL_KELLY",
     "OPTIMAL_F",
     "PARTIAL_KELLY",
+    "Bet",
+    "Card",
     "ConservativeSize",
     "EmpiricalSolution",
     "GrowthCurve",
     "OptimalFSize",
     "OutcomeStatistics",
+    "Race",
     "SizingRule",
+    "Stakes",
     "bootstrap_indices",
     "conservative",
+    "decimal_odds",
     "drawdown_odds",
     "growth_binary",
     "growth_continuous",
@@ -70,5 +77,6 @@ __all__ = [
     "outcome_statistics",
     "ruin_bounds",
     "solve_empirical",
+    "stakes",
     "trade_returns",
 ]
