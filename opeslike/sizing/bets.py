@@ -151,7 +151,7 @@ class Card(Addable):
         return found
 
     def market(self) -> Market:
-        """Every joint outcome as a scenario: its probability, and what each bet returns per unit at risk.
+        """Every possible joint outcome as a scenario: its probability, and what each bet returns per unit at risk.
 
         Any objective takes it; under ``Mandate(leverage=1)`` what is not bet is kept.
 
@@ -172,24 +172,27 @@ class Card(Addable):
 
 
 def joint(events: Sequence[Outcomes]) -> tuple[FloatArray, FloatArray]:
-    """Returns (S, M) of all bets in every joint outcome of independent events, and its probability (S,).
+    """Returns (S, M) of all bets in every possible joint outcome of independent events, and its probability (S,).
 
     Raises
     ------
     PortfolioError
         If there are more than ``MAX_OUTCOMES``.
     """
-    count = math.prod(len(own.probabilities) for own in events)
+    possible = [(own.probabilities[own.probabilities > 0], own.returns[own.probabilities > 0]) for own in events]
+    count = math.prod(len(p) for p, _ in possible)
     if count > MAX_OUTCOMES:
         raise PortfolioError(
             f"the card has {count:,} joint outcomes, and at most {MAX_OUTCOMES:,} are enumerated (18 single bets); "
             "leave out the bets with the least edge, or split the card"
         )
-    p, columns = np.ones(1), list[FloatArray]()
-    for own in events:
-        before, p = len(p), np.multiply.outer(p, own.probabilities).ravel()
-        columns += [np.tile(np.repeat(returns, count // len(p)), before) for returns in own.returns.T]
-    return np.array(columns).reshape(len(columns), count).T, p
+    columns = np.empty((sum(returns.shape[1] for _, returns in possible), count))
+    joint_p, filled = np.ones(1), 0
+    for p, returns in possible:
+        own = columns[filled : filled + returns.shape[1]].reshape(returns.shape[1], len(joint_p), len(p), -1)
+        own[:] = returns.T[:, None, :, None]
+        joint_p, filled = np.multiply.outer(joint_p, p).ravel(), filled + returns.shape[1]
+    return columns.T, joint_p
 
 
 class Event(Addable):

@@ -22,6 +22,8 @@ from opeslike.sizing.bets import ROUNDING, Addable, Card, Outcomes, joint
 _NO_EDGE = 1e-12
 #: odds whose margin is within this of none are fair
 _FAIR = 1e-12
+#: a guess stakes at most this share of the bankroll
+_GUESSED = 0.95
 #: stakes this near, in steps, to a whole number of them are that
 _WHOLE = 1e-9
 #: exponents of the odds of halving at which they are below any floating-point number
@@ -36,8 +38,9 @@ class Stakes:
     ----------
     table : DataFrame, a row a bet
         ``side`` ("back", "lay" or "each-way"), ``probability`` and ``odds`` (decimal) as given, ``edge`` (expected
-        profit per unit at risk, after commission), ``stake`` (money to enter, the backer's stake for a lay), ``at_risk``
-        (money that can be lost: the stake, or the liability of a lay) and ``share`` (of the bankroll at risk).
+        profit per unit at risk, after commission), ``stake`` (money to enter, the backer's stake for a lay),
+        ``at_risk`` (money that can be lost: the stake, or the liability of a lay) and ``share`` (of the
+        bankroll at risk).
     bankroll, fraction, radius : float
         As given.
     growth : float
@@ -191,7 +194,7 @@ def stakes(
     {'bet 1': 60.0}
     >>> race = Race({"A": (0.5, 2.2), "B": (0.3, 3.5), "C": (0.2, 3.6)})
     >>> stakes(race, bankroll=1_000).table["share"].round(4).to_dict()
-    {'A': 0.2418, 'B': 0.1377, 'C': 0.0}
+    {'A': 0.15, 'B': 0.08, 'C': 0.0}
     """
     if not isinstance(card, Addable):
         raise PortfolioError(f"stakes are for a Card, Bet or Race, got {type(card).__name__}")
@@ -207,21 +210,23 @@ def stakes(
     live = [one for one, hope in zip(events, hopeful, strict=True) if hope and bet_on]
     columns = np.repeat(hopeful, [len(edge) for edge in edges]) & bet_on
     returns, p = joint(live)
-    possible = p > 0
-    returns, p = returns[possible], p[possible]
-    full, gap, solver = _full(live, returns, p, radius)
+    full, gap, solver = _full(live, returns, p, radius, endured)
 
+    sides = [side for one in events for side in one.sides]
+    chances, odds = (np.concatenate(found) for found in zip(*((one.p, one.odds) for one in events), strict=True))
+    liability = np.where(np.array(sides) == "lay", odds - 1.0, 1.0)
     wanted = np.zeros(len(columns))
-    wanted[columns] = fraction * bankroll * full
-    table = pd.DataFrame({"side": [side for one in events for side in one.sides]}, pd.Index(card.names, name="bet"))
-    table["probability"] = np.concatenate([one.p for one in events])
-    table["odds"], table["edge"] = np.concatenate([one.odds for one in events]), np.concatenate(edges)
-    liability = np.where(table["side"] == "lay", table["odds"] - 1.0, 1.0)
-    wanted /= liability
+    wanted[columns] = fraction * bankroll * full / liability[columns]
     money = wanted if step == 0 else np.round(np.floor(wanted / step + _WHOLE) * step, 12)
-    table["stake"] = money = np.where(money < minimum, 0.0, money)
-    table["at_risk"] = money * liability
-    table["share"] = table["at_risk"] / bankroll
+    money = np.where(money < minimum, 0.0, money)
+    at_risk, edge = money * liability, np.concatenate(edges)
+    table = pd.DataFrame(
+        {
+            **{"side": sides, "probability": chances, "odds": odds, "edge": edge},
+            **{"stake": money, "at_risk": at_risk, "share": at_risk / bankroll},
+        },
+        pd.Index(card.names, name="bet"),
+    )
 
     notes = [] if any(hopeful) else ["no bet has an edge at these odds, so none is made"]
     if any(hopeful) and not bet_on:
@@ -229,7 +234,7 @@ def stakes(
     dropped = [name for name, was, now in zip(card.names, wanted, money, strict=True) if was > 0 and now == 0]
     if dropped:
         notes.append(f"too small to be staked: {', '.join(dropped)}")
-    log_wealth = np.log1p(returns @ table["share"].to_numpy()[columns])
+    log_wealth = np.log1p(returns @ at_risk[columns] / bankroll)
     growth = float(p @ log_wealth)
     return Stakes(
         table=table,
@@ -237,8 +242,8 @@ def stakes(
         fraction=fraction,
         radius=radius,
         growth=growth,
-        worst_growth=-largest_mean(-log_wealth, p, radius).value if radius > 0 else growth,
-        profit=float(table["at_risk"].to_numpy() @ np.concatenate(edges)),
+        worst_growth=0.0 - largest_mean(-log_wealth, p, radius).value if radius > 0 else growth,
+        profit=float(at_risk @ edge),
         gap=gap,
         halving=_halving(log_wealth, p),
         no_bet_radius=endured,
@@ -248,21 +253,34 @@ def stakes(
     )
 
 
-def _full(live: list[Outcomes], returns: FloatArray, p: FloatArray, radius: float) -> tuple[FloatArray, float, str]:
+def _full(
+    live: list[Outcomes], returns: FloatArray, p: FloatArray, radius: float, endured: float
+) -> tuple[FloatArray, float, str]:
     """Shares of the bankroll to put at risk, their certified gap, and who found them."""
     if not live:
         return np.zeros(0), 0.0, "closed-form"
-    if radius == 0 and len(live) == 1 and live[0].win is not None and live[0].paid is not None:
-        win, paid = live[0].win, live[0].paid
-        shares = np.maximum(win - _reserve(win, paid) / paid, 0.0)
-        wealth = 1.0 + returns @ shares
-        # growth of any other stakes w' exceeds that of these by at most log E (W' / W)
-        best = max(float(p @ (1.0 / wealth)), float(np.max(1.0 / wealth * p @ (1.0 + returns))))
-        return shares, max(math.log(best), 0.0), "closed-form"
-    keep = Mandate(leverage=1)
-    objective = KLRobustKelly(1.0, radius, mandate=keep) if radius > 0 else Kelly(mandate=keep)
-    shares = objective.optimize(Market(returns, tuple(range(returns.shape[1])), lambda: pd.RangeIndex(len(p)), p))
+    alone = np.concatenate([_alone(one) for one in live])
+    if radius == 0 and len(live) == 1 and live[0].win is not None:
+        worth = p / (1.0 + returns @ alone)
+        # the growth of any other stakes exceeds that of these by at most log E (W' / W)
+        best = max(float(worth.sum()), float(np.max(worth @ (1.0 + returns))))
+        return alone, max(math.log(best), 0.0), "closed-form"
+    objective: Kelly | KLRobustKelly = Kelly(mandate=Mandate(leverage=1))
+    if radius > 0:
+        objective = KLRobustKelly(1.0, radius, mandate=Mandate(leverage=1))
+    # the worst mean is nearly the mean less sqrt(2 radius) deviations, which leaves this part of the stakes
+    guess = alone * (1.0 - math.sqrt(radius / endured))
+    market = Market(returns, tuple(range(len(alone))), lambda: pd.RangeIndex(len(p)), p)
+    shares = objective.optimize(market, w=guess * min(1.0, _GUESSED / float(guess.sum())))
     return shares, objective.solution.gap or 0.0, objective.solution.solver
+
+
+def _alone(one: Outcomes) -> FloatArray:
+    """Kelly's stakes on an event by itself; each way nearly."""
+    if one.win is None or one.paid is None:
+        mean, square = one.probabilities @ one.returns, one.probabilities @ one.returns**2
+        return np.asarray(mean / square)
+    return np.maximum(one.win - _reserve(one.win, one.paid) / one.paid, 0.0)
 
 
 def _reserve(win: FloatArray, paid: FloatArray) -> float:
