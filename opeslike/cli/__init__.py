@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from opeslike._version import __version__
-from opeslike.cli import backtest, compare, optimize
+from opeslike.cli import backtest, bets, compare, optimize
 from opeslike.errors import OpesLikeError, OpesLikeWarning
 
 __all__ = ["build_parser", "main"]
@@ -30,7 +30,7 @@ OTHER_NAMES = {
     **{"reopt": "reopt_freq", "rebalance": "rebalance_freq", "jobs": "n_jobs"},
 }
 #: Each has ``add(commands)``, which adds its parser with ``run`` set to the function that does the work.
-COMMANDS = (compare, backtest, optimize)
+COMMANDS = (compare, backtest, optimize, bets)
 
 
 class _Parser(argparse.ArgumentParser):
