@@ -271,7 +271,8 @@ def _full(
     # the worst mean is nearly the mean less sqrt(2 radius) deviations, which leaves this part of the stakes
     guess = alone * (1.0 - math.sqrt(radius / endured))
     market = Market(returns, tuple(range(len(alone))), lambda: pd.RangeIndex(len(p)), p)
-    shares = objective.optimize(market, w=guess * min(1.0, _GUESSED / float(guess.sum())))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a step may leave nothing of the bankroll, and is not taken
+        shares = objective.optimize(market, w=guess * min(1.0, _GUESSED / float(guess.sum())))
     return shares, objective.solution.gap or 0.0, objective.solution.solver
 
 
