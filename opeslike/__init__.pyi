@@ -27,5 +27,8 @@ from .objectives import RiskParity as RiskParity
 from .objectives import Uniform as Uniform
 from .objectives import UniversalPortfolios as UniversalPortfolios
 from .objectives import kl_radius as kl_radius
+from .sizing import Bet as Bet
+from .sizing import Race as Race
+from .sizing import stakes as stakes
 from .studies import Comparison as Comparison
 from .studies import compare as compare

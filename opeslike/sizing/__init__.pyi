@@ -1,3 +1,7 @@
+from .bets import Bet as Bet
+from .bets import Card as Card
+from .bets import Race as Race
+from .bets import decimal_odds as decimal_odds
 from .bootstrap import BINARY_KELLY as BINARY_KELLY
 from .bootstrap import CONTINUOUS_KELLY as CONTINUOUS_KELLY
 from .bootstrap import EMPIRICAL_KELLY as EMPIRICAL_KELLY
@@ -29,3 +33,5 @@ from .outcomes import kelly_from_outcomes as kelly_from_outcomes
 from .outcomes import optimal_f as optimal_f
 from .outcomes import outcome_statistics as outcome_statistics
 from .outcomes import trade_returns as trade_returns
+from .staking import Stakes as Stakes
+from .staking import stakes as stakes
