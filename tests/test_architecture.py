@@ -42,7 +42,8 @@ HEAVY = {
     "matplotlib": ("analysis/",),
     "yfinance": ("data/yahoo.py",),
     "jinja2": ("analysis/",),
-    "sklearn": ("parameters.py", "modelling/", "objectives/"),
+    "sklearn": ("parameters.py", "beliefs/"),
+    "arch": ("beliefs/",),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -3,9 +3,34 @@
 A belief is a function from :class:`~opeslike.market.Market` to Market; see :mod:`opeslike.beliefs.belief`.
 """
 
-from opeslike.beliefs.belief import Belief, Chain, Empirical
+from opeslike.beliefs.belief import Belief, Chain, Conditional, Empirical
+from opeslike.beliefs.black_litterman import BlackLitterman
 from opeslike.beliefs.decay import Decay
 from opeslike.beliefs.given import Given, as_belief
+from opeslike.beliefs.near import Near
 from opeslike.beliefs.prior import Prior
+from opeslike.beliefs.recentred import Recentred
+from opeslike.beliefs.rescaled import Rescaled
+from opeslike.beliefs.shrunk import ShrunkMeans
+from opeslike.beliefs.stress import Stress
+from opeslike.beliefs.views import Views
+from opeslike.beliefs.window import Window
 
-__all__ = ["Belief", "Chain", "Decay", "Empirical", "Given", "Prior", "as_belief"]
+__all__ = [
+    "Belief",
+    "BlackLitterman",
+    "Chain",
+    "Conditional",
+    "Decay",
+    "Empirical",
+    "Given",
+    "Near",
+    "Prior",
+    "Recentred",
+    "Rescaled",
+    "ShrunkMeans",
+    "Stress",
+    "Views",
+    "Window",
+    "as_belief",
+]
