@@ -189,12 +189,15 @@ class Pooled(NamedTuple):
     multipliers: FloatArray
 
 
-def pool(rows: FloatArray, at_least: NDArray[np.bool_], p: FloatArray, start: FloatArray | None = None) -> Pooled | None:
+def pool(
+    rows: FloatArray, at_least: NDArray[np.bool_], p: FloatArray, start: FloatArray | None = None
+) -> Pooled | None:
     """The q with least divergence from p and ``rows @ q = 0``, or ``>= 0`` where ``at_least``; None if there is none.
 
-    q is the tilt of p by ``m @ rows`` at the multipliers m that maximise ``-log E_p exp(m @ rows)``, those of inequalities
-    not negative. Every dual value is a lower bound on the least divergence (Meucci 2008). Maximised by Newton's method
-    projected on the bounds (Bertsekas 1982). A bound above ``-log min p`` proves that no q satisfies the constraints.
+    q is the tilt of p by ``m @ rows`` at the multipliers m that maximise ``-log E_p exp(m @ rows)``, those of
+    inequalities not negative. Every dual value is a lower bound on the least divergence (Meucci 2008). Maximised by
+    Newton's method projected on the bounds (Bertsekas 1982). A bound above ``-log min p`` proves that no q satisfies
+    the constraints.
 
     Parameters
     ----------

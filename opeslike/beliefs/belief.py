@@ -69,7 +69,7 @@ class Belief(Parameters, ABC):
 
     def given(self, returns: Mapping[Hashable, float] | None = None, /, **named: float) -> Chain:
         """These scenarios if some assets return just so: ``belief.given(BAC=-0.10)``; see :class:`Conditional`."""
-        return self | Conditional({**(returns or {}), **named})
+        return self | Conditional(dict(returns or {}) | dict(named.items()))
 
     def describe(self, data: Any, kind: Kind | None = None, periods_per_year: float = 252) -> pd.DataFrame:
         r"""What the belief does to the data.
@@ -84,9 +84,9 @@ class Belief(Parameters, ABC):
         Returns
         -------
         DataFrame
-            Columns ``before`` and ``after``; rows: effective scenarios, KL moved, and mean and volatility of each asset.
-            KL moved is :math:`\sum q \log(q / p)` in nats; infinite where scenarios were moved or are new, for no
-            probabilities of the past ones give them.
+            Columns ``before`` and ``after``; rows: effective scenarios, KL moved, and mean and volatility of each
+            asset. KL moved is :math:`\sum q \log(q / p)` in nats; infinite where scenarios were moved or are new, for
+            no probabilities of the past ones give them.
         """
         before = Market.from_data(data, kind)
         after, years = self(before), positive("periods_per_year", periods_per_year)
@@ -96,18 +96,20 @@ class Belief(Parameters, ABC):
             mean = p @ market.returns
             spread = np.sqrt(p @ (market.returns - mean) ** 2)
             columns[name] = [market.effective_size, moved, *years * mean, *math.sqrt(years) * spread]
-        rows = [("effective scenarios", ""), ("KL moved", "")]
+        rows: list[tuple[str, Hashable]] = [("effective scenarios", ""), ("KL moved", "")]
         rows += [(what, asset) for what in ("mean", "volatility") for asset in before.assets]
         return pd.DataFrame(columns, pd.MultiIndex.from_tuples(rows))
 
 
 def chances(market: Market) -> FloatArray:
     """Scenario probabilities, shape (T,), also where they are uniform."""
-    return np.full(market.n_scenarios, 1.0 / market.n_scenarios) if market.probabilities is None else market.probabilities
+    return (
+        np.full(market.n_scenarios, 1.0 / market.n_scenarios) if market.probabilities is None else market.probabilities
+    )
 
 
 def _moved(before: Market, after: Market) -> float:
-    """Divergence of the believed probabilities from those of the data; infinite where the scenarios are not the same."""
+    """Divergence of the believed probabilities from those of the data; infinite where scenarios differ."""
     row = before.dates.get_indexer(after.dates)
     if (row < 0).any() or not np.array_equal(before.returns[row], after.returns):
         return math.inf

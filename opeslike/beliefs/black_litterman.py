@@ -31,8 +31,8 @@ class BlackLitterman(Belief):
     Parameters
     ----------
     views : dict
-        Annual means by what they are of: ``{"mean(AAPL)": 0.12, "mean(MSFT) - mean(XOM)": 0.03}``. None at all leaves the
-        equilibrium.
+        Annual means by what they are of: ``{"mean(AAPL)": 0.12, "mean(MSFT) - mean(XOM)": 0.03}``. None at all leaves
+        the equilibrium.
     market_weights : array-like of shape (N,), dict or Series, optional
         w, by ticker or position, such as capitalisations; scaled to sum to one. Equal ones if left out.
     tau : float > 0
@@ -54,7 +54,8 @@ class BlackLitterman(Belief):
     References
     ----------
     Black and Litterman (1992), *Global portfolio optimization*; He and Litterman (1999), *The intuition behind
-    Black-Litterman model portfolios*; Idzorek (2005) and Walters (2014), *The Black-Litterman model in detail*, on confidence.
+    Black-Litterman model portfolios*; Idzorek (2005) and Walters (2014), *The Black-Litterman model in detail*, on
+    confidence.
     """
 
     views: Mapping[str, float] = field(default_factory=dict)
@@ -69,7 +70,7 @@ class BlackLitterman(Belief):
             positive(name, getattr(self, name))
         for view in read_views(self.views):
             if view.measure != "mean" or view.relation:
-                raise PortfolioError(f"view {view.text}: BlackLitterman takes equalities of means; Views takes the others")
+                raise PortfolioError(f"view {view.text}: BlackLitterman takes equalities of means; use Views")
         self._confidences()
 
     def __call__(self, market: Market) -> Market:
@@ -102,10 +103,10 @@ class BlackLitterman(Belief):
         weights = check_mean(weights, market.assets, "market_weights")
         if not weights.sum() > 0:
             raise PortfolioError("market_weights must have a sum above 0")
-        return weights / weights.sum()
+        return np.asarray(weights / weights.sum())
 
     def _confidences(self) -> FloatArray:
-        """c of each view."""
+        """C of each view."""
         given = self.confidence
         named = given if isinstance(given, Mapping) else dict.fromkeys(self.views, given)
         if set(named) != set(self.views):

@@ -20,7 +20,7 @@ _MEASURES = {"mean": (1, None), "vol": (1, None), "corr": (2, None), "quantile":
 
 
 class View(NamedTuple):
-    """One view: ``measure`` of ``assets``, times ``factors`` and summed, is (0), is at least (1), at most (-1) ``value``."""
+    """The sum of ``factors`` times ``measure`` of ``assets`` is (0), is at least (1) or at most (-1) ``value``."""
 
     text: str
     measure: str
@@ -60,7 +60,7 @@ def _read(key: Any, value: Any) -> View:
         except ValueError:
             level = math.nan
         if not 0 < level < 100:
-            raise PortfolioError(f"view {text}: the level must be a percentage between 0 and 100, as in {measure}(A, {95})")
+            raise PortfolioError(f"view {text}: the level must be a percentage, above 0 and below 100")
         assets = assets[:1] if len(assets) <= 2 else assets
     wanted = count if measure != "mean" else len(terms)
     if len(assets) != wanted or not all(assets) or (measure != "mean" and factors != (1.0,)):
@@ -85,7 +85,7 @@ def _terms(key: Any) -> tuple[str, list[tuple[float, list[str]]]]:
         end = found.end()
     if not terms or end < len(key) or len(names) > 1:
         raise PortfolioError(
-            f"view {key!r} is not understood; write one of mean(A), vol(A), corr(A, B), quantile(A, 5), cvar(A, 95), or "
+            f"view {key!r} is not understood; write mean(A), vol(A), corr(A, B), quantile(A, 5), cvar(A, 95) or "
             "a sum of means, such as mean(A) - 0.5 mean(B)"
         )
     return names.pop(), terms

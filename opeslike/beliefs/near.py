@@ -24,7 +24,8 @@ class Near(Belief):
     Parameters
     ----------
     indicator : Series by date
-        The state s, as it was known at the close of each date, such as a volatility index; missing values are passed over.
+        The state s, as it was known at the close of each date, such as a volatility index; missing values are passed
+        over.
     bandwidth : float > 0
         b, in the unit of the indicator.
 

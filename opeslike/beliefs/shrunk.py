@@ -63,8 +63,8 @@ class ShrunkMeans(Belief):
         bayes = choice("method", self.method, ("bayes-stein", "james-stein")) == "bayes-stein"
         if size <= count + 2 or np.linalg.cond(covariance) > 1e12:
             raise DataError(
-                f"{size:.4g} effective scenarios of {count} assets are too few to shrink means by; take more rows, fewer "
-                "assets, or leave out assets that do not vary on their own"
+                f"{size:.4g} effective scenarios of {count} assets are too few to shrink means by; take more rows, "
+                "fewer assets, or leave out assets that do not vary on their own"
             )
         target = self._target(market, mean, covariance, bayes)
         distance = size * float((mean - target) @ np.linalg.solve(covariance, mean - target))
@@ -77,7 +77,7 @@ class ShrunkMeans(Belief):
     def _target(self, market: Market, mean: FloatArray, covariance: FloatArray, bayes: bool) -> FloatArray:
         if callable(self.target):
             believed = self.target(market)
-            return chances(believed) @ believed.returns
+            return np.asarray(chances(believed) @ believed.returns)
         if self.target is not None:
             given = np.full(len(mean), self.target) if isinstance(self.target, (int, float)) else self.target
             return check_mean(given, market.assets, "target")

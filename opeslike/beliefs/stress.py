@@ -15,7 +15,8 @@ from opeslike.market import Market
 class Stress(Belief):
     r"""Further scenarios that happen with probability :math:`\pi` in all; the others keep :math:`(1 - \pi)\, p_t`.
 
-    They are not observations: the effective size is unchanged. :class:`~opeslike.beliefs.prior.Prior` counts them as such.
+    They are not observations: the effective size is unchanged. :class:`~opeslike.beliefs.prior.Prior` counts them as
+    such.
 
     Parameters
     ----------

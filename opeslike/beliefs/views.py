@@ -1,4 +1,4 @@
-"""Views on means, volatilities, correlations and tails: the probabilities nearest to those one had that satisfy them."""
+"""Views on means, volatilities, correlations and tails, by the probabilities nearest to those one had."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Views(Belief):
     .. math:: q = \arg\min \{ \textstyle\sum_t q_t \log(q_t / p_t) : \text{views} \}, \qquad
               \text{posterior} = (1 - c)\, p + c\, q.
 
-    Views on means and quantiles are linear in q. The others follow in stages, as Vorobets does: CVaR at its own level; then
-    volatilities, about the means that the first stage gave; then correlations, at the means and volatilities of the second.
-    What a stage is about is kept: its assets' means (and volatilities) become equalities.
+    Views on means and quantiles are linear in q. The others follow in stages, as Vorobets does: CVaR at its own level;
+    then volatilities, about the means that the first stage gave; then correlations, at the means and volatilities of
+    the second. What a stage is about is kept: its assets' means (and volatilities) become equalities.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ class Views(Belief):
 
     References
     ----------
-    Meucci (2008), *Fully flexible views*; Meucci, Ardia and Keel (2011), *Fully flexible extreme views*; Vorobets (2021),
-    *Sequential entropy pooling heuristics*.
+    Meucci (2008), *Fully flexible views*; Meucci, Ardia and Keel (2011), *Fully flexible extreme views*; Vorobets
+    (2021), *Sequential entropy pooling heuristics*.
 
     Examples
     --------
@@ -81,8 +81,8 @@ class Views(Belief):
         """The same returns, with the probabilities of the views."""
         if not self.views:
             return market
-        p, q = chances(market), self.pooled(market).q
-        return market.reweighted(np.divide((1.0 - self.confidence) * p + self.confidence * q, p, out=p * 0, where=p > 0))
+        p, q, c = chances(market), self.pooled(market).q, self.confidence
+        return market.reweighted((1.0 - c) + c * np.divide(q, p, out=np.ones(len(p)), where=p > 0))
 
     def pooled(self, market: Market) -> Pooled:
         """Probabilities at full confidence, with their divergence and the bound that proves it least.
@@ -184,7 +184,7 @@ class _Search:
                 if ("vol", (asset,)) not in told:
                     self.add(square - self.vol[asset] ** 2, 0, f"vol({asset}), kept")
 
-    def row(self, view: View) -> FloatArray:
+    def row(self, view: View) -> Any:
         """What is 0 on average where the view is an equality, and above 0 where there is more of it."""
         columns = [self.column(asset) for asset in view.assets]
         if view.measure == "mean":
@@ -194,7 +194,7 @@ class _Search:
         centred = [x - self.mean[asset] for x, asset in zip(columns, view.assets, strict=True)]
         if view.measure == "vol":
             return centred[0] ** 2 - view.value**2 / self.years
-        return centred[0] * centred[1] - view.value * self.vol[view.assets[0]] * self.vol[view.assets[1]]
+        return np.asarray(centred[0] * centred[1]) - view.value * self.vol[view.assets[0]] * self.vol[view.assets[1]]
 
     def solve(self, measures: tuple[str, ...]) -> Pooled:
         """Add the views on these measures and find the probabilities; CVaR at the levels where it counts."""
@@ -238,7 +238,9 @@ class _Search:
             b_eq=np.append(np.zeros(len(z)), 1.0),
         )
         if not missing.fun > 1e-9:
-            return OptimizationError("the probabilities of the views were not found; they are all but impossible, loosen them")
+            return OptimizationError(
+                "the probabilities of the views were not found; they are all but impossible, loosen them"
+            )
         named = [name for name, price in zip(self.names, missing.eqlin.marginals, strict=False) if abs(price) > 1e-9]
         return InfeasibleError(
             f"no probabilities of these scenarios satisfy {'; '.join(named)}: "
