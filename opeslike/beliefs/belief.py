@@ -189,9 +189,9 @@ class Conditional(Belief):
         centred = market.returns - chances(market) @ market.returns
         covariance = centred.T @ (centred * chances(market)[:, None])
         slopes = np.linalg.lstsq(covariance[np.ix_(where, where)], covariance[where], rcond=1e-12)[0]
-        short = np.fromiter(self.returns.values(), np.float64) - market.returns[:, where]
-        returns = market.returns + short @ slopes
-        returns[:, where] += short - short @ slopes[:, where]  # exactly, also where the matrix is singular
+        wanted = list(self.returns.values())
+        returns = market.returns + (wanted - market.returns[:, where]) @ slopes
+        returns[:, where] = wanted  # exactly, also where the matrix is singular
         return market.with_returns(returns)
 
 

@@ -74,4 +74,4 @@ class Near(Belief):
         likely = exponents if market.probabilities is None else exponents[market.probabilities > 0]
         if np.isinf(likely).all():
             raise DataError("indicator knows a state for no scenario that has a probability; give an earlier one")
-        return market.reweighted(np.exp(exponents - likely.max()))
+        return market.reweighted(np.exp(np.minimum(exponents - likely.max(), 0.0)))

@@ -21,6 +21,8 @@ from opeslike.market import Market
 _ROUNDS = 200
 #: how near the probability of the worst must come to its share, relatively
 _NEAR = 1e-9
+#: what views may miss by, relative to their largest value, and still be called possible
+_POSSIBLE = 1e-9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,20 +119,21 @@ class _Tail:
         """The row at this level."""
         return np.maximum(self.loss - self.level, 0.0) / self.share + (self.level - self.view.value)
 
-    def holds(self, q: FloatArray) -> bool:
-        """Whether the share of the worst begins at the level, or the inequality holds without it."""
+    def holds(self, found: Pooled) -> bool:
+        """Whether the share of the worst begins at the level, or the inequality holds without its row."""
+        q = found.q
         if self._over(q, self.loss > self.level) <= _NEAR and self._over(q, self.loss >= self.level) >= -_NEAR:
             return True
         begin = self._begins(q)
-        found = begin + float(q @ np.maximum(self.loss - begin, 0.0)) / self.share
-        return self.view.relation * (found - self.view.value) > 0
+        cvar = begin + float(q @ np.maximum(self.loss - begin, 0.0)) / self.share
+        return self.view.relation * (cvar - self.view.value) > 0 and not found.multipliers[self.row]
 
     def search(self, pooled: Callable[[], Pooled], found: Pooled) -> Pooled:
         """Move the level to where it belongs, all others as they are: to where the worst begin, then by the secant."""
         low, high = float(self.loss.min()), self.view.value
         over, under = 1.0 - self.share, -self.share
         for turn in range(_ROUNDS):
-            if self.holds(found.q):
+            if self.holds(found):
                 break
             above = self._over(found.q, self.loss > self.level)
             if above > 0:
@@ -206,7 +209,7 @@ class _Search:
                 self.add(self.row(view), view.relation, view.text)
         found = self.pooled()
         for _ in range(_ROUNDS):
-            astray = [tail for tail in self.tails if not tail.holds(found.q)]
+            astray = [tail for tail in self.tails if not tail.holds(found)]
             if not astray:
                 return found
             found = astray[0].search(self.pooled, found)
@@ -227,23 +230,37 @@ class _Search:
         return found
 
     def _contradiction(self, rows: FloatArray, at_least: NDArray[np.bool_]) -> OptimizationError:
-        """Which views contradict each other: those with a multiplier in the proof that all miss by something in all."""
+        """Views that contradict each other, and no longer do if any one of them is dropped."""
         from scipy.optimize import linprog
 
         z = rows[:, self.p > 0] / np.abs(rows).max(axis=1, keepdims=True)
-        one = np.eye(len(z))
-        missing = linprog(
-            np.concatenate([np.zeros(z.shape[1]), np.ones(len(z)), np.where(at_least, 0.0, 1.0)]),
-            A_eq=np.vstack([np.hstack([z, one, -one]), np.repeat([1.0, 0.0], [z.shape[1], 2 * len(z)])]),
-            b_eq=np.append(np.zeros(len(z)), 1.0),
-        )
-        if not missing.fun > 1e-9:
-            return OptimizationError(
-                "the probabilities of the views were not found; they are all but impossible, loosen them"
+
+        def possible(kept: list[int]) -> bool:
+            equal, least = ([i for i in kept if at_least[i] == kind] for kind in (False, True))
+            missing = linprog(  # the least sum of what the views miss by
+                np.repeat([0.0, 1.0], [z.shape[1], 2 * len(equal) + len(least)]),
+                A_eq=np.block(
+                    [
+                        [z[equal], np.eye(len(equal)), -np.eye(len(equal)), np.zeros((len(equal), len(least)))],
+                        [np.ones((1, z.shape[1])), np.zeros((1, 2 * len(equal) + len(least)))],
+                    ]
+                ),
+                b_eq=np.append(np.zeros(len(equal)), 1.0),
+                A_ub=np.hstack([-z[least], np.zeros((len(least), 2 * len(equal))), -np.eye(len(least))]),
+                b_ub=np.zeros(len(least)),
             )
-        named = [name for name, price in zip(self.names, missing.eqlin.marginals, strict=False) if abs(price) > 1e-9]
+            return not missing.fun > _POSSIBLE
+
+        kept = list(range(len(z)))
+        if possible(kept):
+            return OptimizationError(
+                "the views are all but impossible, so their probabilities were not found; loosen them"
+            )
+        for one in range(len(z)):
+            fewer = [i for i in kept if i != one]
+            kept = kept if possible(fewer) else fewer
         return InfeasibleError(
-            f"no probabilities of these scenarios satisfy {'; '.join(named)}: "
-            + ("they contradict each other" if len(named) > 1 else "it asks for more than they hold")
+            f"no probabilities of these scenarios satisfy {'; '.join(self.names[i] for i in kept)}: "
+            + ("they contradict each other" if len(kept) > 1 else "it asks for more than they hold")
             + "; change views, or add scenarios (Prior, Simulated)"
         )
