@@ -3,7 +3,8 @@
 For values x_t and nominal probabilities p the tilted ones are ``q_t(s) = p_t exp(s x_t) / sum p exp(s x)``. They have
 the largest mean of x among all at their divergence from p, which rises with s from 0 to ``-log`` of the probability of
 the largest x. Near p everything is computed from ``expm1`` and ``log1p``, far from it from the largest x, so that
-masses of 1e-300 beside 1 - 1e-16 are still masses.
+masses of 1e-300 beside 1 - 1e-16 are still masses. The ball asks for the worst mean within a divergence, views for the
+least divergence at given means: both are tilts.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _INSIDE, _ROUGHLY = 1e-10, 1e-5
 #: values whose deviation differs by less than this, relatively, are near each other
 _NEAR = 1e-3
 _ROUNDS = 200
+#: views are met when they miss by no more than this many of their deviations; where rounding stops earlier, by this
+_MET, _NEARLY_MET = 1e-12, 1e-8
+#: eigenvalues of the dual Hessian below this, relative to the largest, belong to views that say the same
+_DEPENDENT = 1e-13
 
 
 class Tilt(NamedTuple):
@@ -173,3 +178,72 @@ def largest_mean(x: FloatArray, p: FloatArray, radius: float, near: tuple[float,
         return best
     at_top = below >= -_TIED * max(abs(top), spread)
     return Worst(top, np.where(at_top, p / float(p @ at_top), 0.0), math.inf)
+
+
+class Pooled(NamedTuple):
+    """Probabilities nearest to p: ``divergence`` from p, at least ``bound`` for all that satisfy the constraints."""
+
+    q: FloatArray
+    divergence: float
+    bound: float
+    multipliers: FloatArray
+
+
+def pool(
+    rows: FloatArray, at_least: NDArray[np.bool_], p: FloatArray, start: FloatArray | None = None
+) -> Pooled | None:
+    """The q with least divergence from p and ``rows @ q = 0``, or ``>= 0`` where ``at_least``; None if there is none.
+
+    q is the tilt of p by ``m @ rows`` at the multipliers m that maximise ``-log E_p exp(m @ rows)``, those of
+    inequalities not negative. Every dual value is a lower bound on the least divergence (Meucci 2008). Maximised by
+    Newton's method projected on the bounds (Bertsekas 1982). A bound above ``-log min p`` proves that no q satisfies
+    the constraints.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (K, T)
+    at_least : ndarray of bool, shape (K,)
+    p : ndarray of shape (T,)
+        Probabilities with sum 1.
+    start : ndarray of shape (K,), optional
+        Multipliers nearby.
+    """
+    scale = np.sqrt(rows * rows @ p)
+    scale[scale == 0.0] = 1.0
+    z = rows / scale[:, None]
+    m = np.zeros(len(z)) if start is None else start * scale
+    most = -math.log(float(p[p > 0].min()))
+    error = math.inf
+
+    def tilted(m: FloatArray) -> tuple[float, FloatArray]:
+        exponents = m @ z
+        top = float(exponents.max())
+        q = p * np.exp(exponents - top)
+        mass = float(q.sum())
+        return top + math.log(mass), q / mass
+
+    value, q = tilted(m)
+    for _ in range(_ROUNDS):
+        slope = z @ q
+        free = ~at_least | (m > 0) | (slope < 0)
+        last, error = error, float(np.abs(slope[free]).max(initial=0.0))
+        if error <= _MET or -value > most + 1e-6 or (error <= _NEARLY_MET and error >= 0.5 * last):
+            break
+        bend = (z[free] * q) @ z[free].T - np.outer(slope[free], slope[free])
+        values, vectors = np.linalg.eigh(bend)
+        usable = values > _DEPENDENT * values[-1]
+        step = np.zeros(len(m))
+        step[free] = -(vectors[:, usable] / values[usable]) @ (vectors[:, usable].T @ slope[free])
+        length = 1.0
+        while True:
+            trial = m + length * step
+            trial[at_least] = np.maximum(trial[at_least], 0.0)
+            new_value, new_q = tilted(trial)
+            if new_value <= value + 1e-4 * slope @ (trial - m) + 1e-15 or length < 1e-12:
+                break
+            length *= 0.5
+        m, value, q = trial, new_value, new_q
+    if error > _NEARLY_MET:
+        return None
+    found = tilt(m @ z, p, 1.0)
+    return Pooled(found.q, found.divergence, -value, m / scale)

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike.beliefs.covariance import check_estimator, estimate
 from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.constraints import UserConstraints
-from opeslike.modelling.covariance import check_estimator, estimate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.regularizers import make_penalty, regularizer_name
