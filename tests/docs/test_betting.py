@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from contextlib import redirect_stdout
 from io import StringIO
@@ -29,7 +30,7 @@ def outputs() -> list[str]:
 
 
 def test_output_is_printed_as_it_is() -> None:
-    pairs = zip(BLOCKS, BLOCKS[1:], strict=False)
+    pairs = itertools.pairwise(BLOCKS)
     shown = [after[1] for before, after in pairs if before[0] == "python"]
     assert len(shown) == 4
     for page, printed in zip(shown, outputs(), strict=True):
