@@ -178,9 +178,10 @@ class Mandate(Parameters):
     def _box(self, assets: Sequence[Hashable], weight_bounds: Any, fraction: float) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest weights before the fraction: ``weight_bounds`` and the mandate's together."""
         default = (0.0, 1.0 if self.leverage is None else float(self.leverage))
-        given = weight_bounds is not None
-        lower, upper = parse_weight_bounds(weight_bounds, assets, default)
-        bounds = self.bounds
+        given, bounds = weight_bounds is not None, self.bounds
+        lower, upper = np.zeros(len(assets)), np.full(len(assets), default[1])
+        if given:
+            lower, upper = parse_weight_bounds(weight_bounds, assets, default)
         if bounds is None:
             return lower, upper
         if isinstance(bounds, Mapping):
