@@ -364,7 +364,7 @@ def _within_trades(terms: Terms, held: FloatArray, most: FloatArray) -> Terms:
 
 
 def _turnover(terms: Terms, held: FloatArray, asked: float) -> float:
-    """The limit on turnover in force: the one asked for, or the least that leads from ``held`` into the other limits."""
+    """The limit on turnover in force: the one asked for, or the least that leads into the other limits."""
     bounds, lift = feasible(replace(terms, max_turnover=None, buy=np.ones(held.size), sell=np.ones(held.size)))
     x = lift(held)
     if (x >= bounds.lower - _MET).all() and (x <= bounds.upper + _MET).all() and bounds.missed(x) <= _MET:

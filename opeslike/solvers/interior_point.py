@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike import deadline
-from opeslike.modelling.problem import Point, Problem
+from opeslike.modelling.problem import OPTIMAL, Point, Problem
 from opeslike.proof import box_gap, linear_gap
 from opeslike.solvers.pieces import Pieces, longest
 
@@ -44,7 +44,8 @@ class Iterate:
     """Where a solver stopped.
 
     ``gap`` is certified; ``multipliers`` belong to the equalities; ``q`` are worst-case probabilities where the solver
-    has better ones than those that attain the risk at ``x``, ``slopes`` to the kinks of a regulariser.
+    has better ones than those that attain the risk at ``x``, ``slopes`` to the kinks of a regulariser. ``snapped`` is x
+    with the coordinates on bounds whose multipliers say so.
     """
 
     x: FloatArray
@@ -54,6 +55,7 @@ class Iterate:
     iterations: int
     q: FloatArray | None = None
     slopes: tuple[FloatArray, ...] = ()
+    snapped: FloatArray | None = None
 
 
 def solve_positive(matrix: FloatArray, sides: FloatArray) -> FloatArray:
@@ -268,7 +270,15 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         if pieces is not None and iteration > best.iterations + _PATIENCE and best.gap <= problem.tolerance(best.point):
             break
     if best_pieces is None:
-        return best
+        # a multiplier that is large against its slack, in standard deviations of the return, marks a bound that holds
+        unit = problem.tolerance(best.point) / OPTIMAL
+        snapped = best.x.copy()
+        snapped[free] = np.where(
+            dual[:n] > unit * slack[:n],
+            bounds.lower[free],
+            np.where(dual[n:] > unit * slack[n:], bounds.upper[free], snapped[free]),
+        )
+        return replace(best, snapped=snapped)
     settled = _settled(problem, core, best, best_pieces)
     return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
 

@@ -194,14 +194,17 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
         if few is not None:
             return few
     if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
-        return worst_case_point(problem, center, _AIM), "saddle-point"
+        worst = worst_case_point(problem, center, _AIM)
+        return None if worst is None else _snapped(problem, worst), "saddle-point"
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
     found: Iterate | None = None
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
+        inside = center
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
         polished = smooth and not (problem.penalty is not None and problem.penalty.interior)
         for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if polished else ((_AIM, 1e-6),):
-            rough = interior_point(problem, center, aim)
+            rough = interior_point(problem, inside, aim)
+            inside = rough.x
             found = _polished(problem, rough, near_bound) if smooth else rough
             tolerance = problem.tolerance(found.point)
             if found.gap <= _GOOD * tolerance or not found.point.smooth or rough.gap > aim * tolerance:
@@ -231,18 +234,19 @@ def _snapped(problem: Problem, found: Iterate) -> Iterate:
     """Move weights that nearly touch a bound or 0 there, where the worst-case probabilities prove that no worse."""
     bounds = problem.bounds
     w = problem.weights(bounds.within(found.x, _NEAR))
-    x = bounds.repair(problem.lift(np.where(np.abs(w) < _NEAR, 0.0, w)))
+    x = bounds.repair(bounds.within(problem.lift(np.where(np.abs(w) < _NEAR, 0.0, w)), _NEAR))
     if not problem.in_domain(x) or (problem.penalty is not None and problem.penalty.interior):
         return found
-    proof = bound(problem, x, Witness(found.q, None if bounds.single else found.multipliers))
-    if proof.gap > found.gap:
+    proof = bound(problem, x, Witness(found.q, None if bounds.single else found.multipliers, found.slopes))
+    if proof.gap > max(found.gap, _AIM * proof.tolerance):
         return found
     return replace(found, x=x, point=proof.point, gap=proof.gap)
 
 
 def _polished(problem: Problem, found: Iterate, near_bound: float = 1e-6) -> Iterate:
     """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
-    better = active_set(problem, found.x, 1e-6, max_iterations=6, near_bound=near_bound, near=found.point)
+    guess = found.x if found.snapped is None else found.snapped
+    better = active_set(problem, guess, 1e-6, max_iterations=6, near_bound=near_bound, near=found.point)
     if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
         return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
     return found
