@@ -173,6 +173,14 @@ def test_shadow_prices_of_equalities_and_slack_limits() -> None:
     prices = optimizer.solution.shadow_prices
     assert "group all == 0.3" in prices.index
     assert not any("group b" in name for name in prices.index)  # it is slack
+    values = []
+    for level in (0.3 - 1e-4, 0.3 + 1e-4):
+        groups = {"all": NAMES[:4], "b": NAMES[4:]}
+        moved = MinVariance(mandate=Mandate(groups=groups, group_bounds={"all": (level, level), "b": (0, 0.95)}))
+        moved.optimize(FRAME, kind="returns")
+        values.append(moved.solution.value)
+    # raising the level by a unit lowers the value by the price, which is negative where it raises it
+    assert prices["group all == 0.3"] == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-3)
     assert (prices.diff().dropna() <= 0).all()
 
 
