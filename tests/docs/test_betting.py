@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import redirect_stdout
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,7 @@ def outputs() -> list[str]:
 
 
 def test_output_is_printed_as_it_is() -> None:
-    pairs = zip(BLOCKS, BLOCKS[1:], strict=False)
-    shown = [after[1] for before, after in pairs if before[0] == "python"]
+    shown = [after[1] for before, after in pairwise(BLOCKS) if before[0] == "python"]
     assert len(shown) == 4
     for page, printed in zip(shown, outputs(), strict=True):
         assert GAP.sub("", page) == GAP.sub("", printed)

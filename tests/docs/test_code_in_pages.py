@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_PYTHON = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
 COMMAND = re.compile(
-    r"(?:^ *|`|&& )(?:\.venv/bin/)?opeslike ((?:compare|optimize|backtest|bets)\b[^`\n]*)", re.MULTILINE
+    r"(?:^ *|`|&& )(?:\.venv/bin/)?opeslike ((?:compare|optimize|backtest|audit|bets)\b[^`\n]*)", re.MULTILINE
 )
 
 
