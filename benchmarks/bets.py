@@ -1,7 +1,4 @@
-"""Simultaneous bets: stakes beside SciPy's SLSQP with analytic gradient, and cvxpy, in CPU time.
-
-Beside each time stands the certified gap, or how far the growth found falls short of ours.
-"""
+"""Simultaneous bets: stakes beside SciPy's SLSQP with analytic gradient, and cvxpy; CPU time, and the gap beside it."""
 
 from __future__ import annotations
 
@@ -55,8 +52,8 @@ def main() -> None:
         for part in (0.0, 0.2, 0.9):
             found = stakes(card, radius=part * last)
             own = best_of(lambda card=card, radius=part * last: stakes(card, radius=radius))
-            line = f"{count} bets, {found.outcomes:,} outcomes, radius {part * last:.4f}: {own:.1f} ms"
-            line += f", gap {found.gap:.0e}"
+            line = f"{count} bets, {found.outcomes:,} outcomes, radius {part * last:.4f}: "
+            line += f"{own:.1f} ms, gap {found.gap:.0e}"
             if part == 0:
                 line += f"; SLSQP {best_of(lambda given=given: slsqp(*given), 2):.0f} ms"
                 line += f", short by {found.growth - slsqp(*given):.0e}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from contextlib import redirect_stdout
 from io import StringIO
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ def outputs() -> list[str]:
 
 
 def test_output_is_printed_as_it_is() -> None:
-    shown = [after[1] for before, after in pairwise(BLOCKS) if before[0] == "python"]
+    pairs = itertools.pairwise(BLOCKS)
+    shown = [after[1] for before, after in pairs if before[0] == "python"]
     assert len(shown) == 4
     for page, printed in zip(shown, outputs(), strict=True):
         assert GAP.sub("", page) == GAP.sub("", printed)
