@@ -72,8 +72,8 @@ def _above_one(odds: Odds, decimal: float) -> float:
 class Outcomes(NamedTuple):
     """What an event can come to: K outcomes that exclude each other, for M bets.
 
-    Where at most one of the bets wins, ``win`` is with what probability each does, and ``paid`` what it then pays per
-    unit at risk, that unit included, after commission; both are None for a bet each way.
+    Where at most one of the bets wins, ``race`` is with what probability each does and what it then pays per unit at
+    risk after commission, that unit included; it is None for a bet each way.
     """
 
     names: tuple[str, ...]  # empty for a bet without one
@@ -82,8 +82,7 @@ class Outcomes(NamedTuple):
     odds: FloatArray  # (M,) decimal, as given
     probabilities: FloatArray  # (K,)
     returns: FloatArray  # (K, M) profit per unit at risk
-    win: FloatArray | None
-    paid: FloatArray | None
+    race: tuple[FloatArray, FloatArray] | None  # (M,) each
 
 
 class Addable(Parameters):
@@ -218,7 +217,7 @@ def _one_wins(names: tuple[str, ...], p: FloatArray, odds: FloatArray, kept: flo
     none = [left] if left > ROUNDING else []
     returns = np.vstack([np.diag(paid), np.zeros((len(none), len(paid)))]) - 1.0
     sides = ("lay" if lay else "back",) * len(p)
-    return Outcomes(names, sides, p, odds, np.array([*win, *none]), returns, win, paid)
+    return Outcomes(names, sides, p, odds, np.array([*win, *none]), returns, (win, paid))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -274,7 +273,7 @@ class Bet(Event):
         placed, won = checks.number("place", self.place, low=p, high=1), kept * (odds - 1.0)
         probabilities = np.array([p, placed - p, 1.0 - placed])
         returns = np.array([[won * (1.0 + terms) / 2], [(won * terms - 1.0) / 2], [-1.0]])
-        return Outcomes(names, ("each-way",), *given, probabilities, returns, None, None)
+        return Outcomes(names, ("each-way",), *given, probabilities, returns, None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -260,7 +260,7 @@ def _full(
     if not live:
         return np.zeros(0), 0.0, "closed-form"
     alone = np.concatenate([_alone(one) for one in live])
-    if radius == 0 and len(live) == 1 and live[0].win is not None:
+    if radius == 0 and len(live) == 1 and live[0].race is not None:
         worth = p / (1.0 + returns @ alone)
         # the growth of any other stakes exceeds that of these by at most log E (W' / W)
         best = max(float(worth.sum()), float(np.max(worth @ (1.0 + returns))))
@@ -273,15 +273,17 @@ def _full(
     market = Market(returns, tuple(range(len(alone))), lambda: pd.RangeIndex(len(p)), p)
     with np.errstate(divide="ignore", invalid="ignore"):  # a step may leave nothing of the bankroll, and is not taken
         shares = objective.optimize(market, w=guess * min(1.0, _GUESSED / float(guess.sum())))
-    return shares, objective.solution.gap or 0.0, objective.solution.solver
+    gap = objective.solution.gap
+    assert gap is not None  # Kelly's answers are certified or refused
+    return shares, gap, objective.solution.solver
 
 
 def _alone(one: Outcomes) -> FloatArray:
     """Kelly's stakes on an event by itself; each way nearly."""
-    if one.win is None or one.paid is None:
-        mean, square = one.probabilities @ one.returns, one.probabilities @ one.returns**2
-        return np.asarray(mean / square)
-    return np.maximum(one.win - _reserve(one.win, one.paid) / one.paid, 0.0)
+    if one.race is None:
+        return np.asarray(one.probabilities @ one.returns / (one.probabilities @ one.returns**2))
+    win, paid = one.race
+    return np.maximum(win - _reserve(win, paid) / paid, 0.0)
 
 
 def _reserve(win: FloatArray, paid: FloatArray) -> float:
@@ -300,15 +302,15 @@ def _reserve(win: FloatArray, paid: FloatArray) -> float:
 
 def _endured(one: Outcomes) -> float:
     """The least divergence from its probabilities of those under which no bet of an event has an edge."""
-    if one.win is not None and one.paid is not None:
-        reserve = _reserve(one.win, one.paid)
-        price = 1.0 / one.paid
-        taken = one.win > reserve * price
+    if one.race is not None:
+        win, price = one.race[0], 1.0 / one.race[1]
+        reserve = _reserve(*one.race)
+        taken = win > reserve * price
         slack = 1.0 - math.fsum(price[taken])
         if reserve == 0 and (slack > _FAIR or not taken.all()):
             return math.inf  # something is won whoever wins
         rest = -slack * math.log(reserve) if reserve > 0 else 0.0
-        return float(price[taken] @ np.log(price[taken] / one.win[taken])) + rest
+        return float(price[taken] @ np.log(price[taken] / win[taken])) + rest
     from scipy.optimize import brentq
 
     r, p = one.returns[:, 0], one.probabilities
