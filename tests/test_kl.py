@@ -104,11 +104,11 @@ def test_a_start_nearby_changes_nothing() -> None:
 
 
 def test_an_unlikely_scenario_is_still_one() -> None:
-    evar = EVaR(0.01, probabilities=[3.53e-7, 1.0 - 3.53e-7])
+    evar = EVaR(0.01, beliefs=[3.53e-7, 1.0 - 3.53e-7])
     evar.optimize(np.array([[-0.00731938], [0.00108077]]), kind="returns")
     with mp.workdps(50):
         value = exact(np.array([0.00731938, -0.00108077]), np.array([3.53e-7, 1.0 - 3.53e-7]), -math.log1p(-0.01))
     assert evar.solution.value == pytest.approx(float(value), abs=1e-12)
-    kelly = KLRobustKelly(radius=0.1, probabilities=[1.0 - 1e-16, 1e-16])
+    kelly = KLRobustKelly(radius=0.1, beliefs=[1.0 - 1e-16, 1e-16])
     kelly.optimize(np.array([[0.1, 0.0], [-0.5, 0.0]]), kind="returns")
     assert kelly.solution.status == "optimal"

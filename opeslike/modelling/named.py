@@ -57,7 +57,7 @@ def _level(bounds: Bounds, lift: Lift, row: int) -> float:
     """The right-hand side of a row in terms of the weights: what is left out of the parts is put back."""
     parts = lift.parts
     if bounds.names[row] == "gross":
-        return float(bounds.totals[row]) + parts.distance(np.zeros(lift.size), *lift.weights_between())[1]
+        return float(bounds.totals[row] + parts.distance(np.zeros(lift.size), *lift.weights_between())[1].sum())
     slopes = np.zeros(lift.size)
     slopes[parts.assets] = parts.signs * bounds.rows[row, : parts.assets.size]
     return float(bounds.totals[row] + slopes @ parts.origin)

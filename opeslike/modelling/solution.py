@@ -31,7 +31,8 @@ class Solution:
     tolerance : float
         The gap up to which the answer counts as optimal: 1e-7 times the standard deviation of the portfolio's returns.
     status : str
-        "optimal", "closed-form" or "heuristic".
+        "optimal" (a gap within the tolerance), "optimal_inaccurate" (within ten), "bounded" (a larger proven gap),
+        "closed-form" or "heuristic".
     solver : str
         Which solver found the weights.
     iterations : int

@@ -88,9 +88,8 @@ class TransportProblem(Problem):
         bounds: Bounds,
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
-        cost: FloatArray | None = None,
     ) -> None:
-        super().__init__(bounds, penalty, lift, cost)
+        super().__init__(bounds, penalty, lift)
         self.gross, self.probabilities, self.radius = gross, probabilities, radius
         self._logs = np.log(gross)
 

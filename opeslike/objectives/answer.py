@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any, Self
@@ -32,7 +31,8 @@ class Answer(Parameters):
 
     def _remembered(self) -> Self:
         """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
-        asked = copy.copy(self)
+        asked = object.__new__(type(self))  # as copy.copy does, in a fifth of the time
+        vars(asked).update(vars(self))
         asked._forget()
         return asked
 

@@ -13,6 +13,7 @@ from opeslike.objectives.base import Given
 from opeslike.objectives.moments import Covariance, covariance_of, volatilities
 from opeslike.objectives.parameters import objective, one_of
 from opeslike.objectives.rules import Rule, normalised
+from opeslike.solvers.nonconvex.local_search import canonical
 
 FloatArray = NDArray[np.float64]
 
@@ -57,10 +58,10 @@ class HierarchicalRiskParity(Rule):
     def _formula(self, market: Market, given: Given, w: Any, seed: Any) -> FloatArray:
         covariance = covariance_of(market, given.custom_cov, self.covariance)
         deviation = volatilities(market, covariance)
-        order = leaf_order(
-            covariance / np.outer(deviation, deviation), self.cluster_method.lower(), self.distance.lower()
-        )
-        return bisected(covariance, order)
+        # a tree may be drawn with either branch first: in an order of the assets that is their own, not the data's
+        own = canonical(market.returns)
+        correlation = (covariance / np.outer(deviation, deviation))[np.ix_(own, own)]
+        return bisected(covariance, own[leaf_order(correlation, self.cluster_method.lower(), self.distance.lower())])
 
 
 def leaf_order(correlation: FloatArray, method: Any, distance: str) -> NDArray[np.intp]:

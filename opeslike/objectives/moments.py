@@ -20,7 +20,7 @@ from opeslike.modelling.regularizers import make_penalty, regularizer_name
 from opeslike.objectives.base import NOTHING, ConvexObjective, Given
 from opeslike.objectives.parameters import objective
 from opeslike.proof import Proof, Witness, prove_ratio
-from opeslike.solvers.local_search import heuristic, scattered, successive_convex
+from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
 

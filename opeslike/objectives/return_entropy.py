@@ -16,8 +16,8 @@ from opeslike.objectives.base import Given
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import Positive, objective
 from opeslike.objectives.rules import no_problem
-from opeslike.solvers.local_search import heuristic
-from opeslike.solvers.pattern_search import pattern_search
+from opeslike.solvers.nonconvex.local_search import heuristic
+from opeslike.solvers.nonconvex.pattern_search import pattern_search
 from opeslike.solvers.solve import Solved
 
 FloatArray = NDArray[np.float64]

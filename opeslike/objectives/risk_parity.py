@@ -20,7 +20,7 @@ from opeslike.objectives.moments import MomentObjective, volatilities
 from opeslike.objectives.parameters import objective
 from opeslike.objectives.rules import check_outside, check_within, no_problem
 from opeslike.proof import Proof, Witness, prove_budgets
-from opeslike.solvers.local_search import heuristic, scattered, successive_convex
+from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
 from opeslike.solvers.solve import Solved
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling import ambiguity
-from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.bounds import Bounds, parse_weight_bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
@@ -20,9 +20,9 @@ from opeslike.modelling.risks import Mean
 from opeslike.objectives.base import NOTHING, ConvexObjective, Given
 from opeslike.objectives.parameters import Share, objective
 from opeslike.proof import Proof, Witness
-from opeslike.solvers.local_search import heuristic, scattered
-from opeslike.solvers.pattern_search import pattern_search
-from opeslike.solvers.quantile import exact_quantile, minimum_quantile, values_at_risk
+from opeslike.solvers.nonconvex.local_search import canonical, heuristic, scattered
+from opeslike.solvers.nonconvex.pattern_search import pattern_search
+from opeslike.solvers.nonconvex.quantile import exact_quantile, minimum_quantile, values_at_risk
 from opeslike.solvers.solve import Solved, solve
 
 FloatArray = NDArray[np.float64]
@@ -103,6 +103,36 @@ class VaR(ConvexObjective):
             raise PortfolioError("exact=True takes no extra constraints; leave them out, or use exact=False")
 
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
+        """Search on assets and scenarios in an order of their own, so that their numbering changes nothing."""
+        if self.mandate.callables:  # these may count assets
+            return self._searched(market, given, w, seed)
+        own = canonical(market.returns)
+        rows = np.lexsort(market.returns[:, own].T[::-1])
+        ordered = Market(
+            np.asfortranarray(market.returns[np.ix_(rows, own)]),
+            tuple(market.assets[i] for i in own),
+            market.dates[rows],
+            None if market.probabilities is None else market.probabilities[rows],
+        )
+        if given.weight_bounds is not None:
+            pairs = zip(*parse_weight_bounds(given.weight_bounds, market.assets), strict=True)
+            given = replace(given, weight_bounds=dict(zip(market.assets, pairs, strict=True)))
+        made, solved = self._searched(ordered, given, None if w is None else w[own], seed)
+        x = np.empty(own.size)
+        x[own] = solved.x
+        back = np.argsort(own)
+        bounds = Bounds.budget(made.bounds.lower[back], made.bounds.upper[back])
+        problem = ScenarioProblem(
+            market.returns,
+            market.probabilities,
+            Linear(),
+            Mean(),
+            bounds,
+            make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds)),
+        )
+        return problem, replace(solved, x=x, proof=replace(solved.proof, point=problem.evaluate(x)))
+
+    def _searched(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         terms, constraints = self._terms(market, given), self._extra(market)
         if terms.financed:
             raise PortfolioError("VaR is fully invested; it takes no leverage, gross or short_fee")

@@ -21,7 +21,7 @@ from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.problem import OPTIMAL
-from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, VolatilityProblem
+from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, VolatilityProblem, risky_directions
 from opeslike.proof import NOTHING, Witness, prove_ratio
 from opeslike.solvers.interior_point import solve_positive
 from opeslike.solvers.solve import Solved, solve
@@ -165,8 +165,7 @@ def _check_bounded(problem: VolatilityProblem) -> None:
     """
     from scipy.optimize import linprog
 
-    values, vectors = np.linalg.eigh(problem.covariance)
-    risky = vectors[:, values > 1e-12 * values[-1]].T
+    risky = risky_directions(problem.covariance)
     bounds, gain = problem.bounds, problem.lift.pull(problem.gain)
     result = linprog(
         -gain / float(np.abs(gain).max()),

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
-from opeslike.errors import OptimizationError
+from opeslike.errors import InfeasibleError, OptimizationError
+from opeslike.modelling.quadratic import risky_directions
 from opeslike.proof import budget_gap
 from opeslike.solvers.interior_point import solve_positive
 
@@ -40,8 +41,10 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
 
     Raises
     ------
+    InfeasibleError
+        If a long-only mixture of the assets carries no risk, so that no such portfolio exists.
     OptimizationError
-        If no certified optimum was reached, as where a combination of the assets carries no risk.
+        If no certified optimum was reached.
     """
     deviation = np.sqrt(covariance.diagonal())
     correlation = covariance / np.outer(deviation, deviation)
@@ -75,12 +78,27 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
             trial = x + length * step
         x = trial
     if not best_gap <= TOLERANCE:
+        if _hedged(correlation):
+            raise InfeasibleError(
+                "there are no such risk budgets: some long-only mixture of the assets carries no risk at all (fewer rows "
+                "than assets, or assets that hedge each other exactly); use covariance='ledoit_wolf'"
+            )
+        reached = f"a gap of {best_gap:.1e}" if np.isfinite(best_gap) else "contributions that are not all positive"
         raise OptimizationError(
-            f"no certified risk budgets: the best answer has a gap of {best_gap:.1e}; the covariance may be singular "
-            "(fewer return rows than assets, or assets that hedge each other exactly): use covariance='ledoit_wolf'"
+            f"no certified risk budgets: the best answer has {reached}; use covariance='ledoit_wolf'"
         )
     x = best_x / deviation
     return x, _height(covariance, budgets, x), best_gap, iterations
+
+
+def _hedged(correlation: FloatArray) -> bool:
+    """Whether some weights >= 0 that sum to 1 have no variance, by a linear program over what has none."""
+    from scipy.optimize import linprog
+
+    risky = risky_directions(correlation)
+    equal, totals = np.vstack([np.ones(len(correlation)), risky]), np.r_[1.0, np.zeros(len(risky))]
+    found = linprog(np.zeros(len(correlation)), A_eq=equal, b_eq=totals, options=deadline.options("HIGHS"))
+    return bool(found.status == 0)
 
 
 def _height(covariance: FloatArray, budgets: FloatArray, x: FloatArray) -> float:

@@ -214,6 +214,30 @@ def test_the_gap_is_exact_for_kinks() -> None:
     assert bound(problem, x, Witness(slopes=(7.0 * y,))).gap == pytest.approx(proof.gap, rel=1e-12)
 
 
+def test_the_gap_is_exact_for_kinks_under_given_probabilities() -> None:
+    """Both at once: what the regulariser exceeds its slope by counts beside the probabilities of the witness too."""
+    problem = problem_of(CVaR(confidence=0.9, reg="l-inf", strength=0.01), (0.0, 0.6))
+    x, _, witness = optimum(problem)
+    y = np.full(6, 0.01 / 6)
+    gradient = -(witness.q @ DATA) + y
+    least = linprog(gradient, A_eq=np.ones((1, 6)), b_eq=[1.0], bounds=(0, 0.6)).fun
+    proof = bound(problem, x, Witness(q=witness.q, slopes=(y,)))
+    assert bound(problem, x, Witness(slopes=(y,))).gap > proof.gap
+    assert proof.gap == pytest.approx(proof.value - least, rel=1e-9)
+
+
+def test_probabilities_outside_the_envelope_are_brought_into_it() -> None:
+    """Half of every probability would halve the gap where all returns are positive, and claim what is not true."""
+    problem = problem_of(CVaR(confidence=0.9), (0.0, 0.6), DATA + 0.2)
+    x, best, witness = optimum(problem)
+    assert best < 0
+    for v in points(problem):
+        w = x + 1e-3 * (v - x)
+        for share in (0.2, 0.5, 2.0):
+            proof = bound(problem, w, replace(witness, q=share * witness.q, multipliers=None))
+            assert proof.gap >= proof.value - best
+
+
 def test_the_price_of_a_limit_counts_with_its_slack() -> None:
     problem = problem_of(RiskConstrainedKelly(lam=30.0))
     x, _, witness = optimum(problem)
@@ -363,6 +387,12 @@ def test_what_a_risk_cannot_say_exactly_counts() -> None:
     point = problem.evaluate(x)
     rough = replace(point, excess=1e-4)
     assert bound(problem, x, point=rough).gap == pytest.approx(bound(problem, x, point=point).gap + 1e-4, rel=1e-9)
+
+
+def test_entropy_at_a_weight_of_zero_proves_nothing() -> None:
+    """Its slope is infinite there: no gap, and no warning of an invalid operation either."""
+    problem = problem_of(Kelly(reg="entropy", strength=1e-3), (0.0, 1.0))
+    assert prove(problem, np.array([0.5, 0.5, 0.0, 0.0, 0.0, 0.0])).gap == np.inf
 
 
 def test_cone_multipliers_are_made_admissible() -> None:

@@ -16,7 +16,7 @@ from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError, 
 from opeslike.market import Market
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.named import irreducible
-from opeslike.objectives import MaxDiversification, MaxSharpe, MinVariance, VaR, WassRobustKelly
+from opeslike.objectives import MaxDiversification, MaxSharpe, MinVariance, RiskParity, VaR, WassRobustKelly
 from opeslike.objectives.risk_measures import CVaR
 from opeslike.objectives.utility_theory import Kelly
 from opeslike.proof import prove
@@ -353,6 +353,13 @@ def test_deadlines_nest_and_end() -> None:
     assert deadline.options("CLARABEL") == {}
 
 
+@pytest.mark.parametrize("name", ["leverage", "gross"])
+def test_exposure_beyond_reason_is_refused(name: str) -> None:
+    """S9: leverage=1e300 leaked a RuntimeWarning."""
+    with pytest.raises(PortfolioError, match=rf"{name}=1e\+300 must be at most 1e\+09"):
+        Mandate(**{name: 1e300})
+
+
 # -- S8, S5
 
 
@@ -365,6 +372,17 @@ def test_no_ratio_without_variance() -> None:
             optimizer.optimize(constant, kind="returns")
     with pytest.raises((InfeasibleError, PortfolioError, ValueError), match=r"volatility|variance"):
         MaxDiversification().optimize(constant, kind="returns")
+
+
+def test_collinear_assets_have_risk_budgets_unless_they_hedge_each_other() -> None:
+    """S8: singular covariances are not to blame in themselves; a mixture without risk is, and the error says so."""
+    factor = np.random.default_rng(0).normal(0.001, 0.02, 40)
+    together = np.outer(factor, [1.0, 2.0, 0.5])
+    optimizer = RiskParity()
+    np.testing.assert_allclose(optimizer.optimize(together, kind="returns"), [2 / 7, 1 / 7, 4 / 7], atol=1e-7)
+    assert optimizer.solution.verify(together) <= optimizer.solution.tolerance
+    with pytest.raises(InfeasibleError, match="carries no risk at all"):
+        optimizer.optimize(np.outer(factor, [1.0, -2.0, 0.5]), kind="returns")
 
 
 @pytest.mark.parametrize("reg", ["jsd", "entropy", "l2", "mpad"])

@@ -18,7 +18,11 @@ _POLL = 64
 
 
 def pattern_search(
-    value: Batch, bounds: Bounds, seed: int | None, starts: FloatArray, searches: int = 4
+    value: Batch,
+    bounds: Bounds,
+    seed: int | None,
+    starts: FloatArray,
+    searches: int = 4,
 ) -> tuple[FloatArray, float, int]:
     """Minimise over a box and a budget by moving weight from one asset to another.
 

@@ -16,6 +16,7 @@ from opeslike.proof import Proof
 from opeslike.solvers.solve import Solved, solve
 
 FloatArray = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 
 def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
@@ -97,3 +98,8 @@ def scattered(bounds: Bounds, seed: int | None, count: int) -> list[FloatArray]:
         vertex, _ = bounds.linear_minimum(rng.normal(size=center.size))
         points.append(center + rng.uniform(0.3, 0.95) * (vertex - center))
     return points
+
+
+def canonical(returns: FloatArray) -> Index:
+    """An order of the assets that depends on their returns alone, not on how assets and scenarios are numbered."""
+    return np.lexsort(np.sort(returns, axis=0)[::-1])
