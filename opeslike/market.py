@@ -80,6 +80,18 @@ class _Moments:
         return self._shift, self._first, self._second
 
 
+class _Shifted:
+    """Running sums of rows from a start on, plus one number a column."""
+
+    def __init__(self, moments: _Moments | _Shifted, start: int, by: FloatArray) -> None:
+        self._moments, self._start, self._by = moments, start, by
+
+    def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return those of the rows as they were, about what is shifted."""
+        shift, first, second = self._moments.sums(self._start + start, self._start + stop)
+        return shift + self._by, first, second
+
+
 class Market:
     """Validated simple returns of N assets over T periods.
 
@@ -115,7 +127,8 @@ class Market:
     ) -> None:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
         self._size = effective_size
-        self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
+        self._every_date, self._start = dates, 0
+        self._moments: _Moments | _Shifted = _Moments(returns)
 
     @classmethod
     def from_data(cls, data: Any, kind: Kind | None = None, probabilities: ArrayLike | None = None) -> Market:
@@ -194,14 +207,21 @@ class Market:
         become observations by weighing them.
         """
         before = np.full(self.n_scenarios, 1.0 / self.n_scenarios) if self.probabilities is None else self.probabilities
-        after = self.with_probabilities(before * np.asarray(factors, dtype=np.float64)).probabilities
-        assert after is not None
-        return self.with_probabilities(after, self.effective_size * float(before @ before) / float(after @ after))
+        after = self.with_probabilities(before * np.asarray(factors, dtype=np.float64))
+        assert after.probabilities is not None
+        after._size = self.effective_size * float(before @ before) / float(after.probabilities @ after.probabilities)
+        return after
 
     def with_returns(self, returns: FloatArray) -> Market:
         """Return other values for the same scenarios, shape (T, N), with their probabilities and effective size."""
         values = np.asfortranarray(returns)
         return Market(values, self.assets, self.dates, self.probabilities, self._size)
+
+    def shifted(self, by: FloatArray) -> Market:
+        """Return the returns plus one number an asset, shape (N,); running sums know of it."""
+        market = self.with_returns(self.returns + by)
+        market._moments = _Shifted(self._moments, self._start, by)
+        return market
 
     @property
     def dates(self) -> pd.Index:
