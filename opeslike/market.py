@@ -7,7 +7,7 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,6 @@ __all__ = [
 ]
 
 
-@final
 class _Moments:
     """Running sums of a growing or sliding window, so that a walk-forward pays only for new rows."""
 
@@ -80,15 +79,16 @@ class _Moments:
         return self._shift, self._first, self._second
 
 
-class _Shifted:
+class _Shifted(_Moments):
     """Running sums of rows from a start on, plus one number a column."""
 
-    def __init__(self, moments: _Moments | _Shifted, start: int, by: FloatArray) -> None:
-        self._moments, self._start, self._by = moments, start, by
+    def __init__(self, returns: FloatArray, plain: _Moments, start: int, by: FloatArray) -> None:
+        super().__init__(returns)
+        self._plain, self._offset, self._by = plain, start, by
 
     def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return those of the rows as they were, about what is shifted."""
-        shift, first, second = self._moments.sums(self._start + start, self._start + stop)
+        shift, first, second = self._plain.sums(self._offset + start, self._offset + stop)
         return shift + self._by, first, second
 
 
@@ -127,8 +127,7 @@ class Market:
     ) -> None:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
         self._size = effective_size
-        self._every_date, self._start = dates, 0
-        self._moments: _Moments | _Shifted = _Moments(returns)
+        self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
 
     @classmethod
     def from_data(cls, data: Any, kind: Kind | None = None, probabilities: ArrayLike | None = None) -> Market:
@@ -220,7 +219,7 @@ class Market:
     def shifted(self, by: FloatArray) -> Market:
         """Return the returns plus one number an asset, shape (N,); running sums know of it."""
         market = self.with_returns(self.returns + by)
-        market._moments = _Shifted(self._moments, self._start, by)
+        market._moments = _Shifted(market.returns, self._moments, self._start, by)
         return market
 
     @property

@@ -50,7 +50,7 @@ class BlockBootstrap(Belief):
         whole("seed", self.seed)
         if importlib.util.find_spec("arch") is None:
             raise PortfolioError(
-                "BlockBootstrap needs arch, which is not installed; run: pip install 'opeslike[bootstrap]' (or pip install arch)"
+                "BlockBootstrap needs arch, which is not installed; run: pip install 'opeslike[bootstrap]'"
             )
 
     def __call__(self, market: Market) -> Market:

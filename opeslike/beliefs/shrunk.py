@@ -86,7 +86,7 @@ class ShrunkMeans(Belief):
 
 
 def _invertible(covariance: FloatArray) -> bool:
-    """Whether each asset has a variance of its own beside those before it: the squared diagonal of the Cholesky root."""
+    """Whether each asset varies beside those before it: the squared diagonal of the Cholesky root."""
     try:
         own = np.linalg.cholesky(covariance).diagonal() ** 2
     except np.linalg.LinAlgError:

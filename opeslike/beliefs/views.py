@@ -155,6 +155,11 @@ class _Tail:
         return float(self.loss[self.worst_first[min(int(np.searchsorted(reached, self.share)), len(q) - 1)]])
 
 
+def _always(view: View, loss: FloatArray) -> bool:
+    """Whether an inequality on CVaR holds whatever the probabilities are."""
+    return bool((view.relation < 0 and loss.max() <= view.value) or (view.relation > 0 and loss.min() >= view.value))
+
+
 class _Search:
     """The views so far as rows that are 0 on average under q, or at least 0, with their names."""
 
@@ -201,11 +206,13 @@ class _Search:
 
     def solve(self, measures: tuple[str, ...]) -> Pooled:
         """Add the views on these measures and find the probabilities; CVaR at the levels where it counts."""
-        for view in self.views:
-            if view.measure == "cvar" and "cvar" in measures:
+        for view in (view for view in self.views if view.measure in measures):
+            if view.measure == "cvar":
+                if _always(view, -self.column(view.assets[0])):
+                    continue
                 self.tails.append(_Tail(view, -self.column(view.assets[0]), self.p, len(self.rows)))
                 self.add(self.tails[-1].of(), view.relation, view.text)
-            elif view.measure in measures:
+            else:
                 self.add(self.row(view), view.relation, view.text)
         found = self.pooled()
         for _ in range(_ROUNDS):
