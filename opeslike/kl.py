@@ -238,8 +238,9 @@ def pool(
         last, error = error, float(np.abs(slope[free]).max(initial=0.0))
         if error <= _MET or -value > most + 1e-6 or (error <= _NEARLY_MET and error >= 0.5 * last):
             break
-        bend, vectors = np.linalg.eigh((z[free] * q) @ z[free].T - np.outer(slope[free], slope[free]))
-        along = vectors.T @ slope[free]
+        inner, outer = (z, slope) if free.all() else (z[free], slope[free])
+        bend, vectors = np.linalg.eigh((inner * q) @ inner.T - np.outer(outer, outer))
+        along = vectors.T @ outer
         # between views that say the same the dual is linear: level, or downhill to a bound or for ever
         flat = bend <= _DEPENDENT * bend[-1]
         along[flat & (np.abs(along) <= _NEARLY_MET)] = 0.0
