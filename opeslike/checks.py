@@ -279,7 +279,7 @@ def check_covariance(values: Any, assets: Sequence[Hashable], name: str = "custo
 
 def _labelled(values: Any, assets: Sequence[Hashable], name: str) -> Any:
     """Bring a labelled mean or covariance into the order of the assets."""
-    if not hasattr(values, "reindex"):
+    if not hasattr(values, "reindex") or (values.ndim == 1 and tuple(values.index) == tuple(assets)):
         return values
     missing = [str(asset) for asset in assets if asset not in values.index]
     if missing:

@@ -32,8 +32,12 @@ _NEAR = 1e-3
 _ROUNDS = 200
 #: views are met when they miss by no more than this many of their deviations; where rounding stops earlier, by this
 _MET, _NEARLY_MET = 1e-12, 1e-8
+#: how far above its bound a divergence may lie, relative to itself plus one
+_PROVED = 1e-6
 #: eigenvalues of the dual Hessian below this, relative to the largest, belong to views that say the same
 _DEPENDENT = 1e-13
+#: the curvature taken for such views, relative to the largest: steps grow long, for the dual is linear there
+_DOWNHILL = 1e-3
 
 
 class Tilt(NamedTuple):
@@ -192,7 +196,7 @@ class Pooled(NamedTuple):
 def pool(
     rows: FloatArray, at_least: NDArray[np.bool_], p: FloatArray, start: FloatArray | None = None
 ) -> Pooled | None:
-    """The q with least divergence from p and ``rows @ q = 0``, or ``>= 0`` where ``at_least``; None if there is none.
+    """The q with least divergence from p and ``rows @ q = 0``, or ``>= 0`` where ``at_least``; None if none is proved.
 
     q is the tilt of p by ``m @ rows`` at the multipliers m that maximise ``-log E_p exp(m @ rows)``, those of
     inequalities not negative. Every dual value is a lower bound on the least divergence (Meucci 2008). Maximised by
@@ -208,17 +212,22 @@ def pool(
     start : ndarray of shape (K,), optional
         Multipliers nearby.
     """
+    if not p.all():
+        pooled, q = pool(rows[:, p > 0], at_least, p[p > 0], start), np.zeros(len(p))
+        if pooled is not None:
+            q[p > 0] = pooled.q
+            pooled = pooled._replace(q=q)
+        return pooled
     scale = np.sqrt(rows * rows @ p)
     scale[scale == 0.0] = 1.0
-    z = rows / scale[:, None]
+    z, log_p = rows / scale[:, None], np.log(p)
     m = np.zeros(len(z)) if start is None else start * scale
-    most = -math.log(float(p[p > 0].min()))
-    error = math.inf
+    most, error = -float(log_p.min()), math.inf
 
     def tilted(m: FloatArray) -> tuple[float, FloatArray]:
-        exponents = m @ z
+        exponents = m @ z + log_p
         top = float(exponents.max())
-        q = p * np.exp(exponents - top)
+        q = np.exp(exponents - top)
         mass = float(q.sum())
         return top + math.log(mass), q / mass
 
@@ -229,11 +238,14 @@ def pool(
         last, error = error, float(np.abs(slope[free]).max(initial=0.0))
         if error <= _MET or -value > most + 1e-6 or (error <= _NEARLY_MET and error >= 0.5 * last):
             break
-        bend = (z[free] * q) @ z[free].T - np.outer(slope[free], slope[free])
-        values, vectors = np.linalg.eigh(bend)
-        usable = values > _DEPENDENT * values[-1]
+        inner, outer = (z, slope) if free.all() else (z[free], slope[free])
+        bend, vectors = np.linalg.eigh((inner * q) @ inner.T - np.outer(outer, outer))
+        along = vectors.T @ outer
+        # between views that say the same the dual is linear: level, or downhill to a bound or for ever
+        flat = bend <= _DEPENDENT * bend[-1]
+        along[flat & (np.abs(along) <= _NEARLY_MET)] = 0.0
         step = np.zeros(len(m))
-        step[free] = -(vectors[:, usable] / values[usable]) @ (vectors[:, usable].T @ slope[free])
+        step[free] = -vectors @ (along / np.where(flat, _DOWNHILL * max(bend[-1], _DEPENDENT), bend))
         length = 1.0
         while True:
             trial = m + length * step
@@ -243,7 +255,6 @@ def pool(
                 break
             length *= 0.5
         m, value, q = trial, new_value, new_q
-    if error > _NEARLY_MET:
-        return None
     found = tilt(m @ z, p, 1.0)
-    return Pooled(found.q, found.divergence, -value, m / scale)
+    proved = error <= _NEARLY_MET and found.divergence + value <= _PROVED * (1.0 + found.divergence)
+    return Pooled(found.q, found.divergence, -value, m / scale) if proved else None

@@ -7,7 +7,7 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-@final
 class _Moments:
     """Running sums of a growing or sliding window, so that a walk-forward pays only for new rows."""
 
@@ -64,6 +63,19 @@ class _Moments:
     def _sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
         centred = self._returns[start:stop] - self._shift
         return centred.sum(axis=0), centred.T @ centred
+
+
+class _Shifted(_Moments):
+    """Running sums of rows from a start on, plus one number a column."""
+
+    def __init__(self, returns: FloatArray, plain: _Moments, start: int, by: FloatArray) -> None:
+        super().__init__(returns)
+        self._plain, self._offset, self._by = plain, start, by
+
+    def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return those of the rows as they were, about what is shifted."""
+        shift, first, second = self._plain.sums(self._offset + start, self._offset + stop)
+        return shift + self._by, first, second
 
 
 class Market:
@@ -178,14 +190,21 @@ class Market:
         become observations by weighing them.
         """
         before = np.full(self.n_scenarios, 1.0 / self.n_scenarios) if self.probabilities is None else self.probabilities
-        after = self.with_probabilities(before * np.asarray(factors, dtype=np.float64)).probabilities
-        assert after is not None
-        return self.with_probabilities(after, self.effective_size * float(before @ before) / float(after @ after))
+        after = self.with_probabilities(before * np.asarray(factors, dtype=np.float64))
+        assert after.probabilities is not None
+        after._size = self.effective_size * float(before @ before) / float(after.probabilities @ after.probabilities)
+        return after
 
     def with_returns(self, returns: FloatArray) -> Market:
         """Return other values for the same scenarios, shape (T, N), with their probabilities and effective size."""
         values = np.asfortranarray(returns)
         return Market(values, self.assets, self.dates, self.probabilities, self._size)
+
+    def shifted(self, by: FloatArray) -> Market:
+        """Return the returns plus one number an asset, shape (N,); running sums know of it."""
+        market = self.with_returns(self.returns + by)
+        market._moments = _Shifted(market.returns, self._moments, self._start, by)
+        return market
 
     @property
     def dates(self) -> pd.Index:

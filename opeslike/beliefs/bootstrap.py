@@ -49,7 +49,9 @@ class BlockBootstrap(Belief):
         whole("n", self.n, low=1)
         whole("seed", self.seed)
         if importlib.util.find_spec("arch") is None:
-            raise PortfolioError("BlockBootstrap needs arch, which is not installed; run: pip install arch")
+            raise PortfolioError(
+                "BlockBootstrap needs arch, which is not installed; run: pip install 'opeslike[bootstrap]'"
+            )
 
     def __call__(self, market: Market) -> Market:
         """The scenarios drawn."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from opeslike.market import Market
 
 FloatArray = NDArray[np.float64]
 
-SHRINKAGE = {"ledoit_wolf": "LedoitWolf", "oas": "OAS"}
-NAMES = ("sample", *SHRINKAGE)
+NAMES = ("sample", "ledoit_wolf", "oas")
 
 
 def check_estimator(covariance: Any) -> Any:
@@ -24,18 +22,13 @@ def check_estimator(covariance: Any) -> Any:
     Raises
     ------
     PortfolioError
-        If it is neither, is a class instead of an object, or needs scikit-learn where that is not installed.
+        If it is neither or is a class instead of an object.
     """
     if isinstance(covariance, str):
         name = covariance.lower().replace("-", "_")
         if name not in NAMES:
             known = ", ".join(map(repr, NAMES))
             raise PortfolioError(f"covariance={covariance!r} is unknown; use {known} or a scikit-learn estimator")
-        if name in SHRINKAGE and importlib.util.find_spec("sklearn") is None:
-            raise PortfolioError(
-                f"covariance={covariance!r} needs scikit-learn, which is not installed; "
-                "run: pip install 'opeslike[sklearn]' (or pip install scikit-learn)"
-            )
         return name
     if isinstance(covariance, type) or not callable(getattr(covariance, "fit", None)):
         raise PortfolioError(
@@ -65,11 +58,8 @@ def estimate(covariance: Any, market: Market) -> FloatArray:
     if market.n_scenarios < 2:
         raise DataError("a covariance needs at least two return rows")
     if isinstance(covariance, str):
-        import sklearn.covariance
-
-        estimator = getattr(sklearn.covariance, SHRINKAGE[covariance])()
-    else:
-        estimator = copy.deepcopy(covariance)
+        return _shrunk(market, ledoit_wolf=covariance == "ledoit_wolf")
+    estimator = copy.deepcopy(covariance)
     name = type(estimator).__name__
     try:
         # some estimators of scikit-learn want row-major data
@@ -80,3 +70,23 @@ def estimate(covariance: Any, market: Market) -> FloatArray:
     if matrix.shape != (market.n_assets, market.n_assets) or not np.isfinite(matrix).all():
         raise PortfolioError(f"the covariance estimator {name} left no finite covariance_ of shape (N, N)")
     return 0.5 * (matrix + matrix.T)
+
+
+def _shrunk(market: Market, ledoit_wolf: bool) -> FloatArray:
+    """``(1 - s) S + s (tr S / N) I`` with S divided by T: the s of Ledoit and Wolf (2004) or of Chen et al. (2010).
+
+    That of Ledoit and Wolf needs the sum of all squared products of two returns, which is that of squared row norms: so
+    in a walk-forward, whose S comes from running sums, shrinkage costs no product of matrices.
+    """
+    mean, unbiased = market.mean_and_covariance()
+    rows, count = market.returns.shape
+    covariance = unbiased * ((rows - 1) / rows)
+    level, squares = float(np.trace(covariance)) / count, float((covariance * covariance).sum())
+    away = squares - count * level * level  # squared distance from a multiple of the identity
+    if ledoit_wolf:
+        norms = ((market.returns - mean) ** 2).sum(axis=1)
+        error = (float(norms @ norms) / rows - squares) / rows
+    else:
+        error = (squares + (count * level) ** 2) / (rows + 1)
+    share = min(error / away, 1.0) if away > 0 else 1.0
+    return np.asarray((1.0 - share) * covariance + share * level * np.eye(count))

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -50,26 +51,27 @@ def read_views(views: Any) -> list[View]:
 @lru_cache(maxsize=1024)
 def _read(key: Any, value: Any) -> View:
     measure, terms = _terms(key)
-    text, (relation, number) = f"{key}: {value!r}", _limit(value)
+    (relation, number), text = _limit(value), f"{key}: {value!r}"
     factors, arguments = zip(*terms, strict=True)
     count, level = _MEASURES[measure]
-    assets = [asset for argument in arguments for asset in argument]
-    if level is not None:
-        try:
-            level = float(assets[1]) if len(assets) == 2 else level
-        except ValueError:
-            level = math.nan
-        if not 0 < level < 100:
-            raise PortfolioError(f"view {text}: the level must be a percentage, above 0 and below 100")
-        assets = assets[:1] if len(assets) <= 2 else assets
-    wanted = count if measure != "mean" else len(terms)
-    if len(assets) != wanted or not all(assets) or (measure != "mean" and factors != (1.0,)):
+    if level is not None and len(arguments[0]) == 2:
+        level = _level(text, arguments[0].pop())
+    if any(len(each) != count or not all(each) for each in arguments) or (measure != "mean" and factors != (1.0,)):
         raise PortfolioError(
             f"view {text}: {measure} takes {count} ticker{'s' * (count > 1)}; only means are added and multiplied"
         )
     if not math.isfinite(number) or (measure == "vol" and number <= 0) or (measure == "corr" and abs(number) >= 1):
         raise PortfolioError(f"view {text}: {number:g} is no possible {measure}")
-    return View(text, measure, factors, tuple(assets), level or 0.0, relation, number)
+    return View(text, measure, factors, tuple(chain.from_iterable(arguments)), level or 0.0, relation, number)
+
+
+def _level(text: str, percent: str) -> float:
+    try:
+        if 0 < float(percent) < 100:
+            return float(percent)
+    except ValueError:
+        pass
+    raise PortfolioError(f"view {text}: the level must be a percentage, above 0 and below 100")
 
 
 def _terms(key: Any) -> tuple[str, list[tuple[float, list[str]]]]:

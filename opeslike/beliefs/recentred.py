@@ -39,6 +39,4 @@ class Recentred(Belief):
     def __call__(self, market: Market) -> Market:
         """The scenarios, shifted."""
         mean = [self.mean] * market.n_assets if isinstance(self.mean, (int, float)) else self.mean
-        return market.with_returns(
-            market.returns + (check_mean(mean, market.assets, "mean") - chances(market) @ market.returns)
-        )
+        return market.shifted(check_mean(mean, market.assets, "mean") - chances(market) @ market.returns)

@@ -61,7 +61,7 @@ class ShrunkMeans(Belief):
         mean, covariance = market.mean_and_covariance()
         size, count = market.effective_size, market.n_assets
         bayes = choice("method", self.method, ("bayes-stein", "james-stein")) == "bayes-stein"
-        if size <= count + 2 or np.linalg.cond(covariance) > 1e12:
+        if size <= count + 2 or not _invertible(covariance):
             raise DataError(
                 f"{size:.4g} effective scenarios of {count} assets are too few to shrink means by; take more rows, "
                 "fewer assets, or leave out assets that do not vary on their own"
@@ -83,3 +83,12 @@ class ShrunkMeans(Belief):
             return check_mean(given, market.assets, "target")
         weights = np.linalg.solve(covariance, np.ones(len(mean))) if bayes else np.ones(len(mean))
         return np.full(len(mean), float(weights @ mean) / float(weights.sum()))
+
+
+def _invertible(covariance: FloatArray) -> bool:
+    """Whether each asset varies beside those before it: the squared diagonal of the Cholesky root."""
+    try:
+        own = np.linalg.cholesky(covariance).diagonal() ** 2
+    except np.linalg.LinAlgError:
+        return False
+    return bool((own > 1e-12 * covariance.diagonal()).all())

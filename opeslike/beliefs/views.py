@@ -21,8 +21,8 @@ from opeslike.market import Market
 _ROUNDS = 200
 #: how near the probability of the worst must come to its share, relatively
 _NEAR = 1e-9
-#: what views may miss by, relative to their largest value, and still be called possible
-_POSSIBLE = 1e-9
+#: what linprog calls a problem without a solution
+_IMPOSSIBLE = 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,6 +155,11 @@ class _Tail:
         return float(self.loss[self.worst_first[min(int(np.searchsorted(reached, self.share)), len(q) - 1)]])
 
 
+def _always(view: View, loss: FloatArray) -> bool:
+    """Whether an inequality on CVaR holds whatever the probabilities are."""
+    return bool((view.relation < 0 and loss.max() <= view.value) or (view.relation > 0 and loss.min() >= view.value))
+
+
 class _Search:
     """The views so far as rows that are 0 on average under q, or at least 0, with their names."""
 
@@ -201,11 +206,13 @@ class _Search:
 
     def solve(self, measures: tuple[str, ...]) -> Pooled:
         """Add the views on these measures and find the probabilities; CVaR at the levels where it counts."""
-        for view in self.views:
-            if view.measure == "cvar" and "cvar" in measures:
+        for view in (view for view in self.views if view.measure in measures):
+            if view.measure == "cvar":
+                if _always(view, -self.column(view.assets[0])):
+                    continue
                 self.tails.append(_Tail(view, -self.column(view.assets[0]), self.p, len(self.rows)))
                 self.add(self.tails[-1].of(), view.relation, view.text)
-            elif view.measure in measures:
+            else:
                 self.add(self.row(view), view.relation, view.text)
         found = self.pooled()
         for _ in range(_ROUNDS):
@@ -236,26 +243,14 @@ class _Search:
         z = rows[:, self.p > 0] / np.abs(rows).max(axis=1, keepdims=True)
 
         def possible(kept: list[int]) -> bool:
-            equal, least = ([i for i in kept if at_least[i] == kind] for kind in (False, True))
-            missing = linprog(  # the least sum of what the views miss by
-                np.repeat([0.0, 1.0], [z.shape[1], 2 * len(equal) + len(least)]),
-                A_eq=np.block(
-                    [
-                        [z[equal], np.eye(len(equal)), -np.eye(len(equal)), np.zeros((len(equal), len(least)))],
-                        [np.ones((1, z.shape[1])), np.zeros((1, 2 * len(equal) + len(least)))],
-                    ]
-                ),
-                b_eq=np.append(np.zeros(len(equal)), 1.0),
-                A_ub=np.hstack([-z[least], np.zeros((len(least), 2 * len(equal))), -np.eye(len(least))]),
-                b_ub=np.zeros(len(least)),
-            )
-            return not missing.fun > _POSSIBLE
+            equal, least = (z[[i for i in kept if at_least[i] == kind]] for kind in (False, True))
+            sums = np.vstack([equal, np.ones(z.shape[1])])
+            found = linprog(0 * sums[0], -least, np.zeros(len(least)), sums, np.append(np.zeros(len(equal)), 1.0))
+            return bool(found.status != _IMPOSSIBLE)
 
         kept = list(range(len(z)))
         if possible(kept):
-            return OptimizationError(
-                "the views are all but impossible, so their probabilities were not found; loosen them"
-            )
+            return OptimizationError("the views are all but impossible; no probabilities were found, loosen them")
         for one in range(len(z)):
             fewer = [i for i in kept if i != one]
             kept = kept if possible(fewer) else fewer

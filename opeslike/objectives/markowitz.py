@@ -59,8 +59,8 @@ class MinVariance(QuadraticObjective):
         Covariance per period instead of an estimated one.
     covariance : {"sample", "ledoit_wolf", "oas"} or estimator
         "sample" divides by T - 1 and has no ridge (the OPES package adds 0.001 of the average variance to the
-        diagonal). "ledoit_wolf" and "oas" shrink towards a multiple of the identity and need scikit-learn; so does any
-        other estimator with ``fit`` and ``covariance_``.
+        diagonal). "ledoit_wolf" and "oas" shrink towards a multiple of the identity; any other estimator with
+        ``fit`` and ``covariance_`` will do.
     beliefs, mandate, solver, time_limit
         See :class:`~opeslike.objectives.base.Optimizer`.
 

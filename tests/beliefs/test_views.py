@@ -247,3 +247,48 @@ def test_pooling_by_hand() -> None:
     assert pool(-np.abs(rows[:1]) - 1e-3, np.array([True]), p) is None
     empty = pool(np.zeros((0, 200)), np.zeros(0, dtype=bool), p)
     np.testing.assert_allclose(empty.q, p, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_can_be_satisfied_is(seed: int) -> None:
+    """Views taken from some probabilities, with copies and slack: found, met, no farther than those, proved."""
+    g = np.random.default_rng(seed)
+    count, kinds = int(g.integers(20, 400)), int(g.integers(1, 9))
+    x = g.standard_t(3, (kinds, count)) * 10.0 ** g.uniform(-5, 3, (kinds, 1))
+    if seed % 3 == 0:
+        x = np.round(x / np.abs(x).max(axis=1, keepdims=True) * 3)
+    if seed % 4 == 0 and kinds > 1:
+        x[1] = 2 * x[0]
+    p, other = g.dirichlet(np.full(count, 5.0)), g.dirichlet(np.full(count, 0.5))
+    p[: count // 4] *= seed % 2  # some days ruled out
+    p /= p.sum()
+    other *= p
+    other /= other.sum()
+    rows, at_least = x - (x @ other)[:, None], g.random(kinds) < 0.4
+    rows[at_least] += np.abs(x[at_least]).mean(axis=1, keepdims=True) * g.choice([0, 0.2], (at_least.sum(), 1))
+    found = pool(rows, at_least, p)
+    missed = rows @ found.q / np.maximum(np.sqrt(rows * rows @ p), 1e-300)
+    assert np.abs(missed[~at_least]).max(initial=0) <= 1e-8
+    assert missed[at_least].min(initial=0) >= -1e-8
+    assert (found.multipliers[at_least] >= 0).all()
+    seen = other > 0
+    assert found.divergence <= other[seen] @ np.log(other[seen] / p[seen]) + 1e-9
+    assert found.divergence - found.bound == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_tails_of_some_probabilities_are_found(seed: int) -> None:
+    g = np.random.default_rng(seed)
+    count, level = int(g.integers(20, 300)), float(g.choice([80, 90, 95]))
+    x = g.standard_t(4, (count, 4)) * 0.01 + g.normal(0, 0.007, (count, 1))
+    other = g.dirichlet(np.full(count, g.choice([0.5, 3.0])))
+    views = {"mean(D)": float(252 * (other @ x[:, 3]))}
+    tails = []
+    for i, asset in enumerate("ABC"[: int(g.integers(1, 4))]):
+        wanted, relation = cvar(x[:, i], other, level / 100), str(g.choice(["<=", ">="] if seed % 4 else ["="]))
+        views[f"cvar({asset}, {level})"] = f"{relation} {wanted!r}"
+        tails.append((i, relation, wanted))
+    q = Views(views).pooled(Market(np.asfortranarray(x), tuple("ABCD"), pd.RangeIndex(count))).q
+    for i, relation, wanted in tails:
+        away = cvar(x[:, i], q, level / 100) - wanted
+        assert {"=": abs(away), "<=": away, ">=": -away}[relation] <= 1e-9

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opeslike.beliefs.covariance import estimate
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.bounds import Bounds
@@ -310,10 +311,21 @@ def test_unknown_estimators_are_refused(bad: object) -> None:
         MinVariance(covariance=bad)
 
 
-def test_missing_scikit_learn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["ledoit_wolf", "OAS"])
+def test_shrinkage_by_name_needs_no_scikit_learn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(PortfolioError, match=r"pip install 'opeslike\[sklearn\]'"):
-        MinVariance(covariance="oas")
+    MinVariance(covariance=name).optimize(sample(7, count=40), kind="returns")
+
+
+def test_shrinkage_in_closed_form_is_that_of_scikit_learn_to_rounding() -> None:
+    covariance = pytest.importorskip("sklearn.covariance")
+    for seed in range(20):
+        g = np.random.default_rng(seed)
+        x = g.normal(size=(int(g.integers(3, 80)), int(g.integers(1, 30)))) * g.uniform(0.001, 2)
+        market = Market.from_data(x, "returns")
+        for name, estimator in (("ledoit_wolf", covariance.LedoitWolf()), ("oas", covariance.OAS())):
+            wanted = estimator.fit(x).covariance_
+            np.testing.assert_allclose(estimate(name, market), wanted, rtol=0, atol=1e-14 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize(

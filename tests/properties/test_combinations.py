@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from opeslike.beliefs import Decay, Given, Prior
+from opeslike.beliefs import BlackLitterman, Decay, Given, Prior, ShrunkMeans, Simulated, Views
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.mandate import Mandate
@@ -31,6 +31,9 @@ BELIEFS = {
     "some days ruled out": np.where(np.arange(COUNT) % 5 == 0, 0.0, 1.0),
     "prior": bleak,
     "decay, then prior": Decay(20) | bleak,
+    "bayes-stein, then views": ShrunkMeans() | Views({"mean(0) - mean(3)": 0.02, "vol(2)": "<= 0.3"}, confidence=0.8),
+    "black-litterman": BlackLitterman({"mean(1)": 0.1}),
+    "simulated": Simulated("t", 100, seed=5),
 }
 MANDATES = {
     "bounds": Mandate(bounds={1: (0.05, 0.3), "*": (0, 0.45)}),
