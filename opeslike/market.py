@@ -6,14 +6,17 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import logging
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError, DataWarning, PortfolioError
 from opeslike.panel import (  # what is known of markets is had from here
     FloatArray,
     Kind,
@@ -30,9 +33,180 @@ from opeslike.panel import (  # what is known of markets is had from here
 )  # fmt: skip
 
 __all__ = [
-    "FloatArray", "Kind", "Market", "Panel", "align_columns", "check_values", "close_frame", "describe", "drop_missing",
-    "infer_kind", "read_array", "read_panel", "simple_returns",
+    "Eligible", "FloatArray", "Kind", "Lives", "Market", "Panel", "align_columns", "check_values", "close_frame", "cut",
+    "describe", "drop_missing", "everyone", "full", "infer_kind", "read_array", "read_panel", "simple_returns",
 ]  # fmt: skip
+
+logger = logging.getLogger("opeslike")
+
+Flags = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+
+
+class Eligible(tuple[Hashable, ...]):
+    """Labels of the assets that may be held now, which also know among whom they are.
+
+    Attributes
+    ----------
+    everyone : tuple of labels
+        All columns of the data.
+    places : ndarray of ints
+        Where the eligible ones stand among them.
+    """
+
+    everyone: tuple[Hashable, ...]
+    places: Rows
+
+    @classmethod
+    def of(cls, assets: Sequence[Hashable], places: Rows) -> Eligible:
+        """Pick some of the assets."""
+        made = cls(assets[place] for place in places)
+        made.everyone, made.places = tuple(assets), places
+        return made
+
+
+def everyone(assets: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """Labels of all columns, where ``assets`` are the eligible ones; else the assets themselves."""
+    return assets.everyone if isinstance(assets, Eligible) else tuple(assets)
+
+
+def full(values: FloatArray, assets: Sequence[Hashable]) -> FloatArray:
+    """Numbers of the eligible assets as a vector over all columns, exactly 0 elsewhere."""
+    if not isinstance(assets, Eligible) or len(values) == len(assets.everyone):
+        return values
+    spread = np.zeros(len(assets.everyone))
+    spread[assets.places] = values
+    return spread
+
+
+def cut(values: Any, assets: Sequence[Hashable], axes: Sequence[int] = (0,)) -> Any:
+    """Numbers by asset, cut to the eligible assets where they are given for all columns; the rest is returned as is."""
+    if isinstance(assets, Eligible) and not hasattr(values, "reindex") and values is not None:
+        for axis in axes:
+            if np.ndim(values) > axis and np.shape(values)[axis] == len(assets.everyone):
+                values = np.take(np.asarray(values), assets.places, axis=axis)
+    return values
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Lives:
+    """Who is quoted, listed and gone when; row t is the close at which return row t ends. All of shape (T, N).
+
+    Attributes
+    ----------
+    returns : ndarray
+        What a holder earns: returns from the last mark, 0 where nothing is quoted, and the payout at the end of a life.
+    quoted : ndarray of bool
+        There is a price, so the asset can be traded.
+    listed : ndarray of bool
+        It has been quoted before and is not gone.
+    member : ndarray of bool
+        Whether it may be held at all (``listed=`` of the backtester).
+    ends : ndarray of bool
+        The row on which it is paid out: bankrupt (a price of 0, a return of -1), or not quoted for ``delisted_after``
+        rows, or not quoted and no longer listed by ``member``. Nothing looks ahead: until then it is suspended.
+    known : ndarray of int
+        Returns it has had so far.
+    """
+
+    returns: FloatArray
+    quoted: Flags
+    listed: Flags
+    member: Flags
+    ends: Flags
+    known: Rows
+
+    @classmethod
+    def of(
+        cls,
+        values: FloatArray,
+        kind: Kind,
+        member: Flags | None = None,
+        delisted_after: int = 5,
+        delisting_return: FloatArray | float = 0.0,
+    ) -> Lives:
+        """Read the lives off prices or returns, NaN where there is no quote.
+
+        Parameters
+        ----------
+        values : ndarray of shape (rows, N)
+        kind : {"prices", "returns"}
+        member : ndarray of bool, optional
+            For each row.
+        delisted_after : int
+            Missing rows after which an asset is gone.
+        delisting_return : float or ndarray of shape (N,)
+            Of the mark, when it is gone.
+        """
+        rows = np.arange(len(values))[:, None]
+        member = np.ones(values.shape, dtype=bool) if member is None else member
+        if kind == "prices":
+            quoted = values > 0
+            marks = np.take_along_axis(values, np.maximum.accumulate(np.where(np.isnan(values), 0, rows)), axis=0)
+            broke = marks == 0
+            with np.errstate(divide="ignore", invalid="ignore"):
+                moves = np.where(marks[:-1] > 0, marks[1:] / marks[:-1] - 1.0, 0.0)
+            returns = np.vstack((np.zeros_like(values[:1]), moves))
+        else:
+            later = np.nan_to_num(values)[::-1]
+            rests = np.vstack((np.ones_like(values[:1], dtype=bool), np.logical_and.accumulate(later == 0)[:-1]))[::-1]
+            broke = np.logical_or.accumulate((values <= -1.0) & rests)  # bets go on after a loss of everything
+            quoted, returns = ~np.isnan(values) & ~broke, np.nan_to_num(values)
+        last = np.maximum.accumulate(np.where(quoted, rows, -1))
+        seen = last >= 0
+        gone = seen & ~quoted & (broke | ~member | (rows - last >= delisted_after))
+        ends = gone & ~np.vstack((np.zeros_like(gone[:1]), gone[:-1]))
+        returns = np.where(ends & ~broke, delisting_return, returns)
+        first = int(kind == "prices")
+        known = np.cumsum(quoted, axis=0) - first
+        parts: Iterator[Any] = (each[first:] for each in (returns, quoted, seen & ~gone, member, ends, known))
+        return cls(*parts)
+
+    def eligible(self, row: int, min_history: int) -> Rows:
+        """Columns with a price in the row, at least ``min_history`` returns (never fewer than one), and membership."""
+        known = self.known[row] >= max(min_history, 1)
+        return np.flatnonzero(self.quoted[row] & self.member[row] & known)
+
+
+def _eligible_now(panel: Panel, kind: Kind) -> Panel:
+    """The assets with a price in the last row, on the rows on which all of them have one."""
+    values = panel.values
+    missing = np.isnan(values) | ((values == 0) & (kind == "prices"))
+    scenarios = kind == "returns" and isinstance(panel.index, pd.RangeIndex)  # in no order: none is the last
+    if scenarios or not missing.any():
+        return drop_missing(panel)
+    some = np.flatnonzero(~missing.all(axis=1))
+    if not some.size:
+        return drop_missing(panel)  # which says so
+    known = ~missing
+    there = known[some[-1]] & (known.sum(axis=0) > (kind == "prices"))
+    if there.any() and not there.all():
+        tell = [f"{panel.assets[i]} ({_span(panel, known[:, i])})" for i in np.flatnonzero(~there)]
+        logger.warning("weight 0, without a price and a return on %s: %s", panel.date(int(some[-1])), listing(tell))
+        panel = replace(panel, values=values[:, there], assets=Eligible.of(panel.assets, np.flatnonzero(there)))
+    whole = drop_missing(panel)
+    if 3 * len(whole.values) < 2 * len(some):
+        few = np.argsort(known[:, there].sum(axis=0), kind="stable")[:3]
+        young = [f"{panel.assets[i]} ({_span(panel, known[:, there][:, i])})" for i in few]
+        warnings.warn(
+            f"{len(whole.values)} of {len(some)} rows are left on which every asset has a value; the fewest have "
+            f"{listing(young)}; leave them out, or start later",
+            DataWarning,
+            stacklevel=4,
+        )
+    return whole
+
+
+def _span(panel: Panel, known: Flags) -> str:
+    """First and last row with a value, for messages."""
+    rows = np.flatnonzero(known)
+    return f"values from {panel.date(int(rows[0]))} to {panel.date(int(rows[-1]))}" if rows.size else "no value"
+
+
+def listing(items: Sequence[str], most: int = 10) -> str:
+    """Items for a message, the first few of many."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 @final
@@ -74,6 +248,7 @@ class Market:
     returns : ndarray of shape (T, N)
         Simple returns per period, as fractions. Do not write to it: windows share the memory.
     assets : tuple of N labels
+        :class:`Eligible` where not all columns of the data are: those without a price in the last row are left out.
     dates : pandas.Index of length T
         The date at the *end* of each period.
     probabilities : ndarray of shape (T,) or None
@@ -130,7 +305,7 @@ class Market:
         panel = read_panel(data)
         read = infer_kind(panel, kind)
         check_values(panel, read, given=kind is not None)
-        panel = drop_missing(panel)
+        panel = _eligible_now(panel, read)
         if read == "returns":
             market = cls(np.asfortranarray(panel.values), panel.assets, panel.index)
         elif len(panel.values) < 2:

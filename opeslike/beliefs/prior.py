@@ -12,7 +12,7 @@ import pandas as pd
 from opeslike.beliefs.belief import Belief
 from opeslike.checks import FloatArray, positive
 from opeslike.errors import DataError
-from opeslike.market import Market
+from opeslike.market import Market, cut
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +57,7 @@ class Prior(Belief):
             if missing:
                 raise DataError(f"prior_scenarios lack {', '.join(missing)}")
             prior = prior[list(market.assets)]
-        values = np.asarray(prior, dtype=np.float64)
+        values = cut(np.asarray(prior, dtype=np.float64), market.assets, axes=(1,))
         if values.shape[1] != market.n_assets:
             raise DataError(f"prior_scenarios have {values.shape[1]} columns for {market.n_assets} assets")
         extra, size = len(values), market.effective_size

@@ -15,7 +15,7 @@ from opeslike.beliefs.given import as_belief
 from opeslike.checks import positive
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market
+from opeslike.market import Kind, Market, cut, everyone, full
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Loss
@@ -130,7 +130,8 @@ class Optimizer(Parameters, ABC):
         Returns
         -------
         ndarray of shape (N,)
-            Fractions of wealth to hold, in the order of the columns; the rest is cash.
+            Fractions of wealth to hold, in the order of the columns; the rest is cash. Assets without a price in the
+            last row are not eligible: their weight is exactly 0, and nothing else depends on them.
 
         Raises
         ------
@@ -143,7 +144,7 @@ class Optimizer(Parameters, ABC):
         OptimizationError
             If no certified optimum was found.
         """
-        return self._timed(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed)
+        return self._answer(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed)
 
     def problem(
         self,
@@ -265,20 +266,31 @@ class Optimizer(Parameters, ABC):
         start = None if w is None else problem.lift(w)
         return problem, solve(problem, self._settings.solver, start, self._constraints())
 
-    def _timed(
-        self, market: Market, weight_bounds: Any, w: ArrayLike | None, *moments: Any, **options: Any
+    def _answer(
+        self, market: Market, weight_bounds: Any, w: Any, custom_mean: Any, custom_cov: Any, **options: Any
     ) -> FloatArray:
+        """Ask about the eligible assets, keep and return the answer for all columns."""
+        assets = market.assets
+        moments = cut(custom_mean, assets), cut(custom_cov, assets, axes=(0, 1))
+        self._timed(market, weight_bounds, cut(w, assets), *moments, **options)
+        self.weights, self.tickers = full(self._require_weights(), assets), list(everyone(assets))
+        return self.weights.copy()
+
+    def _timed(self, market: Market, weight_bounds: Any, w: ArrayLike | None, *moments: Any, **options: Any) -> None:
         """Solve within the time limit and keep the answer."""
         started = time.perf_counter()
         guess = None if w is None else self._starting_guess(w, market)
         with time_limit(self._settings.time_limit):
             problem, solved = self._solve(market, weight_bounds, guess, *moments, **options)
             self._keep(market, problem, solved, time.perf_counter() - started)
-        return self._require_weights().copy()
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
         """The scenarios believed in."""
-        return self._belief()(Market.from_data(data, kind))
+        seen = Market.from_data(data, kind)
+        believed = self._belief()(seen)
+        if believed.assets == seen.assets:  # a belief need not know that there are others
+            believed.assets = seen.assets
+        return believed
 
     @property
     def _settings(self) -> Any:

@@ -92,7 +92,7 @@ class REPO(MomentObjective):
             If ``bin`` is not a whole number above 0.
         """
         bins = whole("bin", bin, low=1)
-        return self._timed(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed, bins=bins)
+        return self._answer(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed, bins=bins)
 
     def _solve(
         self,

@@ -34,7 +34,7 @@ class Rule(Optimizer):
 
     _problem = no_problem
 
-    def _timed(self, market: Market, weight_bounds: Any, w: Any, *moments: Any, **options: Any) -> FloatArray:
+    def _timed(self, market: Market, weight_bounds: Any, w: Any, *moments: Any, **options: Any) -> None:
         started = time.perf_counter()
         custom_mean, custom_cov = moments
         weights = self._formula(market, custom_mean, custom_cov, w, **options)
@@ -49,7 +49,6 @@ class Rule(Optimizer):
             solver="closed-form",
             seconds=time.perf_counter() - started,
         )
-        return weights.copy()
 
     @abstractmethod
     def _formula(
