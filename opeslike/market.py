@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -33,8 +33,9 @@ from opeslike.panel import (  # what is known of markets is had from here
 )  # fmt: skip
 
 __all__ = [
-    "Eligible", "FloatArray", "Kind", "Lives", "Market", "Panel", "align_columns", "check_values", "close_frame", "cut",
-    "describe", "drop_missing", "everyone", "full", "infer_kind", "read_array", "read_panel", "simple_returns",
+    "Eligible", "Flags", "FloatArray", "Kind", "Market", "Panel", "Rows", "align_columns", "check_values",
+    "close_frame", "cut", "describe", "drop_missing", "everyone", "full", "infer_kind", "listing", "read_array",
+    "read_panel", "simple_returns",
 ]  # fmt: skip
 
 logger = logging.getLogger("opeslike")
@@ -88,87 +89,6 @@ def cut(values: Any, assets: Sequence[Hashable], axes: Sequence[int] = (0,)) -> 
     return values
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Lives:
-    """Who is quoted, listed and gone when; row t is the close at which return row t ends. All of shape (T, N).
-
-    Attributes
-    ----------
-    returns : ndarray
-        What a holder earns: returns from the last mark, 0 where nothing is quoted, and the payout at the end of a life.
-    quoted : ndarray of bool
-        There is a price, so the asset can be traded.
-    listed : ndarray of bool
-        It has been quoted before and is not gone.
-    member : ndarray of bool
-        Whether it may be held at all (``listed=`` of the backtester).
-    ends : ndarray of bool
-        The row on which it is paid out: bankrupt (a price of 0, a return of -1), or not quoted for ``delisted_after``
-        rows, or not quoted and no longer listed by ``member``. Nothing looks ahead: until then it is suspended.
-    known : ndarray of int
-        Returns it has had so far.
-    """
-
-    returns: FloatArray
-    quoted: Flags
-    listed: Flags
-    member: Flags
-    ends: Flags
-    known: Rows
-
-    @classmethod
-    def of(
-        cls,
-        values: FloatArray,
-        kind: Kind,
-        member: Flags | None = None,
-        delisted_after: int = 5,
-        delisting_return: FloatArray | float = 0.0,
-    ) -> Lives:
-        """Read the lives off prices or returns, NaN where there is no quote.
-
-        Parameters
-        ----------
-        values : ndarray of shape (rows, N)
-        kind : {"prices", "returns"}
-        member : ndarray of bool, optional
-            For each row.
-        delisted_after : int
-            Missing rows after which an asset is gone.
-        delisting_return : float or ndarray of shape (N,)
-            Of the mark, when it is gone.
-        """
-        rows = np.arange(len(values))[:, None]
-        member = np.ones(values.shape, dtype=bool) if member is None else member
-        if kind == "prices":
-            quoted = values > 0
-            marks = np.take_along_axis(values, np.maximum.accumulate(np.where(np.isnan(values), 0, rows)), axis=0)
-            broke = marks == 0
-            with np.errstate(divide="ignore", invalid="ignore"):
-                moves = np.where(marks[:-1] > 0, marks[1:] / marks[:-1] - 1.0, 0.0)
-            returns = np.vstack((np.zeros_like(values[:1]), moves))
-        else:
-            later = np.nan_to_num(values)[::-1]
-            rests = np.vstack((np.ones_like(values[:1], dtype=bool), np.logical_and.accumulate(later == 0)[:-1]))[::-1]
-            broke = np.logical_or.accumulate((values <= -1.0) & rests)  # bets go on after a loss of everything
-            quoted, returns = ~np.isnan(values) & ~broke, np.nan_to_num(values)
-        last = np.maximum.accumulate(np.where(quoted, rows, -1))
-        seen = last >= 0
-        gone = seen & ~quoted & (broke | ~member | (rows - last >= delisted_after))
-        ends = gone & ~np.vstack((np.zeros_like(gone[:1]), gone[:-1]))
-        returns = np.where(ends & ~broke, delisting_return, returns)
-        first = int(kind == "prices")
-        known = np.cumsum(quoted, axis=0) - first
-        parts: Iterator[Any] = (each[first:] for each in (returns, quoted, seen & ~gone, member, ends, known))
-        return cls(*parts)
-
-    def eligible(self, row: int, min_history: int) -> Rows:
-        """Columns with a price in the row, at least ``min_history`` returns (never fewer than one), and membership."""
-        known = self.known[row] >= max(min_history, 1)
-        return np.flatnonzero(self.quoted[row] & self.member[row] & known)
-
-
 def _eligible_now(panel: Panel, kind: Kind) -> Panel:
     """The assets with a price in the last row, on the rows on which all of them have one."""
     values = panel.values
@@ -186,7 +106,7 @@ def _eligible_now(panel: Panel, kind: Kind) -> Panel:
         logger.warning("weight 0, without a price and a return on %s: %s", panel.date(int(some[-1])), listing(tell))
         panel = replace(panel, values=values[:, there], assets=Eligible.of(panel.assets, np.flatnonzero(there)))
     whole = drop_missing(panel)
-    if 3 * len(whole.values) < 2 * len(some):
+    if len(whole.values) > 1 and 3 * len(whole.values) < 2 * len(some):
         few = np.argsort(known[:, there].sum(axis=0), kind="stable")[:3]
         young = [f"{panel.assets[i]} ({_span(panel, known[:, there][:, i])})" for i in few]
         warnings.warn(

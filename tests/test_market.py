@@ -88,7 +88,10 @@ def test_kind_is_inferred_and_can_be_given() -> None:
         (lambda f: f.astype(complex), "A: column of type complex128 is not numeric"),
         (lambda f: f.to_numpy() * 1j, "complex"),
         (lambda f: f.set_axis(pd.date_range("2020-01-21", periods=12).strftime("%d/%m/%Y")), "to_datetime"),
-        (lambda f: f.where((np.arange(12)[:, None] == [0, 1, 2]) | (f.index == f.index[-1])[:, None]), "at least two rows"),
+        (
+            lambda f: f.where((np.arange(12)[:, None] == [0, 1, 2]) | (f.index == f.index[-1])[:, None]),
+            "at least two rows",
+        ),
         (lambda f: f.iloc[:0], "no rows"),
         (lambda f: f.iloc[:1], "at least two rows"),
         (lambda f: f[[]], "no asset columns"),

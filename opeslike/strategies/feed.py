@@ -17,38 +17,34 @@ on which all of them are quoted.
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from opeslike.checks import number
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError
 from opeslike.market import (
     Eligible,
     Flags,
     FloatArray,
     Kind,
-    Lives,
     Market,
     Panel,
+    Rows,
     align_columns,
     check_values,
     describe,
     infer_kind,
-    listing,
     read_array,
     read_panel,
     simple_returns,
 )
+from opeslike.strategies.universe import Lives, members, payouts, tell_lives
 
 logger = logging.getLogger("opeslike")
-
-Rows = NDArray[np.intp]
 
 TRAIN, TEST = "train_data", "test_data"
 
@@ -208,15 +204,19 @@ def join(
     values = np.vstack((train_panel.values, test_panel.values))
     index = train_panel.index.append(test_panel.index) if labelled else pd.RangeIndex(len(values))
     assets, dates = train_panel.assets, index[1:] if kind == "prices" else index
-    payout = _payouts(delisting_return, assets)
+    payout = payouts(delisting_return, assets)
+    gone = (values <= 0.0) if kind == "prices" else (values <= -1.0)
     lives = None
-    if listed is not None or not np.isfinite(values).all() or (kind == "prices" and not values.all()):
+    if listed is not None or gone.any() or not np.isfinite(values).all():
         joined = replace(train_panel, values=values, index=index)
         check_values(joined, kind)
-        lives = Lives.of(values, kind, _members(listed, index, assets), delisted_after, payout)
-        _tell_lives(joined)
-    whole = simple_returns(values) if kind == "prices" else np.asfortranarray(values)
-    returns = whole if lives is None else lives.returns
+        lives = Lives.of(values, kind, members(listed, index, assets), delisted_after, payout)
+        tell_lives(joined)
+        lives = None if lives.quoted.all() and lives.member.all() else lives
+    if lives is not None:
+        returns = lives.returns
+    else:
+        returns = simple_returns(values) if kind == "prices" else np.asfortranarray(values)
     returns.setflags(write=False)
     values.setflags(write=False)
     first = len(returns) - steps
@@ -238,53 +238,6 @@ def _quoted(panel: Panel, what: str, at_end: int = 0) -> tuple[Panel, Rows]:
         return panel, rows
     logger.warning("%s: %d of %d rows dropped, on which nothing is quoted", what, (~known).sum(), len(known))
     return replace(panel, values=panel.values[rows], index=panel.index[rows]), rows
-
-
-def _payouts(given: float | Mapping[Hashable, float], assets: Sequence[Hashable]) -> FloatArray:
-    """Delisting returns by asset."""
-    table: dict[Hashable, float] = dict(given) if isinstance(given, Mapping) else {"*": given}
-    unknown = [str(asset) for asset in table if asset != "*" and asset not in assets]
-    if unknown:
-        raise PortfolioError(f"delisting_return names {', '.join(unknown)}, not among the assets")
-    for asset, value in table.items():
-        number(f"delisting_return of {asset}" if isinstance(given, Mapping) else "delisting_return", value, -1.0)
-    return np.array([float(table.get(asset, table.get("*", 0.0))) for asset in assets])
-
-
-def _members(listed: Any, index: pd.Index, assets: Sequence[Hashable]) -> Flags | None:
-    """Membership in every row: the last one known, none before the first."""
-    if listed is None:
-        return None
-    if not isinstance(listed, pd.DataFrame) or not all(pd.api.types.is_bool_dtype(kind) for kind in listed.dtypes):
-        raise DataError("listed must be a frame of True and False, dates x tickers")
-    lacking = [str(asset) for asset in assets if asset not in listed.columns]
-    if lacking:
-        raise DataError(f"listed lacks {listing(lacking)}; give every asset a column")
-    try:
-        rows = listed.sort_index().index.searchsorted(index, side="right") - 1
-    except TypeError as error:
-        raise DataError(f"listed is indexed by {listed.index.dtype}, the data by {index.dtype}: {error}") from error
-    table = listed.sort_index()[list(assets)].to_numpy(dtype=bool)
-    return np.asarray(table[rows] & (rows >= 0)[:, None])
-
-
-def _tell_lives(panel: Panel) -> None:
-    """Say in the log what is not there: late listings, early ends, and rows missed in between."""
-    known = ~np.isnan(panel.values)
-    late, ends, gaps, never = [], [], [], []
-    for asset, column in zip(panel.assets, known.T, strict=True):
-        rows = np.flatnonzero(column)
-        if not rows.size:
-            never.append(str(asset))
-            continue
-        begin, end = int(rows[0]), int(rows[-1])
-        late += [f"{asset} from {panel.date(begin)}"] if begin else []
-        ends += [f"{asset} to {panel.date(end)}"] if end < len(column) - 1 else []
-        gaps += [f"{asset} {end - begin + 1 - rows.size}"] if rows.size <= end - begin else []
-    told = {"listed later": late, "quoted no longer": ends, "rows missed": gaps, "never quoted": never}
-    text = "; ".join(f"{what}: {listing(items)}" for what, items in told.items() if items)
-    if text:
-        logger.warning("a universe that changes over %d rows: %s", len(known), text)
 
 
 def _as_given(data: Any, what: str) -> Any:
