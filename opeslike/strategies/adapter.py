@@ -199,7 +199,9 @@ class StrategyAdapter:
             wanted = stop // 2 if self._window is None or stop < self._window else self._window
         places = lives.eligible(last, wanted)
         if not places.size:
-            logger.warning("%s on %s: no asset is eligible, all is cash", self.name, describe(feed.closes[step]))
+            if all(before is None or before.size for *_, before in self.decisions):  # told once
+                logger.warning("%s on %s: no asset is eligible, all is cash", self.name, describe(feed.closes[step]))
+            start = stop  # the decision rests on nothing
         elif not self._all_assets:
             if self._among is None or not np.array_equal(self._among.places, places):
                 self._among = feed.among(places)

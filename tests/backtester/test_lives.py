@@ -269,10 +269,24 @@ def test_all_are_delisted():
 def test_without_an_eligible_asset_all_is_cash(caplog):
     with caplog.at_level(logging.WARNING, logger="opeslike"):
         result = run(closes().assign(G=np.nan), min_history=60, risk_free=0.02)
-    assert "no asset is eligible, all is cash" in caplog.text
+    assert caplog.text.count("no asset is eligible, all is cash") == 1
+    assert result.rows.iloc[0] == 0
     assert (result.cash.iloc[:20] == 1.0).all()
     assert result.universe["held"].iloc[-1].tolist() == [True] * 6 + [False]
     assert result.rows.iloc[-1] == ROWS - 3
+
+
+@pytest.mark.parametrize("window", [20, 60, None])
+def test_the_least_history_is_the_window_or_half_of_what_there_is(window):
+    prices = closes()
+    prices.iloc[: TRAIN - 11, 1] = np.nan  # ten returns by P_{-1}
+    eligible = run(prices, window=window, min_history=None).universe["eligible"]["B"].to_numpy()
+    known = 10 + np.arange(len(eligible))
+    rows = TRAIN - 1 + np.arange(len(eligible))
+    need = rows // 2 if window is None else np.where(rows < window, rows // 2, window)
+    assert eligible.tolist() == (known >= need).tolist()
+    assert eligible.any()
+    assert not eligible.all()
 
 
 def test_bankruptcy_as_prices_and_as_returns():
