@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -35,7 +36,7 @@ from opeslike.panel import (  # what is known of markets is had from here
 __all__ = [
     "Eligible", "Flags", "FloatArray", "Kind", "Market", "Panel", "Rows", "align_columns", "check_values",
     "close_frame", "cut", "describe", "drop_missing", "everyone", "full", "infer_kind", "listing", "read_array",
-    "read_panel", "simple_returns",
+    "read_panel", "simple_returns", "unequal",
 ]  # fmt: skip
 
 logger = logging.getLogger("opeslike")
@@ -89,16 +90,37 @@ def cut(values: Any, assets: Sequence[Hashable], axes: Sequence[int] = (0,)) -> 
     return values
 
 
-def _eligible_now(panel: Panel, kind: Kind) -> Panel:
-    """The assets with a price in the last row, on the rows on which all of them have one."""
+def unequal(values: FloatArray, kind: Kind, dates: pd.Index, window: int | None = None) -> tuple[FloatArray, pd.Index]:
+    """Returns and their dates on the rows on which every asset is quoted that was quoted before, NaN before that.
+
+    Parameters
+    ----------
+    values : ndarray of shape (rows, N)
+        Prices or returns, NaN where there is no quote.
+    kind : {"prices", "returns"}
+    dates : Index
+    window : int, optional
+        The last so many returns.
+    """
+    quoted = ~np.isnan(values)
+    begun = np.logical_or.accumulate(quoted)
+    rows = np.flatnonzero((quoted | ~begun).all(axis=1) & begun.any(axis=1))
+    returns = simple_returns(values[rows]) if kind == "prices" else values[rows]
+    first = max(0, len(returns) - (window or len(returns)))
+    return returns[first:], dates[rows[len(rows) - len(returns) :]][first:]
+
+
+def _eligible_now(panel: Panel, kind: Kind) -> tuple[Panel, Panel]:
+    """The assets with a price in the last row: on all rows, and on those on which all of them have one."""
     values = panel.values
     missing = np.isnan(values) | ((values == 0) & (kind == "prices"))
     scenarios = kind == "returns" and isinstance(panel.index, pd.RangeIndex)  # in no order: none is the last
     if scenarios or not missing.any():
-        return drop_missing(panel)
+        whole = drop_missing(panel)
+        return whole, whole
     some = np.flatnonzero(~missing.all(axis=1))
     if not some.size:
-        return drop_missing(panel)  # which says so
+        return panel, drop_missing(panel)  # which says so
     known = ~missing
     there = known[some[-1]] & (known.sum(axis=0) > (kind == "prices"))
     if there.any() and not there.all():
@@ -115,7 +137,7 @@ def _eligible_now(panel: Panel, kind: Kind) -> Panel:
             DataWarning,
             stacklevel=4,
         )
-    return whole
+    return panel, whole
 
 
 def _span(panel: Panel, known: Flags) -> str:
@@ -173,6 +195,9 @@ class Market:
         The date at the *end* of each period.
     probabilities : ndarray of shape (T,) or None
         Scenario probabilities; None means uniform.
+    longer : callable or None
+        Where some assets have fewer rows than others: gives the returns on all rows since the first began, NaN before
+        the listing of each, and their dates.
     effective_size : float
         How many equally likely observations the scenarios are worth, ``1 / sum p^2`` unless a belief says otherwise.
 
@@ -184,7 +209,7 @@ class Market:
     [[0.1, -0.02], [-0.1, 0.061]]
     """
 
-    __slots__ = ("_every_date", "_moments", "_size", "_start", "assets", "probabilities", "returns")
+    __slots__ = ("_every_date", "_moments", "_size", "_start", "assets", "longer", "probabilities", "returns")
 
     def __init__(
         self,
@@ -196,6 +221,7 @@ class Market:
     ) -> None:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
         self._size = effective_size
+        self.longer: Callable[[], tuple[FloatArray, pd.Index]] | None = None
         self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
 
     @classmethod
@@ -225,13 +251,15 @@ class Market:
         panel = read_panel(data)
         read = infer_kind(panel, kind)
         check_values(panel, read, given=kind is not None)
-        panel = _eligible_now(panel, read)
+        whole, panel = _eligible_now(panel, read)
         if read == "returns":
             market = cls(np.asfortranarray(panel.values), panel.assets, panel.index)
         elif len(panel.values) < 2:
             raise DataError(f"{len(panel.values)} row of prices gives no return; at least two rows are needed")
         else:
             market = cls(simple_returns(panel.values), panel.assets, panel.index[1:])
+        if len(whole.values) > len(panel.values):
+            market.longer = partial(unequal, whole.values, read, whole.index)
         return market if probabilities is None else market.with_probabilities(probabilities)
 
     @property
@@ -287,7 +315,7 @@ class Market:
         view.returns, view.assets = self.returns[start:stop], self.assets
         p = self.probabilities
         view.probabilities = None if p is None else p[start:stop] / p[start:stop].sum()
-        view._size = None
+        view._size = view.longer = None
         view._every_date, view._start, view._moments = self._every_date, self._start + start, self._moments
         return view
 

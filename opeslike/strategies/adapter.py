@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, final
 
@@ -172,6 +173,8 @@ class StrategyAdapter:
                 if state is not None and self.needs_state:
                     keywords["state"] = self._state(state(), source, stop)
                 data = source.window(start, stop) if self._market else feed.cut(start, stop)
+                if places is not None and self._market:
+                    data.longer = partial(self._feed.unequal, places, step - self._lag, self._window)
                 answer = strategy.optimize(data, **keywords)
                 if answer is HOLD:
                     if not self.needs_state:

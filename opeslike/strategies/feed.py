@@ -41,6 +41,7 @@ from opeslike.market import (
     read_array,
     read_panel,
     simple_returns,
+    unequal,
 )
 from opeslike.strategies.universe import Lives, members, payouts, tell_lives
 
@@ -126,6 +127,14 @@ class Feed:
         assets = Eligible.of(self.market.assets, places)
         market = Market(returns, assets, self.market.dates[ends])
         return Feed(market, self.first, self.closes, self.kind, self._picked(values, rows, assets), values, rows=ends)
+
+    def unequal(self, places: Rows, close: int, window: int | None) -> tuple[FloatArray, pd.Index]:
+        """Returns of some assets up to P_close, NaN before the listing of each, see :func:`opeslike.market.unequal`."""
+        rows, skip = self.first + close, int(self.kind == "prices")
+        dates = self.market.dates[:rows]
+        if skip:  # a price more, before the first return
+            dates = dates.insert(0, dates[0])
+        return unequal(self.values[: rows + skip, places], self.kind, dates, window)
 
     def _picked(self, values: FloatArray, rows: Rows, assets: Eligible) -> Any:
         raw = self.raw

@@ -10,6 +10,7 @@ import pytest
 from opeslike import Mandate, compare, load_us20
 from opeslike.accounting.overlays import LeverageCap
 from opeslike.backtester import Backtester
+from opeslike.beliefs import FilledHistory
 from opeslike.errors import DataError, DataWarning, OptimizationError, PortfolioError
 from opeslike.market import Eligible, Market
 from opeslike.objectives import CVaR, ExponentialGradient, InverseVolatility, Kelly, KLRobustKelly, MinVariance, Uniform
@@ -181,7 +182,11 @@ def test_the_walk_on_complete_assets_is_the_walk_without_the_others():
             assert not with_others.universe["eligible"]["G"].any()
 
 
-@pytest.mark.parametrize("strategy", [InverseVolatility(), Kelly(), BuyAndHold(), ExponentialGradient()], ids=repr)
+@pytest.mark.parametrize(
+    "strategy",
+    [InverseVolatility(), Kelly(), BuyAndHold(), ExponentialGradient(), MinVariance(beliefs=FilledHistory(1))],
+    ids=repr,
+)
 @pytest.mark.parametrize("tomorrow", [50, 61])
 def test_what_lists_or_leaves_tomorrow_changes_nothing_today(strategy, tomorrow):
     prices = lively()
