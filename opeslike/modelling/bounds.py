@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import cut, everyone
+from opeslike.market import Eligible, cut, everyone, listing
 
 FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger("opeslike")
 
 #: bounds this close to each other, relative to their size, leave no room
 TOUCHING = 1e-12
@@ -330,6 +333,10 @@ def parse_weight_bounds(
     if (lower > upper).any():
         i = int(np.flatnonzero(lower > upper)[0])
         raise PortfolioError(f"{name} of {assets[i]}: the lower bound {lower[i]:g} is above the upper {upper[i]:g}")
+    if isinstance(eligible, Eligible) and (lower > 0).any():
+        free = [str(asset) for asset, low in zip(assets, lower, strict=True) if low > 0 and asset not in eligible]
+        if free:
+            logger.info("%s: lower bounds dropped of %s, not eligible", name, listing(free))
     return cut(lower, eligible), cut(upper, eligible)
 
 

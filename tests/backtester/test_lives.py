@@ -378,14 +378,17 @@ def test_others_get_the_eligible_columns_or_all_of_them():
         run(lively(), Careless())
 
 
-def test_limits_follow_their_tickers():
+def test_limits_follow_their_tickers(caplog):
     prices = lively()
     mandate = Mandate(
         bounds={"A": (0, 0.4), "C": (0.2, 1.0), "D": (0.1, 0.2), "*": (0, 0.9)},
         groups={"old": ["D", "F"], "rest": ["A", "B", "C", "E"]},
         group_bounds={"old": (0.05, 0.5)},
     )
-    result = run(prices, Kelly(mandate=mandate))
+    with caplog.at_level(logging.INFO, logger="opeslike"):
+        result = run(prices, Kelly(mandate=mandate))
+    assert "bounds: lower bounds dropped of C, not eligible" in caplog.text
+    assert "bounds: lower bounds dropped of D, not eligible" in caplog.text
     quiet = ~result.universe["suspended"].any(axis=1).to_numpy()
     weights = result.weights[quiet]
     assert weights["A"].max() <= 0.4 + 1e-9
