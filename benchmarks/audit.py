@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from opeslike import audit, load_csv
-from opeslike.data.audit import warn_about
+from opeslike.data.findings import warn_about
 
 AT_ONCE = 50
 Placed = tuple[list[int], int, int]  # columns, first and last row

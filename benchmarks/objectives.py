@@ -17,7 +17,7 @@ from tabulate import tabulate
 from opeslike import Market, load_us20
 from opeslike import objectives as o
 from opeslike.modelling.mandate import Mandate
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 
 CONFIDENCE = 0.95
 
@@ -98,13 +98,13 @@ def beside(market: Market) -> None:
             answers["cvxpy + Clarabel"] = np.asarray(w.value)
 
         seconds = paired({"opeslike": ours, "cvxpy + Clarabel": theirs}, 9)
-        made = optimizer._problem(market, None, None, None)
+        made = optimizer._problem(market)
         notes = {}
         for name, x in answers.items():
             x = np.clip(x, 0, None)
             x = x / x.sum()
             q = optimizer.solution.worst_case * made.risk.evaluate(-(market.returns @ x), made.probabilities).q.sum()
-            certificate = certify(made, x, q)
+            certificate = bound(made, x, Witness(q))
             notes[name] = (f"{certificate.value:.9f}", f"{certificate.gap:.1e}")
         size = f"{market.n_scenarios} x {market.n_assets}"
         report(f"{kind}, {size}", seconds, notes, ("value", "certified gap"), "opeslike")

@@ -20,7 +20,7 @@ from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.losses import Log
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.risks import KLBall, Mean
-from opeslike.solvers.certificate import certify
+from opeslike.proof import prove
 
 
 def certified(returns: np.ndarray, w: np.ndarray, radius: float) -> tuple[str, str]:
@@ -28,7 +28,7 @@ def certified(returns: np.ndarray, w: np.ndarray, radius: float) -> tuple[str, s
     bounds = Bounds.budget(np.zeros(n), np.ones(n))
     problem = ScenarioProblem(returns, None, Log(), KLBall(radius) if radius else Mean(), bounds)
     w = np.clip(w, 0, 1)
-    certificate = certify(problem, w / w.sum())
+    certificate = prove(problem, w / w.sum())
     return f"{-certificate.value:.9f}", f"{certificate.gap:.1e}"
 
 

@@ -24,7 +24,8 @@ for name, result in (("Half Kelly", half), ("KL-robust Kelly", robust)):
         f"{name}: {figures['total_return']:.1f}% in two years, {figures['max_drawdown']:.1f}% below the peak at worst"
     )
     print(
-        f"  {len(result.certificates)} re-optimisations, each within {result.max_gap:.1e} a day of the optimum (certified)"
+        f"  {len(result.certificates)} re-optimisations, "
+        f"each within {result.max_gap:.1e} a day of the optimum (certified)"
     )
     held = ", ".join(f"{ticker} {weight:.1%}" for ticker, weight in result.weights.iloc[0].nlargest(3).items())
     print(f"  first day: {held}; solved by {result.certificates['solver'].iloc[0]}")

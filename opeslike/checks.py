@@ -247,17 +247,17 @@ def radii_of(radius: Any) -> float | FloatArray:
     return values
 
 
-def check_mean(values: Any, assets: Sequence[Hashable]) -> FloatArray:
+def check_mean(values: Any, assets: Sequence[Hashable], name: str = "custom_mean") -> FloatArray:
     """Validate expected returns per period: (N,) numbers, or a Series labelled by asset.
 
     Raises
     ------
     DataError
     """
-    return _finite(_labelled(values, assets, "custom_mean"), (len(assets),), "custom_mean")
+    return _finite(_labelled(values, assets, name), (len(assets),), name)
 
 
-def check_covariance(values: Any, assets: Sequence[Hashable]) -> FloatArray:
+def check_covariance(values: Any, assets: Sequence[Hashable], name: str = "custom_cov") -> FloatArray:
     """Validate a covariance per period: symmetric positive semidefinite (N, N), or a frame labelled by asset.
 
     Raises
@@ -266,14 +266,14 @@ def check_covariance(values: Any, assets: Sequence[Hashable]) -> FloatArray:
         Also where the matrix is not symmetric, or has a negative eigenvalue beyond rounding.
     """
     count = len(assets)
-    matrix = _finite(_labelled(values, assets, "custom_cov"), (count, count), "custom_cov")
+    matrix = _finite(_labelled(values, assets, name), (count, count), name)
     scale = float(np.abs(matrix).max()) or 1.0
     if np.abs(matrix - matrix.T).max() > 1e-8 * scale:
-        raise DataError("custom_cov is not symmetric")
+        raise DataError(f"{name} is not symmetric")
     matrix = 0.5 * (matrix + matrix.T)
     least = float(np.linalg.eigvalsh(matrix)[0])
     if least < -1e-10 * count * scale:
-        raise DataError(f"custom_cov is not positive semidefinite (least eigenvalue {least:.2e})")
+        raise DataError(f"{name} is not positive semidefinite (least eigenvalue {least:.2e})")
     return matrix
 
 

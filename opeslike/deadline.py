@@ -56,9 +56,8 @@ def check(gap: float | None = None) -> None:
     """
     if passed():
         reached = "no certified answer" if gap is None or not math.isfinite(gap) else f"a gap of {gap:.1e}"
-        raise TimeLimitError(
-            f"the time limit of {_limit.get()[1]:g} s ran out with {reached}; raise time_limit, or pose a smaller problem"
-        )
+        seconds = _limit.get()[1]
+        raise TimeLimitError(f"the time limit of {seconds:g} s ran out with {reached}; raise time_limit")
 
 
 def options(solver: str) -> dict[str, Any]:

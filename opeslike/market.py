@@ -294,6 +294,22 @@ class Market:
             raise PortfolioError("probabilities must be finite, non-negative and not all zero")
         return Market(self.returns, self.assets, self.dates, p / p.sum(), effective_size)
 
+    def reweighted(self, factors: ArrayLike) -> Market:
+        """Return the same returns with probabilities times these factors, worth fewer observations as they concentrate.
+
+        The effective size falls as ``1 / sum p^2`` does, whatever it was before: scenarios that were simulated do not
+        become observations by weighing them.
+        """
+        before = np.full(self.n_scenarios, 1.0 / self.n_scenarios) if self.probabilities is None else self.probabilities
+        after = self.with_probabilities(before * np.asarray(factors, dtype=np.float64)).probabilities
+        assert after is not None
+        return self.with_probabilities(after, self.effective_size * float(before @ before) / float(after @ after))
+
+    def with_returns(self, returns: FloatArray) -> Market:
+        """Return other values for the same scenarios, shape (T, N), with their probabilities and effective size."""
+        values = np.asfortranarray(returns)
+        return Market(values, self.assets, self.dates, self.probabilities, self._size)
+
     @property
     def dates(self) -> pd.Index:
         """The date at the end of each period."""
@@ -315,7 +331,9 @@ class Market:
         view.returns, view.assets = self.returns[start:stop], self.assets
         p = self.probabilities
         view.probabilities = None if p is None else p[start:stop] / p[start:stop].sum()
-        view._size = view.longer = None
+        share = (stop - start) / self.n_scenarios if p is None else p[start:stop].sum()
+        view._size = None if self._size is None else self._size * float(share)
+        view.longer = None
         view._every_date, view._start, view._moments = self._every_date, self._start + start, self._moments
         return view
 

@@ -86,7 +86,7 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     levels = [level for level in (1, 0) if "Close" in data.columns.get_level_values(level)]
     if levels:
         fields = field_level(data.columns)  # a ticker may be called Close
-        level = levels[0] if fields is None else fields
+        level = fields if fields in levels else levels[0]
         if "Adj Close" in data.columns.get_level_values(level):
             logger.warning(
                 "the columns have Close and Adj Close: Close is used, which leaves dividends out; "

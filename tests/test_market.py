@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opeslike.data import load_us20
 from opeslike.errors import DataError, DataWarning, PortfolioError
 from opeslike.market import Market, align_columns, infer_kind, read_panel
 
@@ -173,3 +174,38 @@ def test_columns_are_matched_by_name() -> None:
     assert align_columns(panel, ("A", "B", "C"), "test_data").assets == ("A", "B", "C")
     with pytest.raises(DataError, match="test_data comes without D and with A"):
         align_columns(panel, ("D", "B", "C"), "test_data")
+
+
+# --- what is remembered, masked, or called like something else -------------------------------------------------
+
+
+def test_a_clean_part_of_a_frame_that_was_refused() -> None:
+    frame = load_us20(tickers="AAPL KO", start="2020")
+    twice = pd.concat([frame, frame[-1:]])
+    with pytest.raises(DataError, match="duplicate date 2022-12-28"):
+        Market.from_data(twice)
+    assert Market.from_data(twice[:80]).n_scenarios == 79  # pandas remembers, and hands on, that dates are not unique
+
+
+def test_masked_values_are_missing() -> None:
+    values = np.ma.masked_greater(np.array([[10.0, 20.0], [11.0, 1e9], [12.0, 21.0], [13.0, 22.0]]), 1e6)
+    np.testing.assert_allclose(Market.from_data(values).returns, [[0.2, 0.05], [1 / 12, 1 / 21]])
+    whole = np.ma.masked_greater(np.array([[10, 20], [11, 99], [12, 21], [13, 22]]), 50)
+    np.testing.assert_allclose(Market.from_data(whole).returns, [[0.2, 0.05], [1 / 12, 1 / 21]])
+
+
+@pytest.mark.parametrize("field_first", [True, False])
+def test_a_ticker_called_close(field_first: bool) -> None:
+    days = pd.date_range("2020-01-01", periods=3)
+    columns = pd.MultiIndex.from_product([["Open", "Close"], ["Close", "KO"]])
+    frame = pd.DataFrame([[1.0, 2, 10, 20], [1, 2, 11, 21], [1, 2, 12, 22]], days, columns)
+    market = Market.from_data(frame if field_first else frame.swaplevel(axis=1))
+    assert market.assets == ("Close", "KO")
+    np.testing.assert_allclose(market.returns, [[0.1, 0.05], [1 / 11, 1 / 21]])
+
+
+@pytest.mark.parametrize("second", ["2020-01-02", 7])
+def test_an_index_of_several_kinds(second: object) -> None:
+    frame = pd.DataFrame({"A": [1.0, 2.0, 3.0]}, pd.Index([pd.Timestamp("2020-01-01"), second, "x"], dtype=object))
+    with pytest.raises(DataError, match=r"the index mixes .*Timestamp.*str.*to_datetime|mixes Timestamp and .*"):
+        Market.from_data(frame)

@@ -26,7 +26,7 @@ from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.losses import Log
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.risks import KLBall, Mean
-from opeslike.solvers.certificate import certify
+from opeslike.proof import prove
 
 HERE = Path(__file__).resolve().parent.parent
 PAGE, TEMPLATE = HERE / "which-kelly.md", HERE / "scripts" / "which-kelly.md.in"
@@ -124,7 +124,7 @@ def worst_gap(weights: np.ndarray, study: Study, fraction: float, radius: float)
         seen = market.window(0, base + max(step - 1, 0))
         problem = ScenarioProblem(seen.returns, None, Log(fraction), risk, bounds)
         w = np.clip(w, 0.0, 1.0)
-        gaps.append(certify(problem, w / w.sum()).gap)
+        gaps.append(prove(problem, w / w.sum()).gap)
     return max(gaps)
 
 

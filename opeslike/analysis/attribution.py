@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from opeslike.accounting.result import COSTS, FINANCING, LENDER
-from opeslike.analysis.record import Floats, Record, SeriesLike, as_floats, checked_periods, locate, per_step, record
+from opeslike.analysis.record import Floats, Record, SeriesLike, checked_periods, locate, per_step, record, table_of
 from opeslike.errors import DataError
 
 TOTAL = "total"
@@ -153,30 +153,20 @@ def _reproduced(summed: Floats, returns: SeriesLike | None, index: pd.Index[Any]
 def _matched(
     weights: pd.DataFrame | npt.ArrayLike, asset_returns: pd.DataFrame | npt.ArrayLike
 ) -> tuple[Floats, Floats, pd.Index[Any], list[str]]:
-    index: pd.Index[Any] | None = None
-    names: list[str] | None = None
-    if isinstance(weights, pd.DataFrame):
-        index, names = weights.index, [str(name) for name in weights.columns]
-        if isinstance(asset_returns, pd.DataFrame):
-            missing = [name for name in weights.columns if name not in asset_returns.columns]
-            if missing:
-                raise DataError(f"asset returns: no column for {missing[0]!r}")
-            asset_returns = asset_returns[list(weights.columns)]
-            if not asset_returns.index.equals(index):
-                raise DataError("weights and asset returns have different dates")
-    elif isinstance(asset_returns, pd.DataFrame):
-        index, names = asset_returns.index, [str(name) for name in asset_returns.columns]
-    held = as_floats(weights, "weights", ndim=2)
-    moved = as_floats(asset_returns, "asset returns", ndim=2)
-    if held.shape != moved.shape or held.size == 0:
+    if isinstance(weights, pd.DataFrame) and isinstance(asset_returns, pd.DataFrame):
+        missing = [name for name in weights.columns if name not in asset_returns.columns]
+        if missing:
+            raise DataError(f"asset returns: no column for {missing[0]!r}")
+        asset_returns = asset_returns[list(weights.columns)]
+        if not asset_returns.index.equals(weights.index):
+            raise DataError("weights and asset returns have different dates")
+    held, index, names = table_of(weights, "weights")
+    moved, other_index, other_names = table_of(asset_returns, "asset returns")
+    if held.shape != moved.shape:
         raise DataError(f"weights of shape {held.shape}, asset returns of shape {moved.shape}")
-    names = names if names is not None else [f"asset {i}" for i in range(held.shape[1])]
+    if index is None:
+        index, names = other_index, other_names
     reserved = {FINANCING, COSTS, LENDER, TOTAL}.intersection(names)
     if reserved:
         raise DataError(f"an asset is called {reserved.pop()!r}, as a row of the table; rename it")
-    for what, table in (("weights", held), ("asset returns", moved)):
-        bad = np.argwhere(~np.isfinite(table))
-        if bad.size:
-            row, column = bad[0]
-            raise DataError(f"{what}: not finite for {names[column]} {locate(index, int(row))}")
     return held, moved, pd.RangeIndex(len(held)) if index is None else index, names

@@ -7,7 +7,7 @@ A :class:`Chart` is drawn by :mod:`opeslike.analysis.drawing` with matplotlib an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from opeslike.analysis.formats import money
-from opeslike.analysis.record import Floats, Record, Returns, as_floats, by_name, checked_dates, named_records
+from opeslike.analysis.record import Floats, Record, Returns, as_floats, by_name, checked_dates, named_records, table_of
 from opeslike.errors import DataError, PortfolioError
 
 #: Positions on the time axis: naive datetime64, or step numbers.
@@ -85,8 +85,10 @@ class Chart:
         Of the values.
     dated : bool
         Whether the time axis is made of dates.
-    ylabel, legend : str
-        Headings of the axis of values and of the legend.
+    ylabel, legend, xlabel : str
+        Headings of the axis of values, of the legend and of the other axis (default: dates need none, else "Step").
+    marks : mapping of name to position
+        Lines across the other axis, with a dot where the first trace has a value.
     level : (float, str), optional
         A dotted line across, and its name in the legend (none if empty).
     limits : (float, float), optional
@@ -105,6 +107,8 @@ class Chart:
     limits: tuple[float, float] | None = None
     log: bool = False
     fill: bool = False
+    xlabel: str = "Step"
+    marks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -289,17 +293,8 @@ def weights_chart(weights: object, timeline: object = None, top: int = 10) -> Ch
     """
     if top < 1:
         raise PortfolioError(f"top must be 1 or more, got {top}")
-    values = as_floats(weights, "weights", ndim=2)
-    frame = weights if isinstance(weights, pd.DataFrame) else None
-    names = (
-        [str(name) for name in frame.columns] if frame is not None else [f"asset {i}" for i in range(values.shape[1])]
-    )
-    bad = np.argwhere(~np.isfinite(values))
-    if values.size == 0 or bad.size:
-        what = f"not finite for {names[bad[0, 1]]} in row {bad[0, 0]}" if bad.size else "empty"
-        raise DataError(f"weights: {what}")
-    if timeline is None and frame is not None:
-        timeline = frame.index
+    values, index, names = table_of(weights, "weights")
+    timeline = index if timeline is None else timeline
     times = np.arange(1.0, len(values) + 1.0) if timeline is None else times_of(timeline)
     if times.size != len(values):
         raise PortfolioError(f"weights have {len(values)} rows, the timeline has {times.size} entries; they must agree")
@@ -332,7 +327,12 @@ def weights_chart(weights: object, timeline: object = None, top: int = 10) -> Ch
 
 
 def growth_chart(
-    leverages: npt.ArrayLike, growth: npt.ArrayLike, quadratic: npt.ArrayLike | None, scale: float, ylabel: str
+    leverages: npt.ArrayLike,
+    growth: npt.ArrayLike,
+    quadratic: npt.ArrayLike | None,
+    marks: Mapping[str, float],
+    scale: float,
+    ylabel: str,
 ) -> Chart:
     """Exact and approximate growth times ``scale``, on an axis that the fall near ruin does not stretch.
 
@@ -361,4 +361,5 @@ def growth_chart(
     peak, bottom = max(float(found.max()), 0.0), min(float(found.min()), 0.0)
     reach = peak or abs(bottom)
     limits = (max(bottom, -reach) - 0.08 * reach, peak + 0.15 * reach)
-    return Chart(traces, "lines", "percent", False, ylabel, limits=limits, level=(0.0, ""))
+    more: dict[str, Any] = {"limits": limits, "level": (0.0, ""), "xlabel": "Leverage", "marks": marks}
+    return Chart(traces, "lines", "percent", False, ylabel, **more)

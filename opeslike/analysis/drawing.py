@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -34,7 +34,7 @@ LINE_STYLES: tuple[Any, ...] = ("-", (0, (6, 1.6)), (0, (1.4, 1.2)), (0, (7, 1.6
 GREY = "#555555"
 #: Inches: the width of a small figure, and the heights of its axes, of what stands above and below them and of a line
 #: of its legend. Fixed, because a layout engine would draw everything twice.
-WIDTH, HEIGHT, TOP, BELOW, LINE = 5.4, 2.6, 0.12, 0.32, 0.19
+WIDTH, HEIGHT, TOP, BELOW, LINE = 4.4, 2.2, 0.12, 0.38, 0.19
 #: Areas of more corners than this are drawn as pixels, which are smaller then.
 MANY_POINTS = 400
 
@@ -59,6 +59,7 @@ def draw(ax: Axes, chart: Chart, width: int = 44) -> Drawn:
         style = solid if level == 0.0 else {"linestyle": ":", "color": GREY, "linewidth": 1.0, "zorder": 1}
         line = ax.axhline(level, **style)
         shown += [(line, name)] if name else []
+    shown += _draw_marks(ax, chart)
     if chart.kind == "areas":
         ax.set_xlim(chart.traces[0].x[0], chart.traces[0].x[-1])
     if chart.kind == "bars":
@@ -182,10 +183,10 @@ def tidy(ax: Axes, ylabel: str, title: str | None = None) -> None:
         ax.set_title(plain(title, 120), loc="left", fontsize=12, fontweight="bold")
 
 
-def date_axis(ax: Axes, dates: bool, ticks: int | None = None) -> None:
-    """Label the time axis with dates, or as steps."""
-    if not dates:
-        ax.set_xlabel("Step")
+def other_axis(ax: Axes, chart: Chart, ticks: int | None = None) -> None:
+    """Label the axis that is not of values: with dates, or by its name."""
+    if not chart.dated:
+        ax.set_xlabel(chart.xlabel)
         return
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -193,6 +194,15 @@ def date_axis(ax: Axes, dates: bool, ticks: int | None = None) -> None:
     locator = AutoDateLocator(minticks=3 if ticks is None else 1, maxticks=ticks)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def place(ax: Axes, chart: Chart, title: str | None, *, outside: bool = True) -> None:
+    """Draw a chart on axes with its title and its legend, beside them or inside."""
+    drawn = draw(ax, chart)
+    tidy(ax, chart.ylabel, title)
+    other_axis(ax, chart)
+    # Beside stacked areas even on axes of the caller: inside it would hide some.
+    legend(ax, drawn, chart.legend, outside=outside or chart.kind == "areas")
 
 
 def legend(ax: Axes, drawn: Drawn, title: str | None = None, *, outside: bool = True) -> None:
@@ -297,14 +307,15 @@ def small(chart: Chart) -> Figure:
     ax = fig.subplots()
     drawn = draw(ax, chart, 16 if chart.kind == "areas" else 44)
     ax.set_ylabel("")
+    ax.tick_params(labelsize=9.5)
     lines = 0
     if chart.kind != "bars":
-        date_axis(ax, chart.dated, 7)
+        other_axis(ax, chart, 7)
         ax.set_xlabel("" if chart.dated else "Step", loc="right", labelpad=-10.0, fontsize=8)
         lines = _legend_below(fig, drawn) if chart.kind != "spikes" else 0
     total = TOP + HEIGHT + BELOW + LINE * lines
     fig.set_size_inches(WIDTH, total)
-    left = 0.27 if chart.kind == "bars" else 0.13
+    left = 0.31 if chart.kind == "bars" else 0.15
     fig.subplots_adjust(left, (BELOW + LINE * lines) / total, 0.955, 1.0 - TOP / total)
     return fig
 
@@ -312,7 +323,7 @@ def small(chart: Chart) -> Figure:
 def _legend_below(fig: Figure, drawn: Drawn) -> int:
     """Add a legend below the axes; its lines."""
     longest, size = max(len(label) for _, label in drawn), 9.5
-    for columns in range(4 if longest <= 10 else 3 if longest <= 20 else 2, 0, -1):
+    for columns in range(4 if longest <= 10 else 3 if longest <= 16 else 2, 0, -1):
         box = fig.legend(
             [handle for handle, _ in drawn], ["-"] * len(drawn), loc="lower left", bbox_to_anchor=(0.0, 0.0),
             ncols=columns, frameon=False, fontsize=size, handlelength=1.6, columnspacing=1.2, labelspacing=0.3,
@@ -348,19 +359,16 @@ def draw_table(ax: Axes, text: pd.DataFrame) -> None:
             each.set_height((0.4 + 0.8 * lines) * each.get_height())
 
 
-def draw_marks(ax: Axes, curve: Trace, marks: Mapping[str, float]) -> Drawn:
-    """Vertical lines at named places of a curve, with a dot where it has a value."""
+def _draw_marks(ax: Axes, chart: Chart) -> Drawn:
+    """Vertical lines at named places, with a dot where the first curve has a value."""
     drawn: Drawn = []
-    for number, (name, at) in enumerate(marks.items()):
-        if not np.isfinite(at):
-            continue
-        text = f"{plain(name)}  {at:.4g}"
-        if not curve.x[0] <= at <= curve.x[-1]:  # a line out there would squeeze the curve
+    curve = chart.traces[0]
+    for number, (name, at) in enumerate(chart.marks.items()):
+        text, colour = f"{plain(name)}  {at:.4g}", look(number + 1)["colour"]
+        if curve.x[0] <= at <= curve.x[-1]:
+            line = ax.axvline(at, color=colour, linestyle=LINE_STYLES[number % 3 + 1], linewidth=1.3)
+            drawn.append((line, text))
+            ax.plot([at], [np.interp(at, curve.x, curve.y)], "o", color=colour, markersize=6, zorder=5)
+        elif np.isfinite(at):  # a line out there would squeeze the curve
             drawn.append((ax.plot([], [], linestyle="none")[0], f"{text} (beyond)"))
-            continue
-        colour = look(number + 1)["colour"]
-        drawn.append((ax.axvline(at, color=colour, linestyle=LINE_STYLES[number % 3 + 1], linewidth=1.3), text))
-        value = float(np.interp(at, curve.x, curve.y))
-        if np.isfinite(value):
-            ax.plot([at], [value], "o", color=colour, markersize=6, zorder=5)
     return drawn

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from opeslike._version import __version__
-from opeslike.analysis.charts import Chart
+from opeslike.analysis.charts import LINE_COLOURS, Chart
 from opeslike.analysis.drawing import picture, small
 from opeslike.analysis.formats import Table, text_table
 
@@ -39,21 +39,47 @@ def page_text(page: Page) -> str:
     return "\n".join(lines)
 
 
-def page_html(page: Page, template: str = "page.html.j2", **more: Any) -> str:
-    """The page as HTML: whole, or what goes into the cell of a notebook."""
+def page_html(page: Page, template: str = "page.html.j2", *, interactive: bool = False) -> str:
+    """The page as HTML: whole, or what goes into the cell of a notebook; its charts pictures, or drawn by Plotly."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("opeslike.analysis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template(template).render(page=page, version=__version__, image=as_image, **more)
+    show: dict[str, Any] = {"image": as_image, "script": "", "div": None}
+    if interactive:
+        from opeslike.analysis.interactive import chart_div, plotly_script
+
+        show |= {"script": plotly_script(), "div": chart_div}
+    return environment.get_template(template).render(page=page, version=__version__, **show)
 
 
 def as_image(chart: Chart) -> str:
-    """A chart as the address of an SVG picture that holds it whole."""
-    content = picture(small(chart), "svg", dpi=160, metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
+    """A chart as the address of an SVG picture that holds it whole; its colours turn where the reader's are dark."""
+    content = picture(small(chart), "svg", dpi=160, transparent=True, metadata={"Date": None}).decode()
+    content = content.replace('<style type="text/css">', f'<style type="text/css">{_dark_style()}', 1)
+    return "data:image/svg+xml;base64," + base64.b64encode(content.encode()).decode("ascii")
+
+
+def _dark_style() -> str:
+    """Rules of a picture for readers in the dark: ink and grid turn, lines are lightened."""
+    turned = {
+        "#000000": "#e6e9ec",
+        "#ffffff": "#14171a",
+        "#d9d9d9": "#2c3238",
+        "#555555": "#9aa4ae",
+        "#e4e4e4": "#3a4148",
+    }
+    for colour in LINE_COLOURS:
+        parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        turned[colour.lower()] = "#" + "".join(f"{part + round(0.3 * (255 - part)):02x}" for part in parts)
+    rules = [
+        f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
+        for light, dark in turned.items()
+        for what in ("fill", "stroke")
+    ]
+    return "@media (prefers-color-scheme:dark){svg{fill:#e6e9ec}" + "".join(rules) + "}"
 
 
 def notebook_html(title: str, caption: str, tables: Sequence[Table], charts: Mapping[str, Chart] | None = None) -> str:

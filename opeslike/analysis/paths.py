@@ -174,16 +174,11 @@ def monthly_returns(returns: SeriesLike) -> pd.DataFrame:
     """
     path = record(returns)
     dates = dated(path, "the monthly table")
-    years, months = dates.year.to_numpy(), dates.month.to_numpy()
-    rows = np.arange(years[0], years[-1] + 1)
-    gross = np.ones((rows.size, 12))
-    filled = np.zeros((rows.size, 12), dtype=bool)
-    np.multiply.at(gross, (years - years[0], months - 1), 1.0 + path.values)
-    filled[years - years[0], months - 1] = True
-    index = pd.Index(rows, name="Year")
-    table = pd.DataFrame(np.where(filled, gross - 1.0, np.nan), index=index, columns=list(MONTHS))
-    table["Year"] = np.where(filled.any(axis=1), gross.prod(axis=1) - 1.0, np.nan)
-    return table
+    long = pd.DataFrame({"gross": 1.0 + path.values, "Year": dates.year, "month": dates.month})
+    gross = long.pivot_table("gross", "Year", "month", aggfunc="prod")
+    years = pd.RangeIndex(dates[0].year, dates[-1].year + 1, name="Year")
+    table = gross.reindex(index=years, columns=range(1, 13)).set_axis(list(MONTHS), axis=1)
+    return (table.assign(Year=table.prod(axis=1, min_count=1)) - 1.0).rename_axis(columns=None)
 
 
 def rolling_volatility(returns: SeriesLike, window: int = 63, periods_per_year: float = 252) -> pd.Series[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -37,21 +37,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _framed(
-    chart: Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig, marks: Any = None
-) -> Figure:
+def _framed(chart: Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig) -> Figure:
     """A chart on the caller's axes, or in a figure of its own with the legend beside it."""
     chart_path(savefig)
     axes = drawing.new_figure(show, savefig).subplots() if ax is None else ax
-    drawn = drawing.draw(axes, chart)
-    drawing.tidy(axes, chart.ylabel, title)
-    if marks is None:
-        drawing.date_axis(axes, chart.dated)
-    else:
-        drawn += drawing.draw_marks(axes, chart.traces[0], marks)
-        axes.set_xlabel("Leverage")
-    # Beside stacked areas even on axes of the caller: inside it would hide some.
-    drawing.legend(axes, drawn, chart.legend, outside=ax is None or chart.kind == "areas")
+    drawing.place(axes, chart, title, outside=ax is None)
     # Axes may sit in a subfigure; its figure is the whole.
     return drawing.finish(axes.figure.figure, savefig, show)
 
@@ -163,7 +153,7 @@ def _drawdown_panels(chart: Chart, title: str | None, show: bool, savefig: SaveF
         ((_, label),) = drawing.draw(axes, replace(chart, traces=[trace], ylabel="", fill=True))
         axes.set_title(label, loc="left", fontsize=9, pad=3)
         axes.tick_params(labelsize=8)
-    drawing.date_axis(grid[0, 0], chart.dated, ticks=6 if columns == 2 else 4)
+    drawing.other_axis(grid[0, 0], chart, ticks=6 if columns == 2 else 4)
     for axes in grid.ravel()[len(chart.traces) :]:
         axes.set_axis_off()
     if title:
@@ -249,12 +239,9 @@ def plot_leverage(
     held = leverage_chart(leverage, lines)
     fig = drawing.new_figure(show, savefig, (11.0, 7.5))
     upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    drawn = drawing.draw(upper, wealth)
-    drawing.tidy(upper, wealth.ylabel, title)
+    drawing.place(upper, wealth, title)
     drawing.draw(lower, held)
-    for axes in (upper, lower):
-        drawing.date_axis(axes, wealth.dated)
-    drawing.legend(upper, drawn, wealth.legend)
+    drawing.other_axis(lower, held)
     return drawing.finish(fig, savefig, show)
 
 
@@ -314,7 +301,7 @@ def plot_growth_curve(
         raise PortfolioError("growth is missing: give the growth at each leverage, or what growth_curve returns")
     scale = 100.0 * (1.0 if periods_per_year is None else checked_periods(periods_per_year))
     ylabel = f"Log growth {'per period' if periods_per_year is None else 'a year'}"
-    return _framed(growth_chart(leverages, growth, quadratic, scale, ylabel), ax, title, show, savefig, marks or {})
+    return _framed(growth_chart(leverages, growth, quadratic, marks or {}, scale, ylabel), ax, title, show, savefig)
 
 
 def plot_sweep(
@@ -371,8 +358,5 @@ def plot_sweep(
     axes = fig.subplots(1 if text is None else 2, 1, squeeze=False, height_ratios=(5.5, below)[: 1 + (below > 0)])[:, 0]
     if text is not None:
         drawing.draw_table(axes[1], text)
-    drawn = drawing.draw(axes[0], chart)
-    drawing.tidy(axes[0], chart.ylabel, title)
-    drawing.date_axis(axes[0], chart.dated)
-    drawing.legend(axes[0], drawn, chart.legend)
+    drawing.place(axes[0], chart, title)
     return drawing.finish(fig, savefig, show)

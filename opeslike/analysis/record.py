@@ -122,18 +122,13 @@ def record(returns: SeriesLike, what: str = "returns") -> Record:
     values.setflags(write=False)
     if values.size == 0:
         raise DataError(f"{what}: empty; at least one period is needed")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise DataError(
-            f"{what}: {values[first]} {locate(index, first)} ({int(bad.sum())} in all); drop or fill such periods first"
-        )
-    if values.min() < -1.0:
-        first = int(np.argmax(values < -1.0))
-        raise DataError(
-            f"{what}: {values[first]:.6g} {locate(index, first)} is a loss of more than "
-            "everything; record ruin as -1, followed by zeros"
-        )
+    for bad, advice in (
+        (~np.isfinite(values), "({} in all); drop or fill such periods first"),
+        (values < -1.0, "is a loss of more than everything; record ruin as -1, followed by zeros"),
+    ):
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise DataError(f"{what}: {values[first]:.6g} {locate(index, first)} {advice.format(int(bad.sum()))}")
     if isinstance(index, pd.DatetimeIndex):
         checked_dates(index, what)
     return Record(values, index, str(getattr(returns, "name", None) or ""))
@@ -189,6 +184,27 @@ def as_floats(values: object, what: str, ndim: int = 1) -> Floats:
     if array.ndim != ndim:
         raise DataError(f"{what}: {ndim}-dimensional values expected, got shape {array.shape}")
     return array
+
+
+def table_of(values: object, what: str) -> tuple[Floats, pd.Index[Any] | None, list[str]]:
+    """A table of finite numbers, periods by assets, with its index and the names of its columns where it has any.
+
+    Raises
+    ------
+    DataError
+        If it is empty or not finite (the asset and date are named).
+    """
+    table = as_floats(values, what, ndim=2)
+    index, names = None, [f"asset {i}" for i in range(table.shape[1])]
+    if isinstance(values, pd.DataFrame):
+        index, names = values.index, [str(name) for name in values.columns]
+    bad = np.argwhere(~np.isfinite(table))
+    if bad.size or not table.size:
+        row, column = bad[0] if bad.size else (0, 0)
+        raise DataError(
+            f"{what}: {f'not finite for {names[column]} {locate(index, int(row))}' if bad.size else 'empty'}"
+        )
+    return table, index, names
 
 
 def per_step(values: SeriesLike | float, what: str, length: int) -> Floats:

@@ -185,13 +185,10 @@ def trailing(
     rows: dict[str, dict[str, float]] = {}
     for count in months:
         cut = dates[-1] - pd.DateOffset(months=int(count))
-        first = int(dates.searchsorted(cut, side="right"))
-        known = dates[0] - slack <= cut
-        rows[f"{count}m"] = (
-            dict.fromkeys(full, math.nan)
-            if not known
-            else _figures(path.tail(first), None if other is None else other.tail(first), annual[first:], periods)
-        )
+        first, row = int(dates.searchsorted(cut, side="right")), dict.fromkeys(full, math.nan)
+        if dates[0] - slack <= cut:
+            row = _figures(path.tail(first), other and other.tail(first), annual[first:], periods)
+        rows[f"{count}m"] = row
     return pd.DataFrame.from_dict(rows | {"all": full}, orient="index", dtype=float)
 
 

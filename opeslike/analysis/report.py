@@ -119,13 +119,17 @@ class _Report:
             raise PortfolioError(f"the report has no table {name!r}; it has {', '.join(self._tables)}")
         return self._tables[name].frame.copy()
 
-    def to_html(self, path: str | os.PathLike[str] | None = None) -> Path | str:
-        """The report as one HTML file with its pictures inside.
+    def to_html(self, path: str | os.PathLike[str] | None = None, *, interactive: bool = False) -> Path | str:
+        """The report as one HTML file with its charts inside; nothing is fetched from anywhere.
 
         Parameters
         ----------
         path : path-like, optional
             Where to; its folder must exist, an existing file is replaced. Without one the text is returned.
+        interactive : bool
+            Draw the charts with Plotly (the extra ``plot``): values and weights at the date below the pointer, zoom,
+            strategies switched on and off in the legend, the drawdown table beside its chart. The file then holds
+            plotly.js, some 5 MB. Pictures, the default, suit mail and print.
 
         Returns
         -------
@@ -135,9 +139,9 @@ class _Report:
         Raises
         ------
         OutputError
-            If the file cannot be written.
+            If the file cannot be written, or Plotly is not installed.
         """
-        text = page_html(self._page(full=True))
+        text = page_html(self._page(full=True), interactive=interactive)
         return text if path is None else write_atomically(path, text)
 
     @cached_property

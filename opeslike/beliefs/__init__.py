@@ -3,10 +3,6 @@
 A belief is a function from :class:`~opeslike.market.Market` to Market; see :mod:`opeslike.beliefs.belief`.
 """
 
-from opeslike.beliefs.belief import Belief, Chain, Empirical
-from opeslike.beliefs.decay import Decay
-from opeslike.beliefs.filled import FilledHistory
-from opeslike.beliefs.given import Given, as_belief
-from opeslike.beliefs.prior import Prior
+import lazy_loader as lazy
 
-__all__ = ["Belief", "Chain", "Decay", "Empirical", "FilledHistory", "Given", "Prior", "as_belief"]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -46,5 +46,4 @@ class Decay(Belief):
     def __call__(self, market: Market) -> Market:
         """The same returns, the recent ones more likely."""
         age = np.arange(market.n_scenarios)[::-1]
-        before = 1.0 if market.probabilities is None else market.probabilities
-        return market.with_probabilities(np.exp2(-age / self.halflife) * before)
+        return market.reweighted(np.exp2(-age / self.halflife))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opeslike.beliefs.belief import Belief
+from opeslike.beliefs.belief import Belief, chances
 from opeslike.checks import FloatArray, positive
 from opeslike.errors import DataError
 from opeslike.market import Market, cut
@@ -47,51 +47,60 @@ class Prior(Belief):
 
     def __post_init__(self) -> None:
         positive("pseudo_count", self.pseudo_count, zero=True)
-        _table(self.scenarios)
+        check_scenarios(self.scenarios, "prior")
 
     def __call__(self, market: Market) -> Market:
         """The sample, and below it the prior scenarios."""
-        prior = self.scenarios
-        if isinstance(prior, pd.DataFrame):
-            missing = [str(asset) for asset in market.assets if asset not in prior.columns]
-            if missing:
-                raise DataError(f"prior_scenarios lack {', '.join(missing)}")
-            prior = prior[list(market.assets)]
-        values = cut(np.asarray(prior, dtype=np.float64), market.assets, axes=(1,))
-        if values.shape[1] != market.n_assets:
-            raise DataError(f"prior_scenarios have {values.shape[1]} columns for {market.n_assets} assets")
-        extra, size = len(values), market.effective_size
-        p = (
-            np.full(market.n_scenarios, 1.0 / market.n_scenarios)
-            if market.probabilities is None
-            else market.probabilities
-        )
-        share = self.pseudo_count / (size + self.pseudo_count)
-
-        return Market(
-            np.asfortranarray(np.vstack([market.returns, values])),
-            market.assets,
-            partial(_dates, market, extra),  # for messages alone, so not made at every solve
-            np.concatenate([(1.0 - share) * p, np.full(extra, share / extra)]),
-            size + self.pseudo_count,
-        )
+        size = market.effective_size + self.pseudo_count
+        return mixed(market, self.scenarios, self.pseudo_count / size, size, "prior")
 
 
-def _dates(market: Market, extra: int) -> pd.Index:
-    """Dates of the sample, then names of the prior scenarios."""
-    return pd.Index([*market.dates, *(f"prior scenario {row}" for row in range(extra))], dtype=object)
+def mixed(market: Market, scenarios: Any, share: float, size: float, kind: str) -> Market:
+    """The market, worth ``size`` observations, with further scenarios below that have this share of the probability.
+
+    Raises
+    ------
+    DataError
+        If the scenarios are not for the assets of the market.
+    """
+    if isinstance(scenarios, pd.DataFrame):
+        missing = [str(asset) for asset in market.assets if asset not in scenarios.columns]
+        if missing:
+            raise DataError(f"{kind}_scenarios lack {', '.join(missing)}")
+        scenarios = scenarios[list(market.assets)]
+    values = cut(np.asarray(scenarios, dtype=np.float64), market.assets, axes=(1,))
+    if values.shape[1] != market.n_assets:
+        raise DataError(f"{kind}_scenarios have {values.shape[1]} columns for {market.n_assets} assets")
+    extra = len(values)
+    return Market(
+        np.asfortranarray(np.vstack([market.returns, values])),
+        market.assets,
+        partial(_dates, market, extra, kind),  # for messages alone, so not made at every solve
+        np.concatenate([(1.0 - share) * chances(market), np.full(extra, share / extra)]),
+        size,
+    )
 
 
-def _table(scenarios: Any) -> FloatArray:
-    """Prior scenarios as finite numbers in two dimensions, at least one row."""
+def _dates(market: Market, extra: int, kind: str) -> pd.Index:
+    """Dates of the sample, then names of the further scenarios."""
+    return pd.Index([*market.dates, *(f"{kind} scenario {row}" for row in range(extra))], dtype=object)
+
+
+def check_scenarios(scenarios: Any, kind: str) -> FloatArray:
+    """Further scenarios as finite numbers in two dimensions, at least one row.
+
+    Raises
+    ------
+    DataError
+    """
     try:
         values = np.asarray(scenarios, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"prior_scenarios are not numeric: {error}") from error
+        raise DataError(f"{kind}_scenarios are not numeric: {error}") from error
     if values.ndim != 2 or not values.size:
-        raise DataError(f"prior_scenarios must be simple returns, scenarios x assets; got shape {values.shape}")
+        raise DataError(f"{kind}_scenarios must be simple returns, scenarios x assets; got shape {values.shape}")
     if not np.isfinite(values).all():
         row, column = map(int, np.argwhere(~np.isfinite(values))[0])
         name = scenarios.columns[column] if isinstance(scenarios, pd.DataFrame) else f"column {column}"
-        raise DataError(f"prior_scenarios have a value that is not finite: {name}, row {row}")
+        raise DataError(f"{kind}_scenarios have a value that is not finite: {name}, row {row}")
     return values

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     from opeslike.accounting.overlays import DrawdownScaling
     from opeslike.analysis.output import write_atomically
     from opeslike.backtester import Backtester
-    from opeslike.studies.comparison import Comparison, csv_text
+    from opeslike.studies.comparison import Comparison, weights_csv
 
     terms, walk = options.walk_terms(args)
     soft, hard = args.drawdown or (0.0, 1.0)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     if args.html is not None:
         report.to_html(args.html)
     if args.weights is not None:
-        write_atomically(args.weights, csv_text(result, result["weights"]))
+        write_atomically(args.weights, weights_csv(result))
     if args.trades is not None:
         write_atomically(args.trades, result.trades.to_csv(index=False, lineterminator="\n"))
     if args.quiet:

@@ -78,10 +78,7 @@ def run(args: argparse.Namespace) -> None:
     table = compare(
         strategies, train, test, clean_weights=True, weight_bounds=args.bounds, n_jobs=args.jobs, **terms, **walk
     )
-    written = table.save(folder, plots=not args.no_plots)
-    if args.html:
-        table.report(args.benchmark).to_html(folder / "report.html")
-        written.append(folder / "report.html")
+    written = table.save(folder, plots=not args.no_plots, html=bool(args.html), benchmark=args.benchmark)
     if args.quiet:
         return
     if args.format == "csv":

@@ -1,42 +1,5 @@
-"""Prices from the package, from files and from Yahoo, and their audit; each name is imported when first asked for."""
+"""Prices from the package, from files and from Yahoo, and their audit."""
 
-from __future__ import annotations
+import lazy_loader as lazy
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from opeslike.data.audit import Audit, Finding, audit, warn_about
-    from opeslike.data.datasets import load_sp500, load_us20
-    from opeslike.data.files import load_csv, load_prices
-    from opeslike.data.yahoo import load_yahoo
-
-_HOME = {
-    **dict.fromkeys(("Audit", "Finding", "audit", "warn_about"), "audit"),
-    **dict.fromkeys(("load_csv", "load_prices"), "files"),
-    **dict.fromkeys(("load_sp500", "load_us20"), "datasets"),
-    "load_yahoo": "yahoo",
-}
-__all__ = [
-    "Audit",
-    "Finding",
-    "audit",
-    "load_csv",
-    "load_prices",
-    "load_sp500",
-    "load_us20",
-    "load_yahoo",
-    "warn_about",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -17,6 +17,8 @@ import json
 import logging
 import os
 import secrets
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -30,11 +32,7 @@ from opeslike.data.selection import BAR
 logger = logging.getLogger(__name__)
 
 #: How long a bar lasts, by the name of the interval.
-STEP: Final = {
-    "1d": pd.DateOffset(days=1),
-    "1wk": pd.DateOffset(days=7),
-    "1mo": pd.DateOffset(months=1),
-}
+STEP: Final = {"1d": pd.DateOffset(days=1), "1wk": pd.DateOffset(days=7), "1mo": pd.DateOffset(months=1)}
 
 #: Rows fetched again with every extension, and the fewest that prove the past unchanged.
 OVERLAP: Final = 10
@@ -42,6 +40,7 @@ _FEWEST: Final = 5
 _TOLERANCE: Final = 1e-6
 
 _MAGIC: Final = "opeslike-cache 1 sha256 "
+_ABANDONED: Final = 3600.0  # seconds after which nobody is writing any more
 _PRICES: Final = list(BAR[:4])
 
 
@@ -94,7 +93,7 @@ class Entry:
 
         Weekends count as no bars, except for what has traded on one.
         """
-        if not self.reaches(start):
+        if not self.reaches(start) or self.fetched > now:  # by a clock that was wrong: its last bar may be unfinished
             return False
         step, today = STEP[self.interval], day_at(now, self.zone)
         following = self.last + step
@@ -159,11 +158,14 @@ class Cache:
             logger.warning("cache file %s cannot be read (%s): not used", path, error)
             return None
         first, _, body = content.partition(b"\n")
-        if first != _first_line(body):
-            logger.warning("cache file %s is damaged (wrong checksum): %s anew", path, ticker)
-            return None
         about, _, table = body.partition(b"\n")
-        return _parse(json.loads(about), table)
+        try:
+            if first == _first_line(body):
+                return _parse(json.loads(about), table)
+        except (LookupError, TypeError, ValueError):  # another version's, or somebody's own
+            pass
+        logger.warning("cache file %s is damaged (wrong checksum or content): %s anew", path, ticker)
+        return None
 
     def write(self, entry: Entry) -> None:
         """Store an entry in one step.
@@ -173,21 +175,17 @@ class Cache:
         OSError
             The folder cannot be made or written to.
         """
-        about = {
-            "ticker": entry.ticker,
-            "interval": entry.interval,
-            "start": None if entry.start is None else str(entry.start.date()),
-            "fetched": entry.fetched.isoformat(),
-            "zone": entry.zone,
-        }
-        days = pd.DatetimeIndex(entry.bars.index).strftime("%Y-%m-%d")
-        # repr keeps every bit of a float, whatever the version of pandas
-        lines = [
-            f"{day},{','.join(map(repr, row))}" for day, row in zip(days, entry.bars.to_numpy().tolist(), strict=True)
-        ]
-        body = "\n".join([json.dumps(about), ",".join(["Date", *BAR]), *lines, ""]).encode()
+        about = {name: getattr(entry, name) for name in ("ticker", "interval", "zone")}
+        about["start"] = None if entry.start is None else str(entry.start.date())
+        about["fetched"] = entry.fetched.isoformat()
+        table = entry.bars.to_csv(date_format="%Y-%m-%d", na_rep="nan", lineterminator="\n")  # keeps every bit
+        body = f"{json.dumps(about)}\n{table}".encode()
         path = self.path(entry.ticker, entry.interval)
         self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(".*.tmp"):  # by a process that was killed while it wrote
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > _ABANDONED:
+                    left.unlink()
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
             draft.write_bytes(_first_line(body) + b"\n" + body)
@@ -217,17 +215,13 @@ def _first_line(body: bytes) -> bytes:
     return (_MAGIC + hashlib.sha256(body).hexdigest()).encode()
 
 
-def _parse(about: dict[str, str | None], table: bytes) -> Entry:
-    lines = table.decode().splitlines()[1:]
-    days = np.array([line[:10] for line in lines], dtype="M8[ns]")
-    columns = range(1, len(BAR) + 1)
-    values = np.loadtxt(io.BytesIO(table), delimiter=",", skiprows=1, usecols=columns, ndmin=2)
-    start = about["start"]
-    return Entry(
-        ticker=str(about["ticker"]),
-        interval=str(about["interval"]),
-        start=None if start is None else pd.Timestamp(start),
-        fetched=pd.Timestamp(str(about["fetched"])),
-        zone=str(about["zone"]),
-        bars=pd.DataFrame(values, pd.DatetimeIndex(days, name="Date"), list(BAR)),
-    )
+def _parse(about: dict[str, str], table: bytes) -> Entry:
+    bars = pd.read_csv(io.BytesIO(table), index_col="Date", parse_dates=["Date"], float_precision="round_trip")
+    bars = bars[list(BAR)].astype(np.float64)
+    bars.index = pd.DatetimeIndex(bars.index).as_unit("ns")
+    start = None if about["start"] is None else pd.Timestamp(about["start"])
+    entry = Entry(about["ticker"], about["interval"], start, pd.Timestamp(about["fetched"]), about["zone"], bars)
+    if bars.empty or not bars.index.is_monotonic_increasing or entry.interval not in STEP:
+        raise ValueError("no bars in order")
+    day_at(entry.fetched, entry.zone)
+    return entry

@@ -4,34 +4,72 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, final
+from pathlib import Path
+from typing import final
 
 import pandas as pd
 
-from opeslike.data.cache import OVERLAP, Cache, Entry, finished
+from opeslike.data.cache import OVERLAP, STEP, Cache, Entry, finished
+from opeslike.data.client import Client, NoDataError, OutageError
+from opeslike.data.selection import BAR, Day, check_fields, read_range, take_fields
 from opeslike.errors import DataError, OfflineWarning, OpesLikeWarning
 
 logger = logging.getLogger(__name__)
 
 
-class NoDataError(Exception):
-    """The source answered, and there are no prices."""
+def collect(
+    source: Client, names: list[str], start: Day, end: Day, cache: Cache | None, *, interval: str,
+    fields: str | Iterable[str], group_by: str, refresh: bool, unfinished: bool, errors: str, progress: bool | None,
+) -> pd.DataFrame:  # fmt: skip
+    """Return what a loader returns; the parameters are those of :func:`opeslike.data.load_yahoo`.
+
+    Raises
+    ------
+    DataError
+        A parameter out of its range; tickers that failed.
+    """
+    from tqdm import tqdm
+
+    first, last = read_range(start, end)
+    fields = fields if isinstance(fields, str) else list(fields)
+    if unknown := set(check_fields(fields)) - set(BAR):
+        raise DataError(f"fields={fields!r}: {source.name} has {', '.join(BAR)}, no {unknown.pop()}")
+    choices = (("interval", interval, STEP), ("group_by", group_by, ("ticker", "column")))
+    for name, value, known in (*choices, ("errors", errors, ("raise", "warn"))):
+        if value not in known:
+            raise DataError(f"{name}={value!r}: choose one of {', '.join(known)}")
+    job = Job(first, last, interval, cache, refresh, unfinished, source)
+    hidden = None if progress is None else not progress  # None: hidden unless a terminal
+    for name in tqdm(names, desc=source.name, unit="ticker", delay=1, leave=False, disable=hidden):
+        job.take(name)
+    job.report(errors)
+    frame = take_fields(pd.concat(job.bars, axis=1, sort=True).rename_axis(index="Date"), fields, source.name)
+    if frame.columns.nlevels == 2 and group_by == "column":
+        frame = frame.swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
+    if errors == "warn":
+        frame.attrs["failed"] = dict(job.failed)
+    return frame
 
 
-class OutageError(Exception):
-    """The source did not answer, or not usefully, though asked several times."""
+def read_folder(cache: bool | str | Path, name: str) -> Cache | None:
+    """Return the cache that ``cache=`` asks for; in the user's folder each source has one of its own.
 
+    Raises
+    ------
+    DataError
+        It is neither True, False nor a folder.
+    """
+    if cache is False:
+        return None
+    if cache is True:
+        from platformdirs import user_cache_path
 
-class Source(Protocol):
-    """Where bars come from when the cache does not have them."""
-
-    def fetch(self, ticker: str, start: pd.Timestamp | None, interval: str) -> tuple[pd.DataFrame, str]:
-        """Return all bars from ``start`` (None: all there are) until now, and their time zone.
-
-        The last bar may be unfinished. Raises NoDataError or OutageError.
-        """
-        ...
+        return Cache(user_cache_path("opeslike", appauthor=False) / name)
+    if not isinstance(cache, (str, Path)) or not str(cache).strip() or "\0" in str(cache):
+        raise DataError(f"cache={cache!r}: give True for the user's folder, False for none, or the path of a folder")
+    return Cache(Path(cache))
 
 
 @final
@@ -49,7 +87,7 @@ class Job:
         Where bars are kept; ``None`` once it turns out that it cannot be written.
     refresh, unfinished : bool
         As in :func:`opeslike.data.load_yahoo`.
-    source : Source
+    source : Client
         Asked where the cache does not do.
     bars : dict of str to DataFrame
         What came, by ticker, cut to the range.
@@ -67,7 +105,7 @@ class Job:
     cache: Cache | None
     refresh: bool
     unfinished: bool
-    source: Source
+    source: Client
     bars: dict[str, pd.DataFrame] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     stale: dict[str, pd.Timestamp] = field(default_factory=dict)
@@ -139,7 +177,7 @@ class Job:
                 f"{self.cache.folder} cannot be written ({error.strerror or error}): prices are not "
                 "kept; pass another folder as cache=, or cache=False",
                 OpesLikeWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
             self.cache = None
 
@@ -153,19 +191,17 @@ class Job:
             message = f"no prices for {'; '.join(reasons)}"
             if errors == "raise" or not self.bars:
                 if self.outage:
-                    message += (
-                        ". Read prices of your own with load_csv(path), or the embedded examples with load_us20()"
-                    )
+                    message += ". Read prices of your own with load_csv(path), or the examples with load_us20()"
                 elif self.bars:
                     message += f". Pass errors='warn' to go on with {', '.join(self.bars)}"
                 raise DataError(message)
             logger.warning(message)
-            warnings.warn(message, OpesLikeWarning, stacklevel=3)
+            warnings.warn(message, OpesLikeWarning, stacklevel=4)
         if self.stale:
             ends = ", ".join(f"{ticker} to {day.date()}" for ticker, day in self.stale.items())
             message = f"{self.outage}: prices come from the cache ({ends})"
             logger.warning(message)
-            warnings.warn(message, OfflineWarning, stacklevel=3)
+            warnings.warn(message, OfflineWarning, stacklevel=4)
 
 
 def _cached(entry: Entry | None) -> str:

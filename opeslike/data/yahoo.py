@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import logging
-import random
 import re
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from enum import Enum, auto
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, Final, final
 
 import pandas as pd
 
-from opeslike.data.cache import STEP, Cache, anchor
-from opeslike.data.selection import (
-    BAR,
-    Day,
-    check_fields,
-    read_range,
-    read_tickers,
-    take_fields,
-)
-from opeslike.data.updating import Job, NoDataError, OutageError
+from opeslike.data.client import Client, NoDataError, Trouble
+from opeslike.data.selection import BAR, Day, read_tickers
+from opeslike.data.updating import collect, read_folder
 from opeslike.errors import DataError
 from opeslike.panel import field_level
 
-logger = logging.getLogger(__name__)
-
-# Nothing on Yahoo is older; a Monday, because weekly bars are counted from the first day asked for.
-_EARLIEST: Final = pd.Timestamp("1927-01-03")
 _TICKER: Final = re.compile(r"[!-~]{1,32}")
-_LONGEST_WAIT: Final = 60.0
-# A network that is down seldom comes back within seconds; a rate limit does lift. Where packets vanish a single
-# attempt can take a minute, because yfinance waits long for its cookie.
-_FEWER_RETRIES: Final = 2
-_PATIENCE: Final = 30.0
-
-# Names of their own, so that tests need not wait.
-_sleep: Callable[[float], None] = time.sleep
-_clock: Callable[[], float] = time.monotonic
 
 
 def load_yahoo(
@@ -143,124 +120,43 @@ def load_yahoo(
 
     Source: Yahoo Finance through yfinance; mind Yahoo's terms of use, which allow personal use.
     """
-    names = _check_tickers(tickers)
-    first, last = read_range(start, end)
-    fields = fields if isinstance(fields, str) else list(fields)
-    wanted = check_fields(fields)
-    if unknown := set(wanted) - set(BAR):
-        raise DataError(f"fields={fields!r}: load_yahoo has {', '.join(BAR)}, no {unknown.pop()}")
-    _check_choice("interval", interval, tuple(STEP))
-    _check_choice("group_by", group_by, ("ticker", "column"))
-    _check_choice("errors", errors, ("raise", "warn"))
-    if not isinstance(retries, int) or retries < 0:
-        raise DataError(f"retries={retries!r}: give a whole number >= 0")
-    if not timeout > 0:
-        raise DataError(f"timeout={timeout!r}: give seconds > 0")
-
-    job = Job(first, last, interval, _folder(cache), refresh, unfinished, _Client(retries, timeout))
-    for name in _with_progress(names, progress):
-        job.take(name)
-    job.report(errors)
-    bars = pd.concat(job.bars, axis=1, sort=True).rename_axis(index="Date")
-    frame = take_fields(bars, fields, "Yahoo")
-    if frame.columns.nlevels == 2 and group_by == "column":
-        frame = frame.swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
-    if errors == "warn":
-        frame.attrs["failed"] = dict(job.failed)
-    return frame
-
-
-def _check_tickers(tickers: str | Iterable[str]) -> list[str]:
     names = read_tickers(tickers)
     for name in names:
         if not _TICKER.fullmatch(name) or set(name) & set("/\\?#%"):
             raise DataError(f"{name!r} is not a ticker: Yahoo's look like AAPL, BRK-B or BTC-USD")
-    return read_tickers([name.upper() for name in names])
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise DataError(f"{name}={value!r}: choose one of {', '.join(choices)}")
-
-
-def _folder(cache: bool | str | Path) -> Cache | None:
-    if cache is False:
-        return None
-    if cache is True:
-        from platformdirs import user_cache_path
-
-        return Cache(user_cache_path("opeslike", appauthor=False) / "yahoo")
-    return Cache(Path(cache))
-
-
-def _with_progress(names: list[str], progress: bool | None) -> Iterable[str]:
-    from tqdm import tqdm
-
-    hidden = None if progress is None else not progress  # None: hidden unless a terminal
-    bar: Iterable[str] = tqdm(names, desc="Yahoo", unit="ticker", delay=1, leave=False, disable=hidden)
-    return bar
+    return collect(
+        _Yahoo("Yahoo", retries, timeout), read_tickers([name.upper() for name in names]), start, end,
+        read_folder(cache, "yahoo"), interval=interval, fields=fields, group_by=group_by, refresh=refresh,
+        unfinished=unfinished, errors=errors, progress=progress,
+    )  # fmt: skip
 
 
 @final
-class _Client:
-    """yfinance with patience: retries, and once Yahoo is out of reach no further requests."""
+class _Yahoo(Client):
+    # Nothing on Yahoo is older; a Monday, because weekly bars are counted from the first day asked for.
+    earliest = pd.Timestamp("1927-01-03")
 
-    def __init__(self, retries: int, timeout: float) -> None:
-        self._retries = retries
-        self._timeout = timeout
-        self._down = ""
-
-    def fetch(self, ticker: str, start: pd.Timestamp | None, interval: str) -> tuple[pd.DataFrame, str]:
-        """Return all bars from a day until now, the last maybe unfinished, and their time zone."""
-        if self._down:
-            raise OutageError(self._down)
+    def expected(self) -> tuple[type[Exception], ...]:
         import yfinance
         from peewee import PeeweeException  # yfinance keeps cookies and time zones in SQLite
 
-        expected = (
-            yfinance.exceptions.YFException,
-            PeeweeException,
-            OSError,  # of which those of curl and requests are subclasses
-            # what yfinance trips over when an answer is not as it expects
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        )
-        first = anchor(_EARLIEST if start is None else start, interval)
-        attempt, begun = 0, _clock()
-        while True:
-            try:
-                with _courteous(yfinance):
-                    return self._history(yfinance.Ticker(ticker), first, interval)
-            except expected as error:
-                trouble, reason = _diagnose(error)
-                if trouble is _Trouble.NO_DATA:
-                    raise NoDataError(reason) from error
-                retries = self._retries
-                if trouble is not _Trouble.RATE_LIMIT:
-                    retries = min(retries, _FEWER_RETRIES if _clock() < begun + _PATIENCE else 0)
-                if attempt >= retries:
-                    if trouble is not _Trouble.ANSWER:  # it would be the same for other tickers
-                        self._down = reason
-                    raise OutageError(reason) from error
-                wait = min(2.0**attempt, _LONGEST_WAIT) * random.uniform(0.5, 1.5)
-                logger.info("%s: %s; again in %.1f s", ticker, reason, wait)
-                _sleep(wait)
-                # yfinance remembers answers in memory, bad ones included
-                yfinance.data.YfData.cache_get.cache_clear()
-                attempt += 1
+        own = (yfinance.exceptions.YFException, PeeweeException, OSError)  # those of curl and requests are OSErrors
+        # what yfinance trips over when an answer is not as it expects
+        return (*own, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
-    def _history(self, ticker: Any, start: pd.Timestamp, interval: str) -> tuple[pd.DataFrame, str]:
+    def forget(self) -> None:
+        import yfinance
+
+        yfinance.data.YfData.cache_get.cache_clear()
+
+    def ask(self, ticker: str, start: pd.Timestamp, interval: str) -> tuple[pd.DataFrame, str]:
         """Ask once. One ticker at a time: ``yfinance.download`` hides why a ticker failed."""
-        frame = ticker.history(
-            start=str(start.date()),
-            interval=interval,
-            auto_adjust=True,
-            actions=False,
-            timeout=self._timeout,
-        )
+        import yfinance
+
+        with _courteous(yfinance):
+            frame = yfinance.Ticker(ticker).history(
+                start=str(start.date()), interval=interval, auto_adjust=True, actions=False, timeout=self._timeout
+            )
         if frame.empty:
             raise NoDataError("Yahoo has no prices for it")
         if frame.columns.nlevels == 2:  # either layout of yfinance.download, should it come
@@ -273,6 +169,25 @@ class _Client:
         if not bars.index.is_unique or not bars.index.is_monotonic_increasing:
             raise ValueError("days twice or out of order")
         return bars, zone
+
+    def diagnose(self, error: Exception) -> tuple[Trouble, str]:
+        """Tell from an exception what is wrong, and in words.
+
+        By the names of classes: yfinance talks through curl_cffi or requests, whichever is installed,
+        and both call their exceptions the same.
+        """
+        names = {cls.__name__ for cls in type(error).__mro__}
+        words = f"{type(error).__name__}: {str(error).partition(' See https:')[0]}"
+        status = getattr(getattr(error, "response", None), "status_code", 0)
+        if "YFRateLimitError" in names or status == 429:
+            return Trouble.RATE_LIMIT, "Yahoo limits the rate of requests"
+        if "YFTzMissingError" in names or ("HTTPError" in names and status == 404):
+            return Trouble.NO_DATA, "Yahoo does not know this ticker, or no longer"
+        if "YFTickerMissingError" in names:
+            return Trouble.NO_DATA, f"Yahoo has no prices: {str(error).partition(': ')[2]}"
+        if isinstance(error, OSError) and not status and not isinstance(error, JSONDecodeError):
+            return Trouble.NO_CONNECTION, f"Yahoo cannot be reached ({words})"
+        return Trouble.ANSWER, f"Yahoo's answer cannot be read ({words})"
 
 
 @contextmanager
@@ -296,30 +211,3 @@ def _courteous(yfinance: Any) -> Iterator[None]:
         for chatty in loggers:
             chatty.removeHandler(silent)
         yfinance.config.debug.hide_exceptions = before
-
-
-class _Trouble(Enum):
-    RATE_LIMIT = auto()
-    NO_CONNECTION = auto()
-    ANSWER = auto()  # there is an answer, but not one that can be read
-    NO_DATA = auto()
-
-
-def _diagnose(error: Exception) -> tuple[_Trouble, str]:
-    """Tell from an exception what is wrong, and in words.
-
-    By the names of classes: yfinance talks through curl_cffi or requests, whichever is installed,
-    and both call their exceptions the same.
-    """
-    names = {cls.__name__ for cls in type(error).__mro__}
-    words = f"{type(error).__name__}: {str(error).partition(' See https:')[0]}"
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    if "YFRateLimitError" in names or status == 429:
-        return _Trouble.RATE_LIMIT, "Yahoo limits the rate of requests"
-    if "YFTzMissingError" in names or ("HTTPError" in names and status == 404):
-        return _Trouble.NO_DATA, "Yahoo does not know this ticker, or no longer"
-    if "YFTickerMissingError" in names:
-        return _Trouble.NO_DATA, f"Yahoo has no prices: {str(error).partition(': ')[2]}"
-    if isinstance(error, OSError) and not status and not isinstance(error, JSONDecodeError):
-        return _Trouble.NO_CONNECTION, f"Yahoo cannot be reached ({words})"
-    return _Trouble.ANSWER, f"Yahoo's answer cannot be read ({words})"

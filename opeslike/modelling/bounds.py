@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import Eligible, cut, everyone, listing
 
@@ -20,6 +21,8 @@ logger = logging.getLogger("opeslike")
 
 #: bounds this close to each other, relative to their size, leave no room
 TOUCHING = 1e-12
+#: nothing is near a bound that is farther from it than this share of the way to the other one
+_NARROW = 1e-3
 #: Newton steps towards the analytic centre at most, and how near to a bound a last short step may lead
 _NEWTON, _CENTRED = 50, 4.0
 
@@ -95,7 +98,7 @@ class Bounds:
         edge = order[min(int(filled.searchsorted(self._missing)), order.size - 1)]
         return cost[edge : edge + 1]
 
-    def nearest(self, cost: FloatArray, moving: NDArray[np.bool_]) -> FloatArray:
+    def nearest(self, cost: FloatArray, moving: Any) -> FloatArray:
         """Multipliers that explain ``cost`` best on the coordinates ``moving``."""
         return np.asarray(np.linalg.lstsq(self.rows[:, moving].T, cost[moving], rcond=None)[0])
 
@@ -131,10 +134,10 @@ class Bounds:
         rows, lower, upper = self.rows[:, free], self.lower[free], self.upper[free]
         if not free.size:
             return None
-        x, y = np.array(0.5 * (self.lower + self.upper)), np.zeros(len(self.totals))
+        x: FloatArray = 0.5 * (self.lower + self.upper)
         missing = self.totals - self.rows @ x
         small = 1e-14 * (1.0 + float(np.abs(self.totals).max()) + float((np.abs(self.rows) @ np.abs(x)).max()))
-        at = x[free]
+        at: FloatArray = x[free]
         for _ in range(_NEWTON):
             below, above = 1.0 / (at - lower), 1.0 / (upper - at)
             soft, slope = 1.0 / (below * below + above * above), above - below
@@ -164,6 +167,7 @@ class Bounds:
             A_eq=np.c_[self.rows, np.zeros(len(self.totals))],
             b_eq=self.totals,
             bounds=[(None, None)] * n + [(0.0, 0.5)],
+            options=deadline.options("HIGHS"),
         )
         self._checked(result)
         point = np.asarray(result.x, dtype=np.float64)
@@ -174,6 +178,7 @@ class Bounds:
         if result.status == 2:
             named = ", ".join(name for name in self.names if name)
             raise InfeasibleError(f"no weights satisfy the weight bounds together with these limits: {named}")
+        deadline.check()
         if result.status != 0:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
 
@@ -236,13 +241,20 @@ class Bounds:
     def _linear_program(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
         from scipy.optimize import linprog
 
-        result = linprog(cost, A_eq=self.rows, b_eq=self.totals, bounds=np.c_[self.lower, self.upper], method="highs")
+        result = linprog(
+            cost,
+            A_eq=self.rows,
+            b_eq=self.totals,
+            bounds=np.c_[self.lower, self.upper],
+            options=deadline.options("HIGHS"),
+        )
         self._checked(result)
         return np.asarray(result.x), np.asarray(result.eqlin.marginals)
 
     def within(self, x: FloatArray, near: float) -> FloatArray:
         """The point of the box nearest to ``x``, coordinates closer than ``near`` to a bound being put there."""
-        x = np.where(x - self.lower <= near, self.lower, np.where(self.upper - x <= near, self.upper, x))
+        close = np.minimum(near, _NARROW * (self.upper - self.lower))
+        x = np.where(x - self.lower <= close, self.lower, np.where(self.upper - x <= close, self.upper, x))
         return np.minimum(np.maximum(x, self.lower), self.upper)
 
     def missed(self, x: FloatArray) -> float:
@@ -253,23 +265,26 @@ class Bounds:
         """Nearest sensible point of the set to a slightly infeasible ``x``: into the box, then onto the equalities."""
         x = np.minimum(np.maximum(x, self.lower), self.upper)
         small = 1e-15 * max(1.0, float(np.abs(self.totals).max()))
-        least = np.inf
-        for _ in range(20):
-            missing = self.totals - self.rows @ x
-            off = float(np.abs(missing).max())
-            if off <= small or off >= least:
+        for inside in (True, False):  # first without the coordinates at their bounds, then with all that can move
+            least = np.inf
+            for _ in range(20):
+                missing = self.totals - self.rows @ x
+                off = float(np.abs(missing).max())
+                if off <= small or off >= least:
+                    break
+                least = 0.5 * off if off < 1e-13 else np.inf  # rounding: go on only while it halves
+                room = np.where(self.free, np.minimum(x - self.lower, self.upper - x) if inside else 1.0, 0.0)
+                weighted = self.rows * np.maximum(room, 0.0)
+                if self.single:
+                    reach = float(weighted[0] @ self.rows[0])
+                    shift = weighted[0] * (missing[0] / reach) if reach > 0 else np.zeros_like(x)
+                else:
+                    shift = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)[0] @ weighted
+                if not shift.any():
+                    break
+                x = np.minimum(np.maximum(x + shift, self.lower), self.upper)
+            if off <= max(small, 1e-13):
                 break
-            least = 0.5 * off if off < 1e-13 else np.inf  # rounding: go on only while it halves
-            room = np.where(self.free, np.minimum(x - self.lower, self.upper - x), 0.0)
-            room = np.where(room > 0, room, 0.0)
-            if not room.any():
-                room = np.where(self.free, 1.0, 0.0)
-            weighted = self.rows * room
-            if self.single:
-                shift = weighted[0] * (missing[0] / (weighted[0] @ self.rows[0]))
-            else:
-                shift = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)[0] @ weighted
-            x = np.minimum(np.maximum(x + shift, self.lower), self.upper)
         return x
 
 

@@ -9,21 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.kl import relative_entropy
+
 FloatArray = NDArray[np.float64]
 Rows = slice | NDArray[np.intp]
 
 _ALL = slice(None)
-
-
-def relative_entropy(q: FloatArray, p: FloatArray) -> float:
-    """``sum q log(q / p)`` in nats, for q and p of equal sum; accurate where q is close to p."""
-    ratio = q / p
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(ratio > 0, ratio * np.log(ratio), 0.0) - (ratio - 1.0)
-    near = np.abs(ratio - 1.0) < 1e-4
-    delta = ratio[near] - 1.0
-    terms[near] = delta * delta * (0.5 - delta * (1.0 / 6.0 - delta / 12.0))
-    return float(p @ terms)
 
 
 class Divergence(ABC):

@@ -9,7 +9,7 @@ copied for them: solvers work with products of the matrix and weights, and expan
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,9 @@ from opeslike.modelling.terms import Terms
 
 FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
+
+#: limits missed by less than this are met
+_MET = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +45,24 @@ class Parts:
     high: FloatArray
 
     @classmethod
+    def whole(cls, lower: FloatArray, upper: FloatArray) -> Parts:
+        """The weights themselves."""
+        n = lower.size
+        zeros, endless = np.zeros(n), np.full(n, np.inf)
+        return cls(zeros, np.arange(n), np.ones(n), zeros, -endless, endless, lower, upper)
+
+    @classmethod
     def of(cls, lower: FloatArray, upper: FloatArray, *levels: FloatArray) -> Parts:
         """Weights within bounds, broken at the ``levels`` (each of shape (N,)) that lie between them."""
+        if not levels:
+            return cls.whole(lower, upper)
         n = lower.size
         origin, broken = np.zeros(n), np.zeros(n, dtype=bool)
         inside = [(level > lower) & (level < upper) for level in levels]
         for level, within in zip(levels, inside, strict=True):
             origin = np.where(within & ~broken, level, origin)
             broken |= within
-        columns: list[tuple[FloatArray, ...]] = []
+        columns: list[tuple[Any, ...]] = []
         for sign in (1.0, -1.0):
             away = [np.where(w, sign * (level - origin), 0.0) for level, w in zip(levels, inside, strict=True)]
             edges = np.sort([np.where(t > 0, t, np.inf) for t in [*away, np.full(n, np.inf)]], axis=0)
@@ -69,14 +81,14 @@ class Parts:
         assets, *others = (np.concatenate(column) for column in zip(*columns, strict=True))
         return cls(origin, assets.astype(np.intp), *others)
 
-    def distance(self, level: FloatArray, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, float]:
-        """``sum |w - level|`` as a linear function: slopes in the parts, and a constant; broken at ``level``."""
+    def distance(self, level: FloatArray, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``|w - level|`` as linear functions: slopes in the parts, and constants (N,); broken at ``level``."""
         middle = self.origin[self.assets] + self.signs * (self.starts + 0.5 * (self.low + self.high))
         slopes = self.signs * np.where(middle >= level[self.assets], 1.0, -1.0)
         side = np.where(0.5 * (lower + upper) >= level, 1.0, -1.0)
         inside = (level > lower) & (level < upper)
         constant = np.where(inside, np.abs(self.origin - level), side * (self.origin - level))
-        return slopes, float(constant.sum())
+        return slopes, constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +110,10 @@ class Lift:
         The variables that close equalities.
     level : int or None
         Where the largest absolute weight stands.
+    cost, fixed : ndarray of shape (n,) and float
+        What the variables cost besides what they return, and what is paid at ``x = 0``.
+    turnover : float or None
+        The limit on turnover in force: the one asked for, or the least that leads into the other limits.
     bounds : Bounds
         Those equalities.
     """
@@ -109,15 +125,14 @@ class Lift:
     cash: int | None = None
     slacks: tuple[tuple[int, int, float], ...] = ()
     level: int | None = None
+    cost: FloatArray | None = None
+    fixed: float = 0.0
+    turnover: float | None = None
 
     @classmethod
     def identity(cls, bounds: Bounds) -> Lift:
         """The weights themselves."""
-        n = bounds.lower.size
-        zeros, ones, endless = np.zeros(n), np.ones(n), np.full(n, np.inf)
-        return cls(
-            Parts(zeros, np.arange(n), ones, zeros, -endless, endless, bounds.lower, bounds.upper), zeros, bounds
-        )
+        return cls(Parts.whole(bounds.lower, bounds.upper), np.zeros(bounds.lower.size), bounds)
 
     @cached_property
     def size(self) -> int:
@@ -260,23 +275,38 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     InfeasibleError
         Where one limit alone, with the weight bounds, cannot be met; the message names it.
     """
-    lower, upper, n = terms.lower, terms.upper, terms.lower.size
+    if terms.held is not None and terms.max_trade is not None:
+        terms = _within_trades(terms, terms.held, terms.max_trade)
+    lower, upper = terms.lower, terms.upper
+    broken = absolute and bool((lower < 0).any())
+    if not (terms.financed or terms.traded or broken or len(terms.rows)):
+        plain = Bounds.budget(lower, upper)
+        return plain, Lift.identity(plain)
     leverage, gross = _leverage(terms)
-    zero = np.zeros(n)
-    parts = Parts.of(lower, upper, *([zero] if absolute or gross is not None or terms.short_fee > 0 else []))
+    zero = np.zeros(lower.size)
+    levels = [zero] if broken or gross is not None or terms.short_fee > 0 else []
+    held = terms.held if terms.traded else None
+    parts = Parts.of(lower, upper, *([] if held is None else [held]), *levels)
     low, high = [parts.low], [parts.high]
     # each limit is least <= slopes . parts + constant <= most
     slopes, constant = parts.distance(zero, lower, upper)
     known = -0.5 * terms.short_fee * (slopes - parts.signs)
-    earned = -0.5 * terms.short_fee * (constant - float(parts.origin.sum()))
+    earned = -0.5 * terms.short_fee * float((constant - parts.origin).sum())
     limits = [
         (name, row[parts.assets] * parts.signs, float(row @ parts.origin), float(least), float(most))
         for name, row, least, most in zip(
             terms.names or [""] * len(terms.rows), terms.rows, terms.least, terms.most, strict=True
         )
     ]
+    cost, fixed, turned, off = np.zeros(parts.signs.size), 0.0, np.zeros(0), np.zeros(0)
+    if held is not None:
+        turned, off = parts.distance(held, lower, upper)
+        buy, sell = (np.zeros(lower.size) if price is None else price for price in (terms.buy, terms.sell))
+        # |w - held| is what is bought and sold, w - held the difference
+        cost = 0.5 * ((buy + sell)[parts.assets] * turned + (buy - sell)[parts.assets] * parts.signs)
+        fixed = 0.5 * float((buy + sell) @ off + (buy - sell) @ (parts.origin - held))
     if gross is not None:
-        limits.append(("gross", slopes, constant, -np.inf, gross))
+        limits.append(("gross", slopes, float(constant.sum()), -np.inf, gross))
     cash = None
     budget = [parts.signs]
     if leverage is not None:
@@ -286,6 +316,10 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), max(-idle, 0.0)]))
         budget.append(np.array([1.0, -1.0]))
         known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate]])
+    turnover = None
+    if held is not None and terms.max_turnover is not None:
+        turnover = _turnover(terms, held, terms.max_turnover)
+        limits.append(("turnover", turned, float(off.sum()), -np.inf, turnover))
     count = known.size
     rows, totals, names = [np.concatenate(budget)], [1.0 - float(parts.origin.sum())], ["budget"]
     slacks: list[tuple[int, int, float]] = []
@@ -316,8 +350,29 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     for variable, i, coefficient in slacks:
         matrix[i, variable] = coefficient
     bounds = Bounds(np.concatenate(low), np.concatenate(high), matrix, np.array(totals), tuple(names))
-    known = np.concatenate([known, np.zeros(len(slacks))])
-    return bounds, Lift(parts, known, bounds, earned, cash, tuple(slacks))
+    known, cost = (np.concatenate([each, np.zeros(matrix.shape[1] - each.size)]) for each in (known, cost))
+    priced = cost if cost.any() or fixed else None
+    lift = Lift(parts, known, bounds, earned, cash, tuple(slacks), cost=priced, fixed=fixed, turnover=turnover)
+    return bounds, lift
+
+
+def _within_trades(terms: Terms, held: FloatArray, most: FloatArray) -> Terms:
+    """Bounds no farther from what is held than may be traded; where these are apart, as near as can be."""
+    lower, upper = np.maximum(terms.lower, held - most), np.minimum(terms.upper, held + most)
+    lower, upper = np.minimum(lower, terms.upper), np.maximum(upper, terms.lower)
+    return replace(terms, lower=lower, upper=upper, max_trade=None)
+
+
+def _turnover(terms: Terms, held: FloatArray, asked: float) -> float:
+    """The limit on turnover in force: the one asked for, or the least that leads into the other limits."""
+    bounds, lift = feasible(replace(terms, max_turnover=None, buy=np.ones(held.size), sell=np.ones(held.size)))
+    x = lift(held)
+    if (x >= bounds.lower - _MET).all() and (x <= bounds.upper + _MET).all() and bounds.missed(x) <= _MET:
+        return asked
+    assert lift.cost is not None
+    x, _ = bounds.linear_minimum(lift.cost)
+    least = float(np.abs(lift.weights(x) - held).sum())
+    return asked if asked > least else least * (1.0 + _MET) + _MET
 
 
 def _leverage(terms: Terms) -> tuple[float | None, float | None]:

@@ -20,6 +20,24 @@ class Kinks:
     offset: float
     costs: FloatArray
 
+    def measure(self, w: FloatArray) -> FloatArray:
+        """``u = A w - b``, whose absolute values count."""
+        u = w[self.heads] - self.offset
+        return u if self.tails is None else u - w[self.tails]
+
+    def pull(self, y: FloatArray, size: int) -> FloatArray:
+        """``A' y``, shape (size,)."""
+        total = np.bincount(self.heads, y, size)
+        return np.asarray(total if self.tails is None else total - np.bincount(self.tails, y, size))
+
+    def admissible(self, y: FloatArray) -> FloatArray:
+        """The y near this one with ``sum cost |u| >= y . u`` for all u."""
+        return np.minimum(np.maximum(y, -self.costs), self.costs)
+
+    def shortfall(self, u: FloatArray, y: FloatArray) -> float:
+        """``sum cost |u| - y . u``."""
+        return float((self.costs * np.abs(u) - y * u).sum())
+
     def settled(self, w: FloatArray, within: float) -> FloatArray:
         """Weights with those at most ``within`` from a kink put there; runs of nearly equal weights are averaged."""
         if self.tails is not None:
@@ -37,6 +55,24 @@ class Peak:
     heads: Index
     signs: FloatArray
     cost: float
+
+    def measure(self, w: FloatArray) -> FloatArray:
+        """``u = A w``, whose maximum counts."""
+        return self.signs * w[self.heads]
+
+    def pull(self, y: FloatArray, size: int) -> FloatArray:
+        """``A' y``, shape (size,)."""
+        return np.asarray(np.bincount(self.heads, self.signs * y, size))
+
+    def admissible(self, y: FloatArray) -> FloatArray:
+        """The y near this one with ``cost max u >= y . u`` for all u: not negative, with the cost as sum."""
+        y = np.maximum(y, 0.0)
+        total = float(y.sum())
+        return np.full(y.size, self.cost / y.size) if total <= 0 else y * (self.cost / total)
+
+    def shortfall(self, u: FloatArray, y: FloatArray) -> float:
+        """``cost max u - y . u``."""
+        return float(y @ (u.max() - u))
 
     def settled(self, w: FloatArray, within: float) -> FloatArray:
         """Weights with those at most ``within`` from the maximum replaced by their mean."""

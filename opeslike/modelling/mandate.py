@@ -17,6 +17,9 @@ from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.terms import Terms
 from opeslike.parameters import Parameters
 
+#: leverage and gross exposure beyond this are a slip
+_MOST = 1e9
+
 #: the key that stands for every ticker, group or factor that is not named
 REST = "*"
 
@@ -92,8 +95,8 @@ class Mandate(Parameters):
 
     def __post_init__(self) -> None:
         for name in ("leverage", "gross"):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name))
+            if getattr(self, name) is not None and positive(name, getattr(self, name)) > _MOST:
+                raise PortfolioError(f"{name}={getattr(self, name)!r} must be at most {_MOST:g} times the wealth")
         per_period(self.risk_free, self.periods_per_year)
         for name in ("short_fee", "borrow_spread"):  # below 0 borrowing would be a money machine
             positive(name, getattr(self, name), zero=True)
@@ -175,9 +178,10 @@ class Mandate(Parameters):
     def _box(self, assets: Sequence[Hashable], weight_bounds: Any, fraction: float) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest weights before the fraction: ``weight_bounds`` and the mandate's together."""
         default = (0.0, 1.0 if self.leverage is None else float(self.leverage))
-        given = weight_bounds is not None
-        lower, upper = parse_weight_bounds(weight_bounds, assets, default)
-        bounds = self.bounds
+        given, bounds = weight_bounds is not None, self.bounds
+        lower, upper = np.zeros(len(assets)), np.full(len(assets), default[1])
+        if given:
+            lower, upper = parse_weight_bounds(weight_bounds, assets, default)
         if bounds is None:
             return lower, upper
         if isinstance(bounds, Mapping):
@@ -192,9 +196,10 @@ class Mandate(Parameters):
         apart = np.flatnonzero(np.maximum(low, lower) > np.minimum(high, upper))
         if apart.size:
             i = int(apart[0])
+            where = "" if fraction == 1 else " before the fraction"
             raise InfeasibleError(
-                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the mandate's "
-                f"bounds, [{low[i]:g}, {high[i]:g}]{'' if fraction == 1 else ' before the fraction'}; widen one"
+                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the "
+                f"mandate's bounds, [{low[i]:g}, {high[i]:g}]{where}; widen one of them"
             )
         return np.maximum(low, lower), np.minimum(high, upper)
 

@@ -55,9 +55,8 @@ class QuadraticProblem(Problem):
         bounds: Bounds,
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
-        cost: FloatArray | None = None,
     ) -> None:
-        super().__init__(bounds, penalty, lift, cost)
+        super().__init__(bounds, penalty, lift)
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
         self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets
 
@@ -148,9 +147,8 @@ class VolatilityProblem(Problem):
         bounds: Bounds,
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
-        cost: FloatArray | None = None,
     ) -> None:
-        super().__init__(bounds, penalty, lift, cost)
+        super().__init__(bounds, penalty, lift)
         self.gain, self.covariance, self.price = gain, covariance, price
         self._least = math.sqrt(LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets)
 
@@ -199,3 +197,9 @@ def square_root(covariance: FloatArray) -> FloatArray:
     """A matrix ``A`` with ``A'A = covariance``; eigenvalues below rounding count as 0."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
+
+
+def risky_directions(covariance: FloatArray) -> FloatArray:
+    """Rows that are 0 times exactly the weights without variance: eigenvectors but for those within rounding of 0."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors[:, values > 1e-12 * values[-1]].T)

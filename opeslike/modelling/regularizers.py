@@ -183,23 +183,6 @@ class SignedSum(Regularizer):
         return (self.strength * self.signs) @ w
 
 
-@dataclass(frozen=True)
-class Constant(Regularizer):
-    """A number: the l1 norm of long-only weights with a fixed sum."""
-
-    value: float
-
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """The number, and no slope."""
-        return self.value, np.zeros_like(w)
-
-    def expression(self, w: Any) -> Any:
-        """The number."""
-        import cvxpy as cp
-
-        return cp.Constant(self.value)
-
-
 @dataclass(frozen=True, eq=False)
 class L1(Regularizer):
     """``strength * sum |w_i|``; ``signs`` holds the sign of the weights that cannot change it, 0 for the others."""
@@ -382,8 +365,6 @@ def make_penalty(reg: str | None, strength: float, lift: Lift) -> Regularizer | 
     match reg:
         case "l1":
             signs = np.where(lower >= 0, 1.0, np.where(upper <= 0, -1.0, 0.0))
-            if lift.cash is None and (signs == 1.0).all():
-                return Constant(strength * total)
             return SignedSum(strength, signs) if signs.all() else L1(strength, signs)
         case "l2":
             return L2(strength)

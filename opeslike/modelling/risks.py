@@ -14,18 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import kl
 from opeslike.errors import PortfolioError
 from opeslike.modelling.envelopes import Envelope, KullbackLeibler
 
 FloatArray = NDArray[np.float64]
-
-_NOMINAL = 1e-12
-_SHARPEST = 1e13
-_INSIDE = 1e-10
-_ROUGHLY = 1e-5
-_FLAT = 1e-100
-#: no vector of probabilities is this far from another, in nats
-_ALL = 1e4
 
 
 @dataclass
@@ -112,10 +105,6 @@ class Mean(Risk):
 class KLBall(Risk):
     """Worst mean over the Kullback-Leibler ball ``{q : sum q log(q / p) <= radius}``, natural logarithm.
 
-    Its dual is ``min over a >= 0 of a log E_p exp(loss / a) + a radius`` (Hu and Hong 2013). The multiplier runs to
-    infinity for small radii and to 0 once the radius reaches ``-log`` of the probability of the worst scenarios, so the
-    minimisation is done in ``1 / a``.
-
     Parameters
     ----------
     radius : float
@@ -130,69 +119,10 @@ class KLBall(Risk):
             raise PortfolioError(f"radius={self.radius!r} must be a finite number >= 0 (in nats)")
 
     def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
-        """Find the ``1 / a`` at which KL equals the radius, by steps on ``sqrt(2 KL)``, nearly linear in it."""
-        mean = float(p @ losses)
-        top = float(losses.max())
-        spread = top - float(losses.min())
-        target = math.sqrt(2.0 * min(self.radius, _ALL))
-        if target * spread <= _NOMINAL:
-            return RiskPoint(mean, p, 0.0, 0.5 * target * spread)
-        below = losses - top
-        gap = top - mean
-        # if a share of the scenarios ties at the top, the mean is no further below than the others can pull it
-        if self.radius >= -math.log1p(-min(gap / spread, 1.0 - 1e-300)):
-            worst = below >= -1e-15 * max(abs(top), spread)
-            share = float(p @ worst)
-            if self.radius >= -math.log(share):
-                return RiskPoint(top, np.where(worst, p / share, 0.0), math.inf)
-        squares = below * below
-        cubes = squares * below
-        deviation = math.sqrt(max(float(p @ squares) - gap * gap, 1e-300))
-        sharpness, inside = target / deviation, _INSIDE
-        if near is not None and 0 < near.sharpness < math.inf and near.deviation > 0:
-            sharpness = near.sharpness * near.deviation / deviation
-            if abs(near.deviation - deviation) > 1e-3 * deviation:
-                inside = _ROUGHLY  # far from the end: what it costs is quadratic in the value, and told by the excess
-        low, high = 0.0, math.inf
-        value, divergence, mass = math.inf, 0.0, 1.0
-        q = p
-        for _ in range(100):
-            q = np.exp(sharpness * below)
-            q *= p
-            mass = float(np.add.reduce(q))
-            log_mass = math.log(mass)
-            shortfall = float(q @ below) / mass  # E_q loss - top
-            divergence = max(sharpness * shortfall - log_mass, 0.0)
-            value = min(value, top + (self.radius + log_mass) / sharpness)
-            reached = math.sqrt(2.0 * divergence)
-            error = reached - target
-            rounding = 1e-15 * (1.0 + sharpness * gap) / target
-            if -inside * target - rounding <= error <= 1e-12 * target + rounding:
-                break
-            if error > 0:
-                high = sharpness
-            else:
-                low = sharpness
-            # Halley's method: slope and bend of sqrt(2 KL) from the second and third moments under q
-            second = float(q @ squares) / mass
-            variance = second - shortfall * shortfall
-            slope = sharpness * variance / reached if reached > 0 else 0.0
-            step = sharpness - error / slope if slope > 0 else math.inf
-            if slope > _FLAT:
-                third = float(q @ cubes) / mass - shortfall * (3.0 * second - 2.0 * shortfall * shortfall)
-                bend = (variance + sharpness * third - slope * slope) / reached
-                step = sharpness - (sharpness - step) / max(1.0 - 0.5 * (sharpness - step) * bend / slope, 0.5)
-            if not low < step < high or step > 8 * sharpness:
-                step = 4 * sharpness if high == math.inf else math.sqrt(max(low, 1e-3 * high) * high)
-            if abs(step - sharpness) <= 1e-15 * sharpness:
-                break
-            sharpness = step
-            if sharpness * spread > _SHARPEST:
-                worst = below >= -1e-15 * max(abs(top), spread)
-                return RiskPoint(top, np.where(worst, p / float(p @ worst), 0.0), math.inf)
-        q /= mass
-        # q is inside the ball; by weak duality its mean loss lies below the dual value by just this much
-        return RiskPoint(value, q, sharpness, max(self.radius - divergence, 0.0) / sharpness, deviation=deviation)
+        """See :func:`opeslike.kl.largest_mean`."""
+        known = (0.0, 0.0) if near is None else (near.sharpness, near.deviation)
+        worst = kl.largest_mean(losses, p, self.radius, known)
+        return RiskPoint(worst.value, worst.q, worst.sharpness, worst.excess, deviation=worst.deviation)
 
     def curvature(
         self, losses: FloatArray, point: RiskPoint

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from opeslike.errors import OptimizationError, PortfolioError
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,8 @@ class Solution:
     tolerance : float
         The gap up to which the answer counts as optimal: 1e-7 times the standard deviation of the portfolio's returns.
     status : str
-        "optimal", "closed-form" or "heuristic".
+        "optimal" (a gap within the tolerance), "optimal_inaccurate" (within ten), "bounded" (a larger proven gap),
+        "closed-form" or "heuristic".
     solver : str
         Which solver found the weights.
     iterations : int
@@ -49,6 +53,71 @@ class Solution:
     seconds: float = 0.0
     tolerance: float = 0.0
     worst_case: NDArray[np.float64] | None = None
+    _again: Callable[[Any, NDArray[np.float64]], Any] | None = None
+    _prices: Callable[[], dict[str, float]] | None = None
+
+    def verify(self, data: Any) -> float:
+        """Prove the gap again: from the data, the weights and the witness, with nothing of the solver that found them.
+
+        The problem is rebuilt as the objective and its limits were when the weights were found; then feasibility, value
+        and bound are computed by formula (see :mod:`opeslike.proof`).
+
+        Parameters
+        ----------
+        data : as given to ``optimize``
+
+        Returns
+        -------
+        float
+            The gap, which ``value`` exceeds the best value by at most.
+
+        Raises
+        ------
+        PortfolioError
+            If nothing was proved about these weights, or the witness was not kept.
+        OptimizationError
+            If the proof fails: the weights break a limit, have another value with these data, or are worse than the
+            best ones by more than ten tolerances as far as the witness shows.
+        """
+        if self.gap is None or self._again is None:
+            why = (
+                "nothing was proved about them" if self.gap is None else "its bound is not verified: no witness is kept"
+            )
+            raise PortfolioError(f"the {self.status} weights cannot be verified, for {why}")
+        proof = self._again(data, self.weights)
+        room = 10.0 * max(float(proof.tolerance), self.tolerance)
+        if not abs(float(proof.value) - self.value) <= room:
+            raise OptimizationError(
+                f"the weights have the value {proof.value:.9g} with these data, not {self.value:.9g}; verify with the "
+                "data that were given to optimize"
+            )
+        if not proof.gap <= 10.0 * proof.tolerance:
+            raise OptimizationError(
+                f"the proof fails: a better value by up to {proof.gap:.1e} cannot be excluded, more than ten times the "
+                f"{proof.tolerance:.1e} that counts as optimal"
+            )
+        return float(proof.gap)
+
+    @property
+    def shadow_prices(self) -> pd.Series:
+        """What a unit more room in each active limit is worth, by limit, the dearest first.
+
+        In the unit of ``value`` (growth a period for Kelly), per unit of the limit on what is held as it is written,
+        such as "AAPL <= 0.2"; at a corner where several sets of prices are right, one of them. For equalities
+        ("budget == 1") what raising the right-hand side by a unit gains, which may be negative.
+
+        Raises
+        ------
+        PortfolioError
+            If the witness was not kept, or the objective has none.
+        """
+        if self._prices is None:
+            raise PortfolioError(f"no shadow prices are known for the {self.status} weights of {self.solver}")
+        return pd.Series(self._prices(), dtype=float, name="shadow price").sort_values(ascending=False, kind="stable")
+
+    def without_witness(self) -> Solution:
+        """The solution less what only :meth:`verify`, ``shadow_prices`` and ``worst_case`` need, to store many."""
+        return replace(self, worst_case=None, _again=None, _prices=None)
 
     @property
     def cash(self) -> float:

@@ -31,8 +31,19 @@ class Terms:
     gross: float | None = None
     short_fee: float = 0.0
     assets: tuple[Hashable, ...] = ()
+    held: FloatArray | None = None  # (N,) what is held today
+    buy: FloatArray | None = None  # (N,) cost of a unit bought, per period
+    sell: FloatArray | None = None  # (N,)
+    max_turnover: float | None = None  # cap on sum(abs(w - held))
+    max_trade: FloatArray | None = None  # (N,) caps on abs(w - held)
 
     @property
     def financed(self) -> bool:
         """Whether cash, borrowing or short positions have a part of their own in the problem."""
         return self.leverage is not None or self.gross is not None or self.short_fee > 0
+
+    @property
+    def traded(self) -> bool:
+        """Whether what is held today makes a difference."""
+        limited = self.max_turnover is not None or self.max_trade is not None
+        return self.held is not None and (limited or self.buy is not None or self.sell is not None)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
@@ -87,9 +88,8 @@ class TransportProblem(Problem):
         bounds: Bounds,
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
-        cost: FloatArray | None = None,
     ) -> None:
-        super().__init__(bounds, penalty, lift, cost)
+        super().__init__(bounds, penalty, lift)
         self.gross, self.probabilities, self.radius = gross, probabilities, radius
         self._logs = np.log(gross)
 
@@ -140,6 +140,7 @@ class TransportProblem(Problem):
             level[near.shares.moved], push[near.shares.moved] = near.shares.level, near.shares.push
         best: tuple[float, Shares | None, float] = (high, None, self.radius)
         for _ in range(_ROUNDS):
+            deadline.check()
             if not low < price < high:
                 price = 0.5 * (low + high)
             moved = lengths > price
@@ -249,6 +250,7 @@ def _settle(logs: FloatArray, bound: float, level: FloatArray, push: FloatArray,
     low, high = np.zeros(len(logs)), np.full(len(logs), np.inf)
     open_ = np.arange(len(logs))
     for _ in range(_ROUNDS):
+        deadline.check()
         hard, at, some = push[open_], level[open_], logs[open_]
         for _ in range(_LEVELS):
             part = _omega(some, at, hard)

@@ -46,7 +46,7 @@ def norm_of(bounds: Bounds, lift: Lift, dual: float) -> tuple[Bounds, Lift, Floa
     weight_low, weight_high = lift.weights_between()
     if dual == 1.0:
         slopes, constant = parts.distance(np.zeros(n), weight_low, weight_high)
-        return bounds, lift, np.concatenate([slopes, np.zeros(before - slopes.size)]), constant
+        return bounds, lift, np.concatenate([slopes, np.zeros(before - slopes.size)]), float(constant.sum())
     if not math.isinf(dual):
         return bounds, lift, None, 0.0
     sides = (1.0, -1.0) if (weight_low < 0).any() else (1.0,)
@@ -70,6 +70,7 @@ def norm_of(bounds: Bounds, lift: Lift, dual: float) -> tuple[Bounds, Lift, Floa
     further = replace(
         lift,
         known=np.concatenate([lift.known, np.zeros(1 + count)]),
+        cost=None if lift.cost is None else np.concatenate([lift.cost, np.zeros(1 + count)]),
         bounds=wider,
         slacks=(*lift.slacks, *slacks),
         level=before,
@@ -119,16 +120,12 @@ class WassersteinProblem(Problem):
         bounds: Bounds,
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
-        cost: FloatArray | None = None,
     ) -> None:
         lift, self.functional, self.constant = Lift.identity(bounds) if lift is None else lift, None, 0.0
         self.normed = root > 0 or price > 0
         if self.normed:
-            before = bounds.lower.size
             bounds, lift, self.functional, self.constant = norm_of(bounds, lift, dual)
-            if cost is not None:
-                cost = np.concatenate([cost, np.zeros(bounds.lower.size - before)])
-        super().__init__(bounds, penalty, lift, cost)
+        super().__init__(bounds, penalty, lift)
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
         self.root, self.price, self.dual = root, price, dual
         trace = 0.0 if covariance is None else float(np.trace(covariance))
@@ -164,7 +161,8 @@ class WassersteinProblem(Problem):
             gradient = gradient + steepness * pull
         extra, more = self.added(x)
         gradient = gradient if more is None else gradient + more
-        return WassersteinPoint(x, value + extra, gradient, True, excess, marginal, deviation, rounded, norm, pull)
+        smooth = pull is None or self.functional is not None or norm > 0
+        return WassersteinPoint(x, value + extra, gradient, smooth, excess, marginal, deviation, rounded, norm, pull)
 
     def _norm(self, x: FloatArray, w: FloatArray) -> tuple[float, FloatArray | None]:
         """The norm and its gradient in all variables."""
@@ -173,6 +171,8 @@ class WassersteinProblem(Problem):
         if self.functional is not None:
             return float(self.functional @ x) + self.constant, self.functional
         size = np.abs(w)
+        if not size.any():  # all cash, where the norm has a kink and 0 is a slope
+            return 0.0, self.lift.pull(size)
         top = max(float(size.max()), _TINY)
         norm = top * float(np.sum((size / top) ** self.dual)) ** (1.0 / self.dual)
         return norm, self.lift.pull(np.sign(w) * (size / norm) ** (self.dual - 1.0))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.beliefs.given import as_belief
-from opeslike.checks import positive
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market, cut, everyone, full
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Loss
 from opeslike.modelling.mandate import Mandate
@@ -25,20 +26,32 @@ from opeslike.modelling.regularizers import Regularizer, make_penalty, regulariz
 from opeslike.modelling.risks import Mean, Risk
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
+from opeslike.objectives.answer import Answer
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
-from opeslike.parameters import Parameters
-from opeslike.solvers.certificate import Certificate
+from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
-Constraint = Callable[[Any], Any]
 
 #: fully invested, nothing else said
 FREE = Mandate()
 
 
+@dataclass(frozen=True)
+class Given:
+    """What ``optimize`` was given besides the data, a guess and a seed."""
+
+    weight_bounds: Any = None
+    kind: Kind | None = None
+    custom_mean: Any = None
+    custom_cov: Any = None
+
+
+NOTHING = Given()
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
-class Optimizer(Parameters, ABC):
+class Optimizer(Answer, ABC):
     """Base class of everything that turns returns into weights.
 
     After :meth:`optimize`, ``weights`` holds the answer, ``tickers`` the labels, and ``solution`` the certificate.
@@ -62,6 +75,8 @@ class Optimizer(Parameters, ABC):
 
     #: the Backtester may pass a Market instead of a frame
     accepts_market: ClassVar[bool] = True
+    uses_mean: ClassVar[bool] = False
+    uses_covariance: ClassVar[bool] = False
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -69,9 +84,7 @@ class Optimizer(Parameters, ABC):
     time_limit: Positive = 60.0
 
     def __post_init__(self) -> None:
-        self.weights: FloatArray | None = None
-        self.tickers: list[Hashable] | None = None
-        self._solution: Solution | None = None
+        self._forget()
         for name, check in checks_of(type(self)).items():
             check(name, getattr(self, name))
         as_belief(self.beliefs)
@@ -79,19 +92,6 @@ class Optimizer(Parameters, ABC):
             raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
         if self.mandate.callables and self.solver == "interior-point":
             raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
-
-    @property
-    def solution(self) -> Solution:
-        """The last answer with its certificate.
-
-        Raises
-        ------
-        PortfolioError
-            Before :meth:`optimize` was called.
-        """
-        if self._solution is None:
-            raise PortfolioError(f"{type(self).__name__} has no solution yet; call optimize(data) first")
-        return self._solution
 
     def optimize(
         self,
@@ -130,8 +130,7 @@ class Optimizer(Parameters, ABC):
         Returns
         -------
         ndarray of shape (N,)
-            Fractions of wealth to hold, in the order of the columns; the rest is cash. Assets without a price in the
-            last row are not eligible: their weight is exactly 0, and nothing else depends on them.
+            Fractions of wealth, in the order of the columns; the rest is cash. Without a price in the last row: 0.
 
         Raises
         ------
@@ -144,7 +143,8 @@ class Optimizer(Parameters, ABC):
         OptimizationError
             If no certified optimum was found.
         """
-        return self._answer(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed)
+        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
+        return self._answer(self._market(data, kind), given, w, seed=seed)
 
     def problem(
         self,
@@ -157,15 +157,16 @@ class Optimizer(Parameters, ABC):
     ) -> Any:
         """The optimisation problem as a ``cvxpy.Problem``, to inspect or extend.
 
-        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied. Parameters are those of
-        :meth:`optimize`.
+        Its variable ``weights`` holds the portfolio before a Kelly fraction is applied; where cash, limits or the short
+        parts of weights have variables too, all are in one called ``variables``, the parts of the weights first.
+        Parameters are those of :meth:`optimize`.
         """
         from opeslike.solvers.conic import build
 
         market = self._market(data, kind)
-        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+        problem = self._problem(market, self._given(weight_bounds, kind, custom_mean, custom_cov))
         scale = problem.natural_scale()
-        return build(problem, self._constraints(), scale, unit=scale).problem
+        return build(problem, self._extra(market), scale, unit=scale)[0]
 
     def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
         """Replace the regulariser; the next :meth:`optimize` uses it. What was found before is forgotten.
@@ -196,93 +197,39 @@ class Optimizer(Parameters, ABC):
             del given["fraction"]
         return (type(self), *((name, _key(value)) for name, value in given.items())), scale
 
-    def stats(self) -> dict[str, Any]:
-        """Concentration of the last weights, on absolute weights scaled to sum to one.
-
-        Returns
-        -------
-        dict
-            ``tickers``; ``weights`` (five decimals); ``portfolio_entropy`` ``-sum u log u``; ``herfindahl_index``
-            ``sum u^2``; ``gini_coefficient`` (mean absolute difference over twice the mean); ``absolute_max_weight``.
-
-        Raises
-        ------
-        PortfolioError
-            Before :meth:`optimize` was called, or where every weight is zero.
-        """
-        weights = self._require_weights()
-        size = float(np.abs(weights).sum())
-        if size == 0:
-            raise PortfolioError("every weight is zero, so shares of the portfolio are not defined")
-        share = np.sort(np.abs(weights) / size)
-        held = share[share > 0]
-        rank = 2 * np.arange(1, share.size + 1) - share.size - 1
-        return {
-            "tickers": list(self.tickers or []),
-            "weights": np.round(weights, 5),
-            "portfolio_entropy": max(-float(held @ np.log(held)), 0.0),
-            "herfindahl_index": float(share @ share),
-            "gini_coefficient": float(rank @ share) / share.size,
-            "absolute_max_weight": float(share[-1]),
-        }
-
-    def clean_weights(self, threshold: float = 1e-8) -> FloatArray:
-        """Set positions smaller than ``threshold`` to zero and scale the rest so that the sum is kept.
-
-        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` is replaced;
-        ``solution`` keeps the answer as it was certified.
-
-        Raises
-        ------
-        PortfolioError
-            Before :meth:`optimize` was called, or if ``threshold`` is negative.
-        """
-        weights = self._require_weights()
-        threshold = positive("threshold", threshold, zero=True)
-        kept = np.where(np.abs(weights) < threshold, 0.0, weights)
-        before, after = float(weights.sum()), float(kept.sum())
-        if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
-            kept *= before / after
-        self.weights = kept
-        return kept.copy()
-
     @abstractmethod
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> Problem:
+    def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
 
-    def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-    ) -> tuple[Problem, Solved]:
+    def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
-        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
+        problem = self._problem(market, given)
         start = None if w is None else problem.lift(w)
-        return problem, solve(problem, self._settings.solver, start, self._constraints())
+        return problem, solve(problem, self._settings.solver, start, self._extra(market))
 
-    def _answer(
-        self, market: Market, weight_bounds: Any, w: Any, custom_mean: Any, custom_cov: Any, **options: Any
-    ) -> FloatArray:
+    def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
         assets = market.assets
-        moments = cut(custom_mean, assets), cut(custom_cov, assets, axes=(0, 1))
-        self._timed(market, weight_bounds, cut(w, assets), *moments, **options)
+        mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
+        self._timed(market, replace(given, custom_mean=mean, custom_cov=covariance), cut(w, assets), **options)
         self.weights, self.tickers = full(self._require_weights(), assets), list(everyone(assets))
         return self.weights.copy()
 
-    def _timed(self, market: Market, weight_bounds: Any, w: ArrayLike | None, *moments: Any, **options: Any) -> None:
+    def _timed(self, market: Market, given: Given, w: ArrayLike | None, **options: Any) -> None:
         """Solve within the time limit and keep the answer."""
         started = time.perf_counter()
         guess = None if w is None else self._starting_guess(w, market)
         with time_limit(self._settings.time_limit):
-            problem, solved = self._solve(market, weight_bounds, guess, *moments, **options)
-            self._keep(market, problem, solved, time.perf_counter() - started)
+            problem, solved = self._solve(market, given, guess, **options)
+            self._keep(market, problem, solved, given, time.perf_counter() - started)
+
+    def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any) -> Given:
+        """Bundle what was given; refuse moments that the optimiser has no use for."""
+        if custom_mean is not None and not self.uses_mean:
+            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
+        if custom_cov is not None and not self.uses_covariance:
+            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
+        return Given(weight_bounds, kind, custom_mean, custom_cov)
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
         """The scenarios believed in."""
@@ -300,36 +247,13 @@ class Optimizer(Parameters, ABC):
     def _belief(self) -> Callable[[Market], Market]:
         return as_belief(self._settings.beliefs)
 
-    def _terms(self, market: Market, weight_bounds: Any) -> Terms:
+    def _terms(self, market: Market, given: Given) -> Terms:
         mandate: Mandate = self._settings.mandate
-        return mandate.terms(market, weight_bounds, self._scale())
+        return mandate.terms(market, given.weight_bounds, self._scale())
 
-    def _constraints(self) -> tuple[Constraint, ...]:
-        """What goes through cvxpy, as functions of the portfolio before the fraction."""
-        scale = self._scale()
-        given = self._settings.mandate.callables
-        return tuple(lambda w, make=make: make(w if scale == 1 else scale * w) for make in given)
-
-    def _rows(self, market: Market, weight_bounds: Any) -> tuple[Constraint, ...]:
-        """Groups and exposures for objectives that take them through cvxpy, and the constraints."""
-        terms = self._terms(market, weight_bounds)
-        closed = [
-            lambda w, row=row, limit=limit, sign=sign: sign * (row @ w - limit) <= 0
-            for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True)
-            for sign, limit in ((1.0, most), (-1.0, least))
-            if np.isfinite(limit)
-        ]
-        return (*closed, *self._constraints())
-
-    def _scale(self) -> float:
-        """What the optimised portfolio is multiplied by to give the weights held."""
-        return 1.0
-
-    def _unused(self, **given: Any) -> None:
-        """Raise where something was given that the optimiser has no use for."""
-        for name, value in given.items():
-            if value is not None:
-                raise PortfolioError(f"{type(self).__name__} has no use for {name}; leave it out")
+    def _extra(self, market: Market) -> Extra:
+        """What goes through cvxpy, as functions of the weights held."""
+        return Extra(self._settings.mandate.callables, market.assets, self._scale())
 
     def _starting_guess(self, w: ArrayLike, market: Market) -> FloatArray:
         try:
@@ -340,32 +264,62 @@ class Optimizer(Parameters, ABC):
             raise PortfolioError(f"w must be {market.n_assets} finite numbers, got an array of shape {guess.shape}")
         return guess / self._scale()
 
-    def _keep(self, market: Market, problem: Problem, solved: Solved, seconds: float) -> None:
+    def _keep(self, market: Market, problem: Problem, solved: Solved, given: Given, seconds: float) -> None:
         refusal = problem.refusal(solved.x)
         if refusal is not None:
             raise PortfolioError(refusal)
-        certificate = solved.certificate
-        weights = self._scale() * problem.weights(solved.x)
+        proof, scale = solved.proof, self._scale()
+        weights = scale * problem.weights(solved.x)
+        if isinstance(problem, ScenarioProblem) and not problem.lift.plain and solved.status != "heuristic":
+            held = problem.evaluate(problem.lift.settled(solved.x)).value
+            if held > proof.value + 10.0 * max(proof.tolerance, proof.gap):
+                raise PortfolioError(
+                    "the best answer throws money away, borrowing and lending at once or paying fees for nothing: the "
+                    "utility falls with wealth there; lower risk_aversion"
+                )
+        again = prices = self._recheck = None
+        if solved.status in ("optimal", "optimal_inaccurate"):
+            asked = self._remembered()
+            again = partial(asked._prove_again, given, proof.witness, market.assets)
+            self._recheck = partial(asked._proof, market, given, witness=proof.witness)
+            if proof.reduced is not None:
+                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale)
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
             weights=weights.copy(),
             assets=market.assets,
-            value=certificate.value + problem.offset,
-            gap=None if np.isinf(certificate.gap) else certificate.gap,
+            value=proof.value + problem.offset,
+            gap=None if np.isinf(proof.gap) else proof.gap,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,
             seconds=seconds,
-            tolerance=certificate.tolerance,
-            # worst-case vectors of a multiple of a risk sum to that multiple
-            worst_case=None if solved.q is None else solved.q / float(solved.q.sum()),
+            tolerance=proof.tolerance,
+            worst_case=solved.q,
+            _again=again,
+            _prices=prices,
         )
 
-    def _require_weights(self) -> FloatArray:
-        if self.weights is None:
-            raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
-        return self.weights
+    def _prove_again(
+        self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
+    ) -> Proof:
+        """The proof of weights, from the data: see :meth:`Solution.verify`."""
+        market = self._market(data, given.kind)
+        if market.assets != assets:
+            raise PortfolioError(
+                f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
+                f"{len(assets)} that were optimised; verify with the data that were given to optimize"
+            )
+        return self._proof(market, given, weights / (self._scale() or 1.0), witness)
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        """The proof of weights before a fraction is applied."""
+        problem = self._problem(market, given)
+        extra = self._extra(market)
+        user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
+        proof = prove(problem, problem.lift(w), witness, user)
+        return replace(proof, value=proof.value + problem.offset)
 
 
 def _key(value: Any) -> Hashable:
@@ -374,22 +328,6 @@ def _key(value: Any) -> Hashable:
     except TypeError:  # an array or a list stands for itself
         return id(value)
     return value  # type: ignore[no-any-return]
-
-
-def no_problem(self: Optimizer, *_: Any) -> Any:
-    """Refuse to build a problem, for what is not one of convex optimisation.
-
-    Raises
-    ------
-    PortfolioError
-    """
-    raise PortfolioError(f"{type(self).__name__} is not a convex problem, so it has no cvxpy form")
-
-
-def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
-    """The best point of a local search: nothing is certified, and the solution says so."""
-    certificate = Certificate(value, np.inf, 0.0, problem.evaluate(x))
-    return Solved(x, certificate, "local-search", iterations, "heuristic")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -417,18 +355,18 @@ class ConvexObjective(Optimizer):
         return self.strength
 
     def _feasible(
-        self, market: Market, weight_bounds: Any, absolute: bool = False
+        self, market: Market, given: Given, absolute: bool = False
     ) -> tuple[Bounds, Regularizer | None, Lift]:
         """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
-        bounds, lift = feasible(self._terms(market, weight_bounds), absolute)
+        bounds, lift = feasible(self._terms(market, given), absolute)
         reg = regularizer_name(self._settings.reg)
         return bounds, make_penalty(reg, self._strength(market), lift), lift
 
-    def _box(self, market: Market, weight_bounds: Any) -> tuple[Bounds, Regularizer | None]:
-        """The same for objectives that take bounds of fully invested weights, and other limits through cvxpy alone."""
-        terms = self._terms(market, weight_bounds)
-        if terms.financed:
-            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, gross or short_fee")
+    def _box(self, market: Market, given: Given) -> tuple[Bounds, Regularizer | None]:
+        """The same for searches, which take bounds of fully invested weights alone."""
+        terms = self._terms(market, given)
+        if terms.financed or len(terms.rows) or self.mandate.callables:
+            raise PortfolioError(f"{type(self).__name__} is a search that takes bounds only; leave other limits out")
         bounds = Bounds.budget(terms.lower, terms.upper)
         return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))
 
@@ -450,17 +388,12 @@ class ScenarioObjective(ConvexObjective):
         """A smooth risk of the same losses that must not be positive."""
         return None
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> ScenarioProblem:
-        for name, value in (("custom_mean", custom_mean), ("custom_cov", custom_cov)):
-            if value is not None:
-                raise PortfolioError(f"{type(self).__name__} works on scenarios, so {name} has no meaning for it")
-        return self._under(self.risk(market), market, weight_bounds)
+    def _problem(self, market: Market, given: Given = NOTHING) -> ScenarioProblem:
+        return self._under(self.risk(market), market, given)
 
-    def _under(self, risk: Risk, market: Market, weight_bounds: Any) -> ScenarioProblem:
+    def _under(self, risk: Risk, market: Market, given: Given) -> ScenarioProblem:
         """The problem with this risk of the losses."""
-        limits = self._feasible(market, weight_bounds)
+        limits = self._feasible(market, given)
         scenarios = market.returns, market.probabilities, self.loss, risk
         made = ScenarioProblem(*scenarios, *limits, labels=lambda: market.dates)
         made.limit = self._limit(market)

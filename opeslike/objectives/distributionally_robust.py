@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Self
 
 from opeslike.checks import whole
 from opeslike.errors import PortfolioError
@@ -157,6 +157,11 @@ class KLRobust(ScenarioObjective):
     def _settings(self) -> ScenarioObjective:
         given = _given(self)
         return self.objective.copy().set_params(**given) if given else self.objective
+
+    def _remembered(self) -> Self:
+        asked = super()._remembered()
+        asked.objective = self.objective._remembered()
+        return asked
 
     def _belief(self) -> Any:
         return self._settings._belief()

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.checks import check_mean, whole
+from opeslike.checks import whole
 from opeslike.market import Kind, Market
+from opeslike.objectives.base import Given
 from opeslike.objectives.hierarchical import HierarchicalRiskParity
 from opeslike.objectives.moments import RatioObjective, covariance_of, mean_of, volatilities
 from opeslike.objectives.parameters import Positive, objective
@@ -62,8 +63,7 @@ class Uniform(Rule):
             data, kind = np.zeros((1, whole("n_assets", n_assets, low=1))), "returns"
         return super().optimize(data, weight_bounds, w, kind=kind, custom_mean=custom_mean, custom_cov=custom_cov)
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
-        self._unused(custom_mean=custom_mean, custom_cov=custom_cov)
+    def _formula(self, market: Market, given: Given, w: Any, seed: Any) -> FloatArray:
         return np.full(market.n_assets, 1.0 / market.n_assets)
 
 
@@ -85,9 +85,10 @@ class InverseVolatility(Rule):
     Maillard, Roncalli and Teiletche (2010), *The properties of equally weighted risk contribution portfolios*.
     """
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
-        self._unused(custom_mean=custom_mean)
-        return normalised(1.0 / volatilities(market, covariance_of(market, custom_cov, "sample")))
+    uses_covariance = True
+
+    def _formula(self, market: Market, given: Given, w: Any, seed: Any) -> FloatArray:
+        return normalised(1.0 / volatilities(market, covariance_of(market, given.custom_cov, "sample")))
 
 
 @objective
@@ -118,11 +119,12 @@ class SoftmaxMean(Rule):
     entropy.
     """
 
+    uses_mean = True
+
     temperature: Positive = 1.0
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
-        self._unused(custom_cov=custom_cov)
-        mean = mean_of(market) if custom_mean is None else check_mean(custom_mean, market.assets)
+    def _formula(self, market: Market, given: Given, w: Any, seed: Any) -> FloatArray:
+        mean = mean_of(market, given.custom_mean)
         # the largest exponent is 0, so nothing overflows at any temperature
         return normalised(np.exp((mean - mean.max()) / self.temperature))
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.market import Market
+from opeslike.objectives.base import Given
 from opeslike.objectives.moments import Covariance, covariance_of, volatilities
 from opeslike.objectives.parameters import objective, one_of
 from opeslike.objectives.rules import Rule, normalised
+from opeslike.solvers.nonconvex.local_search import canonical
 
 FloatArray = NDArray[np.float64]
 
@@ -47,18 +49,19 @@ class HierarchicalRiskParity(Rule):
     Lopez de Prado (2016), *Building diversified portfolios that outperform out of sample*.
     """
 
+    uses_covariance = True
+
     cluster_method: Annotated[str, one_of("single", "average", "complete", "ward")] = "average"
     distance: Annotated[str, one_of("correlation", "euclidean")] = field(default="correlation", kw_only=True)
     covariance: Covariance = field(default="sample", kw_only=True)
 
-    def _formula(self, market: Market, custom_mean: Any, custom_cov: Any, w: Any, seed: Any) -> FloatArray:
-        self._unused(custom_mean=custom_mean)
-        covariance = covariance_of(market, custom_cov, self.covariance)
+    def _formula(self, market: Market, given: Given, w: Any, seed: Any) -> FloatArray:
+        covariance = covariance_of(market, given.custom_cov, self.covariance)
         deviation = volatilities(market, covariance)
-        order = leaf_order(
-            covariance / np.outer(deviation, deviation), self.cluster_method.lower(), self.distance.lower()
-        )
-        return bisected(covariance, order)
+        # a tree may be drawn with either branch first: in an order of the assets that is their own, not the data's
+        own = canonical(market.returns)
+        correlation = (covariance / np.outer(deviation, deviation))[np.ix_(own, own)]
+        return bisected(covariance, own[leaf_order(correlation, self.cluster_method.lower(), self.distance.lower())])
 
 
 def leaf_order(correlation: FloatArray, method: Any, distance: str) -> NDArray[np.intp]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike.beliefs.covariance import check_estimator, estimate
 from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Kind, Market
-from opeslike.modelling.covariance import check_estimator, estimate
+from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.regularizers import make_penalty, regularizer_name
-from opeslike.objectives.base import ConvexObjective, heuristic
+from opeslike.objectives.base import NOTHING, ConvexObjective, Given
 from opeslike.objectives.parameters import objective
-from opeslike.solvers.local_search import scattered, successive_convex
+from opeslike.proof import Proof, Witness, prove_ratio
+from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
 
@@ -32,8 +34,10 @@ _STARTS = 6
 Covariance = Annotated[Any, lambda _, value: check_estimator(value)]
 
 
-def mean_of(market: Market) -> FloatArray:
-    """Expected returns per period, shape (N,): the sample mean, or the mean under the scenario probabilities."""
+def mean_of(market: Market, custom_mean: Any = None) -> FloatArray:
+    """Expected returns per period, shape (N,): those given, else the mean of the scenarios."""
+    if custom_mean is not None:
+        return check_mean(custom_mean, market.assets)
     p = market.probabilities
     return np.asarray(market.returns.mean(axis=0) if p is None else p @ market.returns)
 
@@ -82,8 +86,8 @@ class MomentObjective(ConvexObjective):
         See :class:`~opeslike.objectives.base.Optimizer`.
     """
 
-    uses_mean: ClassVar[bool] = True
-    uses_covariance: ClassVar[bool] = True
+    uses_mean = True
+    uses_covariance = True
 
     custom_mean: Any = field(default=None, kw_only=True)
     custom_cov: Any = field(default=None, kw_only=True)
@@ -91,22 +95,12 @@ class MomentObjective(ConvexObjective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._needed(self.custom_mean, self.custom_cov)
+        self._given(None, None, self.custom_mean, self.custom_cov)
 
-    def _needed(self, custom_mean: Any, custom_cov: Any) -> None:
-        """Raise where a moment was given that the objective does not use."""
-        if custom_mean is not None and not self.uses_mean:
-            raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
-        if custom_cov is not None and not self.uses_covariance:
-            raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
-
-    def _moments(
-        self, market: Market, custom_mean: Any, custom_cov: Any
-    ) -> tuple[FloatArray | None, FloatArray | None]:
+    def _moments(self, market: Market, given: Given) -> tuple[FloatArray | None, FloatArray | None]:
         """Mean and covariance, each None where the objective does not use it."""
-        self._needed(custom_mean, custom_cov)
-        given_mean = self.custom_mean if custom_mean is None else custom_mean
-        given_cov = self.custom_cov if custom_cov is None else custom_cov
+        given_mean = self.custom_mean if given.custom_mean is None else given.custom_mean
+        given_cov = self.custom_cov if given.custom_cov is None else given.custom_cov
         mean = None if given_mean is None else check_mean(given_mean, market.assets)
         covariance = None if given_cov is None else check_covariance(given_cov, market.assets)
         if self.uses_covariance and covariance is None:
@@ -130,11 +124,9 @@ class QuadraticObjective(MomentObjective):
     def aversion(self) -> float:
         """Twice what the variance is multiplied by."""
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> Problem:
-        mean, covariance = self._moments(market, custom_mean, custom_cov)
-        return QuadraticProblem(mean, covariance, self.aversion, *self._feasible(market, weight_bounds))
+    def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
+        mean, covariance = self._moments(market, given)
+        return QuadraticProblem(mean, covariance, self.aversion, *self._feasible(market, given))
 
 
 @objective
@@ -148,56 +140,54 @@ class RatioObjective(MomentObjective):
     def _refuse(self, market: Market, best: FloatArray, gain: float) -> None:
         """Say in the objective's own words that no feasible weights have a positive gain."""
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> VolatilityProblem:
-        mean, covariance = self._moments(market, custom_mean, custom_cov)
+    def _problem(self, market: Market, given: Given = NOTHING) -> VolatilityProblem:
+        mean, covariance = self._moments(market, given)
         assert covariance is not None
-        return VolatilityProblem(
-            self._gain(market, mean, covariance), covariance, 0.0, *self._box(market, weight_bounds)
-        )
+        if self.mandate.leverage is not None or self.mandate.short_fee > 0:
+            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage or short_fee")
+        gain = self._gain(market, mean, covariance)
+        return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, given))
 
-    def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-    ) -> tuple[Problem, Solved]:
-        problem = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        constraints = self._rows(market, weight_bounds)
-        best, gain = largest_gain(problem.gain, problem.bounds, constraints)
+    def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
+        problem = self._problem(market, given)
+        constraints = self._extra(market)
+        best, gain = largest_gain(problem, constraints)
         if gain <= 0:
-            self._refuse(market, best, gain)
+            self._refuse(market, problem.weights(best), gain)
+        start = None if w is None else problem.lift(w)
         if problem.penalty is not None:
-            return problem, self._search(problem, w, seed, constraints)
-        ratio = maximize_ratio(problem.gain, problem.covariance, problem.bounds, self.solver, w, constraints)
-        return problem, ratio
+            return problem, self._search(problem, start, seed, constraints)
+        return problem, maximize_ratio(problem, self.solver, start, constraints)
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        problem = self._problem(market, given)
+        extra = self._extra(market)
+        return prove_ratio(problem, problem.lift(w), witness, UserConstraints(problem, extra) if extra else None)
 
     def _search(
         self, problem: VolatilityProblem, guess: FloatArray | None, seed: int | None, constraints: Any
     ) -> Solved:
         """Minimise ``penalty - ratio``, which is not convex."""
         gain, covariance, bounds, penalty = problem.gain, problem.covariance, problem.bounds, problem.penalty
+        lift = problem.lift
         assert penalty is not None
 
         def parts(x: FloatArray) -> tuple[float, float]:
-            deviation = float(np.sqrt(x @ covariance @ x))
-            return float(gain @ x) / deviation, deviation
+            w = lift.weights(x)
+            deviation = float(np.sqrt(w @ covariance @ w))
+            return float(gain @ w) / deviation, deviation
 
         def value(x: FloatArray) -> float:
-            return penalty.evaluate(x)[0] - parts(x)[0]
+            return penalty.evaluate(lift.weights(x))[0] - parts(x)[0]
 
         def model(x: FloatArray) -> Problem:
             # the ratio linearised in gain and volatility, all times the volatility: convex where the ratio is positive
             ratio, deviation = parts(x)
             scaled = make_penalty(regularizer_name(self.reg), self.strength * deviation, problem.lift)
-            return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled)
+            return VolatilityProblem(gain, covariance, max(ratio, 0.0), bounds, scaled, lift)
 
-        plain = maximize_ratio(gain, covariance, bounds, self.solver, None, constraints).x
-        least = solve(QuadraticProblem(None, covariance, 2.0, bounds), self.solver, None, constraints).x
+        plain = maximize_ratio(problem, self.solver, None, constraints).x
+        least = solve(QuadraticProblem(None, covariance, 2.0, bounds, None, lift), self.solver, None, constraints).x
         starts = [plain, least] if guess is None else [plain, least, bounds.repair(guess)]
         if not constraints:
             starts += scattered(bounds, seed, _STARTS)
@@ -222,18 +212,13 @@ class RatioObjective(MomentObjective):
         Raises
         ------
         PortfolioError
-            If there is a regulariser or there are extra constraints, which have no convex form.
+            If there is a regulariser or there are constraints=, which have no convex form.
         """
-        import cvxpy as cp
+        from opeslike.solvers.conic import build_ratio
 
         market = self._market(data, kind)
-        if self.reg is not None or self._rows(market, weight_bounds):
+        if self.reg is not None or self._extra(market):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
-        made = self._problem(market, weight_bounds, custom_mean, custom_cov)
-        y = cp.Variable(made.n_assets, name="scaled")
-        total = cp.sum(y)
-        bounds = made.bounds
-        return cp.Problem(
-            cp.Minimize(cp.quad_form(y, cp.psd_wrap(made.covariance))),
-            [made.gain @ y == 1, y >= bounds.lower * total, y <= bounds.upper * total, total >= 0],
-        )
+        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
+        made = self._problem(market, given)
+        return build_ratio(made.gain, made.covariance, self._terms(market, given))

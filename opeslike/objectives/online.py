@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Kind, Market, describe
 from opeslike.modelling.losses import Log
-from opeslike.objectives.base import ScenarioObjective
+from opeslike.objectives.base import Given, ScenarioObjective
 from opeslike.objectives.parameters import Count, Positive, objective, one_of
 from opeslike.objectives.rules import Rule
 
@@ -90,10 +90,7 @@ class UniversalPortfolios(OnlineRule):
     dirichlet_conc: Positive = 1.0
     grid_res: Count = 3
 
-    def _formula(
-        self, market: Market, custom_mean: Any, custom_cov: Any, w: ArrayLike | None, seed: int | None
-    ) -> FloatArray:
-        self._unused(custom_mean=custom_mean, custom_cov=custom_cov)
+    def _formula(self, market: Market, given: Given, w: ArrayLike | None, seed: int | None) -> FloatArray:
         key = (market.n_assets, seed, self.technique, self.n_samples, self.dirichlet_conc, self.grid_res)
         points, weight = self._seen.points(key, lambda: self._points(market.n_assets, seed))
         start, log_wealth = self._seen.progress(market, key)
@@ -203,10 +200,7 @@ class ExponentialGradient(OnlineRule):
 
     learning_rate: Positive = 0.3
 
-    def _formula(
-        self, market: Market, custom_mean: Any, custom_cov: Any, w: ArrayLike | None, seed: int | None
-    ) -> FloatArray:
-        self._unused(custom_mean=custom_mean, custom_cov=custom_cov)
+    def _formula(self, market: Market, given: Given, w: ArrayLike | None, seed: int | None) -> FloatArray:
         key = self.learning_rate
         if w is None or self._seen.walking:
             begin, known = self._seen.progress(market, key)

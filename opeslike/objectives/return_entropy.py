@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.checks import whole
-from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import heuristic, no_problem
+from opeslike.objectives.base import Given
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import Positive, objective
-from opeslike.solvers.pattern_search import pattern_search
+from opeslike.objectives.rules import no_problem
+from opeslike.solvers.nonconvex.local_search import heuristic
+from opeslike.solvers.nonconvex.pattern_search import pattern_search
 from opeslike.solvers.solve import Solved
 
 FloatArray = NDArray[np.float64]
@@ -92,23 +93,15 @@ class REPO(MomentObjective):
             If ``bin`` is not a whole number above 0.
         """
         bins = whole("bin", bin, low=1)
-        return self._answer(self._market(data, kind), weight_bounds, w, custom_mean, custom_cov, seed=seed, bins=bins)
+        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
+        return self._answer(self._market(data, kind), given, w, seed=seed, bins=bins)
 
     def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-        bins: int = 20,
+        self, market: Market, given: Given, w: FloatArray | None, seed: int | None, bins: int = 20
     ) -> tuple[Problem, Solved]:
-        mean, _ = self._moments(market, custom_mean, custom_cov)
+        mean, _ = self._moments(market, given)
         assert mean is not None
-        if self._rows(market, weight_bounds):
-            raise PortfolioError("REPO is a search that takes bounds only: no groups, exposures or constraints")
-        bounds, penalty = self._box(market, weight_bounds)
+        bounds, penalty = self._box(market, given)
 
         def value(points: FloatArray) -> FloatArray:
             heights = float(self.risk_aversion) * histogram_entropy(market, points, bins) - points @ mean

@@ -6,14 +6,13 @@ import math
 from dataclasses import field
 from typing import Any
 
-from opeslike.checks import check_mean
 from opeslike.market import Market
 from opeslike.modelling import ambiguity
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.risks import Entropic, KLBall, Multiple, Risk
 from opeslike.modelling.tilt import Tilted
-from opeslike.objectives.base import ScenarioObjective
+from opeslike.objectives.base import NOTHING, Given, ScenarioObjective
 from opeslike.objectives.moments import mean_of
 from opeslike.objectives.parameters import Positive, Share, objective
 from opeslike.objectives.value_at_risk import VaR
@@ -178,16 +177,15 @@ class WorstCaseLoss(ScenarioObjective):
 class MeanRiskObjective(ScenarioObjective):
     """``minimise aversion * risk(-R w) - mean' w``: a subclass gives the risk."""
 
+    uses_mean = True
+
     risk_aversion: Positive = 0.5
     custom_mean: Any = field(default=None, kw_only=True)
     loss = Linear()
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> ScenarioProblem:
-        problem = super()._problem(market, weight_bounds, None, custom_cov)
-        given = self.custom_mean if custom_mean is None else custom_mean
-        mean = mean_of(market) if given is None else check_mean(given, market.assets)
+    def _problem(self, market: Market, given: Given = NOTHING) -> ScenarioProblem:
+        problem = super()._problem(market, given)
+        mean = mean_of(market, self.custom_mean if given.custom_mean is None else given.custom_mean)
         problem.penalty = Tilted(-mean, problem.penalty)
         return problem
 

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.bounds import Bounds
-from opeslike.modelling.problem import Problem
+from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import heuristic, no_problem
+from opeslike.objectives.base import Given
 from opeslike.objectives.moments import MomentObjective, volatilities
 from opeslike.objectives.parameters import objective
-from opeslike.objectives.rules import check_outside, check_within
-from opeslike.solvers.certificate import Certificate
-from opeslike.solvers.local_search import scattered, successive_convex
+from opeslike.objectives.rules import check_outside, check_within, no_problem
+from opeslike.proof import Proof, Witness, prove_budgets
+from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
 from opeslike.solvers.solve import Solved
 
@@ -82,31 +82,21 @@ class RiskParity(MomentObjective):
         super().__post_init__()
         check_outside(self)
 
-    def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-    ) -> tuple[Problem, Solved]:
-        _, covariance = self._moments(market, custom_mean, custom_cov)
+    def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
+        _, covariance = self._moments(market, given)
         assert covariance is not None
         volatilities(market, covariance)
         budgets = check_budgets(self.budgets, market.assets)
         x, value, gap, iterations = risk_budgets(covariance, budgets)
         exact = x / x.sum()
         if self.reg is None or self.strength == 0:
-            terms = self._terms(market, weight_bounds)
+            terms = self._terms(market, given)
             problem = QuadraticProblem(None, covariance, 1.0, Bounds.budget(terms.lower, terms.upper))
             check_within(exact, terms, type(self).__name__)
-            certificate = Certificate(value, gap, TOLERANCE, problem.evaluate(exact))
-            return problem, Solved(exact, certificate, "newton", iterations, "optimal")
+            proof = Proof(value, gap, TOLERANCE, problem.evaluate(exact))
+            return problem, Solved(exact, proof, "newton", iterations, "optimal")
 
-        if self._rows(market, weight_bounds):
-            raise PortfolioError("RiskParity with a regulariser takes bounds only: no groups or exposures")
-        bounds, penalty = self._box(market, weight_bounds)
+        bounds, penalty = self._box(market, given)
         assert penalty is not None
 
         def spread(w: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -129,6 +119,13 @@ class RiskParity(MomentObjective):
             starts.append(bounds.repair(w))
         problem = QuadraticProblem(None, covariance, 1.0, bounds)
         return problem, heuristic(problem, *successive_convex(model, height, starts))
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        _, covariance = self._moments(market, given)
+        assert covariance is not None
+        check_within(w, self._terms(market, given), type(self).__name__)
+        value, gap = prove_budgets(covariance, check_budgets(self.budgets, market.assets), w)
+        return Proof(value, gap, TOLERANCE, Point(w, value, w))
 
 
 def check_budgets(budgets: Any, assets: Sequence[Hashable]) -> FloatArray:

@@ -11,12 +11,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
+from opeslike.modelling.problem import Problem
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
-from opeslike.objectives.base import Optimizer, no_problem
+from opeslike.objectives.base import NOTHING, Given, Optimizer
 from opeslike.objectives.parameters import objective
 
 FloatArray = NDArray[np.float64]
+
+
+def no_problem(self: Any, market: Market, given: Given = NOTHING) -> Problem:
+    """Refuse to build a problem, for what is not one of convex optimisation.
+
+    Raises
+    ------
+    PortfolioError
+    """
+    raise PortfolioError(f"{type(self).__name__} is not a convex problem, so it has no cvxpy form")
 
 
 @objective
@@ -34,11 +45,10 @@ class Rule(Optimizer):
 
     _problem = no_problem
 
-    def _timed(self, market: Market, weight_bounds: Any, w: Any, *moments: Any, **options: Any) -> None:
+    def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> None:
         started = time.perf_counter()
-        custom_mean, custom_cov = moments
-        weights = self._formula(market, custom_mean, custom_cov, w, **options)
-        check_within(weights, self._terms(market, weight_bounds), type(self).__name__)
+        weights = self._formula(market, given, w, **options)
+        check_within(weights, self._terms(market, given), type(self).__name__)
         self.weights, self.tickers = weights, list(market.assets)
         self._solution = Solution(
             weights=weights.copy(),
@@ -51,9 +61,7 @@ class Rule(Optimizer):
         )
 
     @abstractmethod
-    def _formula(
-        self, market: Market, custom_mean: Any, custom_cov: Any, w: ArrayLike | None, seed: int | None
-    ) -> FloatArray:
+    def _formula(self, market: Market, given: Given, w: ArrayLike | None, seed: int | None) -> FloatArray:
         """The weights, shape (N,)."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling import ambiguity
+from opeslike.modelling.bounds import Bounds, parse_weight_bounds
+from opeslike.modelling.feasible import Lift
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.objectives.base import ScenarioObjective, heuristic
+from opeslike.modelling.regularizers import make_penalty, regularizer_name
+from opeslike.modelling.risks import Mean
+from opeslike.objectives.base import NOTHING, ConvexObjective, Given
 from opeslike.objectives.parameters import Share, objective
-from opeslike.solvers.certificate import Certificate
-from opeslike.solvers.local_search import scattered
-from opeslike.solvers.pattern_search import pattern_search
-from opeslike.solvers.quantile import exact_quantile, minimum_quantile, values_at_risk
+from opeslike.proof import Proof, Witness
+from opeslike.solvers.nonconvex.local_search import canonical, heuristic, scattered
+from opeslike.solvers.nonconvex.pattern_search import pattern_search
+from opeslike.solvers.nonconvex.quantile import exact_quantile, minimum_quantile, values_at_risk
 from opeslike.solvers.solve import Solved, solve
 
 FloatArray = NDArray[np.float64]
@@ -29,7 +33,7 @@ _TURNS = 4
 
 
 @objective
-class VaR(ScenarioObjective):
+class VaR(ConvexObjective):
     r"""Minimum value-at-risk: the loss that is not exceeded with probability :math:`\beta`.
 
     .. math:: \min_{w \in W} \; \inf \left\{ v : \sum_t p_t \, [-w^\top r_t \le v] \ge \beta \right\} + \lambda R(w)
@@ -88,7 +92,6 @@ class VaR(ScenarioObjective):
 
     confidence: Share = 0.95
     exact: bool = field(default=False, kw_only=True)
-    loss = Linear()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,23 +102,55 @@ class VaR(ScenarioObjective):
         ):
             raise PortfolioError("exact=True takes no extra constraints; leave them out, or use exact=False")
 
-    def _solve(
-        self,
-        market: Market,
-        weight_bounds: Any,
-        w: FloatArray | None,
-        custom_mean: Any,
-        custom_cov: Any,
-        seed: int | None,
-    ) -> tuple[Problem, Solved]:
-        problem = super()._problem(market, weight_bounds, custom_mean, custom_cov)
-        bounds, _ = self._box(market, weight_bounds)
-        constraints = self._rows(market, weight_bounds)
+    def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
+        """Search on assets and scenarios in an order of their own, so that their numbering changes nothing."""
+        if self.mandate.callables:  # these may count assets
+            return self._searched(market, given, w, seed)
+        own = canonical(market.returns)
+        rows = np.lexsort(market.returns[:, own].T[::-1])
+        ordered = Market(
+            np.asfortranarray(market.returns[np.ix_(rows, own)]),
+            tuple(market.assets[i] for i in own),
+            market.dates[rows],
+            None if market.probabilities is None else market.probabilities[rows],
+        )
+        if given.weight_bounds is not None:
+            pairs = zip(*parse_weight_bounds(given.weight_bounds, market.assets), strict=True)
+            given = replace(given, weight_bounds=dict(zip(market.assets, pairs, strict=True)))
+        made, solved = self._searched(ordered, given, None if w is None else w[own], seed)
+        x = np.empty(own.size)
+        x[own] = solved.x
+        back = np.argsort(own)
+        bounds = Bounds.budget(made.bounds.lower[back], made.bounds.upper[back])
+        problem = ScenarioProblem(
+            market.returns,
+            market.probabilities,
+            Linear(),
+            Mean(),
+            bounds,
+            make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds)),
+        )
+        return problem, replace(solved, x=x, proof=replace(solved.proof, point=problem.evaluate(x)))
+
+    def _searched(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
+        terms, constraints = self._terms(market, given), self._extra(market)
+        if terms.financed:
+            raise PortfolioError("VaR is fully invested; it takes no leverage, gross or short_fee")
+        if len(terms.rows):  # groups and exposures go through cvxpy here
+            above, below = np.isfinite(terms.most), np.isfinite(terms.least)
+            rows = np.vstack([terms.rows[above], -terms.rows[below]])
+            most = np.concatenate([terms.most[above], -terms.least[below]])
+            constraints = replace(constraints, makers=(lambda w: rows @ w <= most, *constraints.makers))
+        bounds = Bounds.budget(terms.lower, terms.upper)
+        lift = Lift.identity(bounds)
+        penalty = make_penalty(regularizer_name(self.reg), self.strength, lift)
+        scenarios = market.returns, market.probabilities, Linear()
+        problem = ScenarioProblem(*scenarios, Mean(), bounds, penalty, lift, lambda: market.dates)
         guess = None if w is None else bounds.repair(w)
         starts = []
         for risk in (ambiguity.CVaR(self.confidence), ambiguity.WorstCase()):
             try:
-                relative = self._under(risk, market, weight_bounds)
+                relative = ScenarioProblem(*scenarios, risk, bounds, penalty, lift)
                 starts.append(solve(relative, self.solver, guess, constraints).x)
             except OptimizationError:
                 if not starts and isinstance(risk, ambiguity.WorstCase):
@@ -130,11 +165,13 @@ class VaR(ScenarioObjective):
         returns, p = problem.returns, problem.probabilities
         x, bound = exact_quantile(returns, p, self.confidence, bounds, x, self.time_limit)
         (x,), height, more = minimum_quantile(returns, p, self.confidence, bounds, None, [x], self.solver)
-        certificate = Certificate(
-            height, max(height - bound, 0.0), 1e-6 * float(np.abs(returns).max()), problem.evaluate(x)
-        )
-        status = "optimal" if certificate.optimal else "heuristic"
-        return problem, Solved(x, certificate, "highs", iterations + more, status)
+        tolerance = 1e-6 * float(np.abs(returns).max())
+        proof = Proof(height, max(height - bound, 0.0), tolerance, problem.evaluate(x))
+        status = "optimal" if proof.optimal else "heuristic"
+        return problem, Solved(x, proof, "highs", iterations + more, status)
+
+    def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
+        raise PortfolioError("bound not verified: that of the mixed-integer program is a solver's own")
 
     def _search(
         self, problem: ScenarioProblem, starts: list[FloatArray], seed: int | None, constraints: Any
@@ -160,7 +197,5 @@ class VaR(ScenarioObjective):
             best, height = points[0], lower
         return best, height, iterations
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> ScenarioProblem:
+    def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         raise PortfolioError("value-at-risk is not convex and has no cvxpy form; CVaR is its convex relative")

@@ -17,7 +17,7 @@ from opeslike.modelling.problem import Problem
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.transport import TransportProblem
 from opeslike.modelling.wasserstein import WassersteinProblem
-from opeslike.objectives.base import ScenarioObjective
+from opeslike.objectives.base import NOTHING, Given, ScenarioObjective
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import AtLeastZero, Fraction, Positive, objective
 
@@ -51,13 +51,11 @@ class WassersteinObjective(MomentObjective):
     def _shape(self) -> tuple[float, float, float, Any]:
         """Aversion, root, price and ground norm."""
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> Problem:
-        mean, covariance = self._moments(market, custom_mean, custom_cov)
+    def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
+        mean, covariance = self._moments(market, given)
         aversion, root, price, norm = self._shape()
         dual = dual_exponent("ground_norm", norm)
-        limits = self._feasible(market, weight_bounds, absolute=dual == 1.0)
+        limits = self._feasible(market, given, absolute=dual == 1.0)
         return WassersteinProblem(mean, covariance, aversion, root, price, dual, *limits)
 
 
@@ -278,8 +276,8 @@ class WassRobustKelly(ScenarioObjective):
     def _scale(self) -> float:
         return self.fraction
 
-    def _terms(self, market: Market, weight_bounds: Any) -> Terms:
-        terms = super()._terms(market, weight_bounds)
+    def _terms(self, market: Market, given: Given) -> Terms:
+        terms = super()._terms(market, given)
         if self.radius == 0 or not (terms.lower < 0).any():
             return terms
         if (terms.upper < 0).any():
@@ -291,9 +289,7 @@ class WassRobustKelly(ScenarioObjective):
         logger.info("WassRobustKelly holds no shorts, though the bounds allow them: the worst case of each is ruin")
         return replace(terms, lower=np.maximum(terms.lower, 0.0))
 
-    def _problem(
-        self, market: Market, weight_bounds: Any = None, custom_mean: Any = None, custom_cov: Any = None
-    ) -> Any:
+    def _problem(self, market: Market, given: Given = NOTHING) -> Any:
         if self.radius > 0:
             if self.mandate.leverage is not None:
                 raise PortfolioError("WassRobustKelly is fully invested, up to its fraction; it takes no leverage")
@@ -305,7 +301,7 @@ class WassRobustKelly(ScenarioObjective):
                     f"{describe(market.dates[row])}, which has no log return; leave the row or the asset out, or use "
                     "KLRobustKelly"
                 )
-        kelly = super()._problem(market, weight_bounds, custom_mean, custom_cov)
+        kelly = super()._problem(market, given)
         norm = dual_exponent("ground_norm", self.ground_norm)
         if self.radius == 0 or market.n_assets == 1 or norm == 1.0:
             return kelly

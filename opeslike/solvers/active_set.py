@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import box_gap
+from opeslike.proof import box_gap
 from opeslike.solvers.interior_point import KKT, Iterate
 
 FloatArray = NDArray[np.float64]
@@ -65,6 +66,8 @@ def active_set(
     worse = 0
     y = np.zeros(len(totals))
     for iteration in range(max_iterations):
+        if deadline.passed():
+            return best
         point = problem.evaluate(x, point)
         if not point.smooth or not np.isfinite(point.value):
             return best
@@ -75,7 +78,7 @@ def active_set(
             y = bounds.nearest(point.gradient, free)
         else:
             y = bounds.linear_minimum(point.gradient)[1]
-        gap = box_gap(bounds, x, point.gradient, y) + point.excess
+        gap = box_gap(bounds, x, point.gradient, y)[0] + point.excess
         if best is None or gap < best.gap:
             worse = 0
             best = Iterate(x, point, gap, y, iteration)

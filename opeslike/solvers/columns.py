@@ -2,8 +2,9 @@
 
 A long portfolio over hundreds of assets holds a handful of them, and a Newton step costs the square of the assets it
 looks at. So the others are held at their lower bounds, and the answer is certified over all of them: a single product
-with the scenario matrix gives the gradient, whose price shows which asset, if any, would be worth more than what is
-held. Those join, and the problem is solved again from where it was (column generation; Dantzig and Wolfe 1960).
+with the scenario matrix gives the gradient, and the multipliers of all equalities show which asset, if any, would be
+worth more than what is held. Those join, and the problem is solved again from where it was (column generation; Dantzig
+and Wolfe 1960).
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
+from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
 FloatArray = NDArray[np.float64]
@@ -27,6 +30,10 @@ Solver = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
 MANY = 80
 _FIRST = 30
 _ROUNDS = 12
+#: what a guess holds more of than this is looked at from the start
+_HELD = 1e-9
+#: how many parts are looked at from the start for each limit and sign
+_FROM_EACH = 5
 
 
 def by_columns(
@@ -37,7 +44,7 @@ def by_columns(
     Parameters
     ----------
     problem : Problem
-        With the budget as its only equality, and without a regulariser.
+        Without a regulariser.
     center : ndarray of shape (n,)
         Strictly inside the bounds and the domain.
     start : ndarray of shape (n,), optional
@@ -52,42 +59,54 @@ def by_columns(
     (iterate, solver) or None
         Certified over all assets; None where so many matter that nothing is saved.
     """
-    bounds = problem.bounds
-    gradient = problem.evaluate(center).gradient
-    inside = np.zeros(center.size, dtype=bool)
-    inside[_cheapest(bounds, gradient, max(_FIRST, center.size // 20))] = True
+    bounds, count = problem.bounds, problem.lift.parts.signs.size
+    inside = np.ones(center.size, dtype=bool)
+    inside[:count] = False
+    inside[_cheapest(bounds, problem.evaluate(center).gradient, max(_FIRST, count // 20), count)] = True
     if start is not None:
-        inside |= bounds.free & (start > bounds.lower + 1e-9)
+        inside |= bounds.free & (start > bounds.lower + _HELD)
     guess: FloatArray | None = None
     for _ in range(_ROUNDS):
-        if 2 * inside.sum() > center.size:
+        if 2 * inside[:count].sum() > count or deadline.passed():
             return None
         part = copy.copy(problem)
         part.bounds = replace(bounds, upper=np.where(inside, bounds.upper, bounds.lower))
-        found, name = solve(part, guess)
+        try:
+            found, name = solve(part, guess)
+        except InfeasibleError:  # the few cannot meet the limits
+            return None
         if found is None:
             return None
-        certificate = certify(problem, found.x, found.q)
-        whole = Iterate(found.x, certificate.point, certificate.gap, found.multipliers, found.iterations, found.q)
-        if whole.gap <= max(aim * certificate.tolerance, 2.0 * found.gap):
+        y = bounds.price(found.point.gradient) if bounds.single else found.multipliers
+        proof = bound(problem, found.x, Witness(found.q, None if bounds.single else y))
+        whole = replace(found, point=proof.point, gap=proof.gap, multipliers=y)
+        if whole.gap <= max(aim * proof.tolerance, 2.0 * found.gap):
             return whole, name
-        gradient = certificate.point.gradient
+        gradient = proof.point.gradient
         if found.q is not None and isinstance(problem, ScenarioProblem):
             _, gradient = problem.value_under(found.x, found.q)
-        held = inside & (found.x > bounds.lower) & (found.x < bounds.upper)
-        price = float(gradient[held].mean()) if held.any() else float(part.bounds.price(gradient)[0])
-        cheap = np.flatnonzero(~inside & bounds.free & (gradient < price))
+        if bounds.budgeted:
+            held = inside & (found.x > bounds.lower) & (found.x < bounds.upper)
+            y = gradient[held].mean(keepdims=True) if held.any() else part.bounds.price(gradient)
+        reduced = gradient - y @ bounds.rows
+        cheap = np.flatnonzero(~inside & bounds.free & (reduced < 0))
         if not cheap.size:
             return whole, name
-        inside[cheap[np.argsort(gradient[cheap])[: max(_FIRST, int(inside.sum()))]]] = True
+        inside[cheap[np.argsort(reduced[cheap])[: max(_FIRST, int(inside.sum()))]]] = True
         guess = found.x
     return None
 
 
-def _cheapest(bounds: Bounds, gradient: FloatArray, count: int) -> NDArray[np.intp]:
-    """The assets with the least gradient: ``count`` of them, or as many as it takes to spend the budget with ease."""
-    order = np.argsort(gradient)
+def _cheapest(bounds: Bounds, gradient: FloatArray, count: int, parts: int) -> NDArray[np.intp]:
+    """The parts with the least gradient: ``count`` of them, or as many as it takes to spend the budget with ease.
+
+    Some that each of the other equalities counts up, and some that it counts down, are among them.
+    """
+    order = np.argsort(gradient[:parts])
     order = order[bounds.free[order]]
-    spent = np.cumsum((bounds.upper - bounds.lower)[order])
+    spent = np.cumsum(((bounds.upper - bounds.lower) * (bounds.rows[0] > 0))[order])
     needed = int(np.searchsorted(spent, 1.5 * float(bounds.totals[0] - bounds.lower.sum()))) + 1
-    return order[: max(count, needed)]
+    chosen = [order[: max(count, needed)]]
+    for row in bounds.rows[1:]:
+        chosen += [order[row[order] > 0][:_FROM_EACH], order[row[order] < 0][:_FROM_EACH]]
+    return np.unique(np.concatenate(chosen))

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from opeslike import deadline
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioProblem
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
 FloatArray = NDArray[np.float64]
@@ -91,7 +92,7 @@ def crossover(
     best: Iterate | None = None
     worse = 0
     for round_ in range(rounds):
-        if not problem.in_domain(now.x):
+        if deadline.passed() or not problem.in_domain(now.x):
             break
         step = _newton(problem, envelope, now)
         if step is None:
@@ -105,6 +106,8 @@ def crossover(
             break
         # change sides where a sign is wrong
         losses, slope, _ = problem.loss.evaluate(problem.scenario_returns(inside))
+        if not np.isfinite(slope).all():
+            break
         reduced = _gradient(problem, inside, q, slope) - y @ bounds.rows
         over = losses - nu
         steep = np.zeros_like(now.inner)
@@ -129,7 +132,7 @@ def crossover(
             inner &= q > 0
         same = bool((moving == now.moving).all() and (inner == now.inner).all())
         if same or round_ == rounds - 1:
-            certificate = certify(problem, repaired, unclipped, None if bounds.single else y)
+            certificate = bound(problem, repaired, Witness(unclipped, None if bounds.single else y))
             if best is None or certificate.gap < best.gap:
                 worse = 0 if best is None or certificate.gap < 0.1 * best.gap else worse + 1
                 best = Iterate(repaired, certificate.point, certificate.gap, y, round_, envelope.project(unclipped))
@@ -155,6 +158,8 @@ def _newton(
     """One Newton step on the conditions of optimality; returns (x, q, nu, alpha, y), or None where it is undefined."""
     bounds, x, q = problem.bounds, now.x, now.q
     losses, slope, bend = problem.loss.evaluate(problem.scenario_returns(x))
+    if not (np.isfinite(slope).all() and np.isfinite(bend).all()):
+        return None
     weights, scenarios = np.flatnonzero(now.moving), np.flatnonzero(now.inner)
     n, k, m = weights.size, scenarios.size, len(bounds.totals)
     divergence = envelope.divergence if now.alpha > 0 else None

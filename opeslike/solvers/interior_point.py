@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from opeslike.modelling.problem import Point, Problem
-from opeslike.solvers.certificate import box_gap, linear_gap
+from opeslike import deadline
+from opeslike.modelling.problem import OPTIMAL, Point, Problem
+from opeslike.proof import box_gap, linear_gap
 from opeslike.solvers.pieces import Pieces, longest
 
 FloatArray = NDArray[np.float64]
@@ -30,6 +31,8 @@ _OFF = 1e-14
 _KEEP_UP = 1e-3
 #: with kinks, steps without a better gap after an optimal one
 _PATIENCE = 4
+#: steps halved so often, in all, mean that the objective is not smooth here
+_HALVINGS = 15
 #: weights nearer than this to a bound or a kink are tried there
 _TIED = 1e-7
 #: share of its tolerances that a settled point may give away
@@ -41,7 +44,8 @@ class Iterate:
     """Where a solver stopped.
 
     ``gap`` is certified; ``multipliers`` belong to the equalities; ``q`` are worst-case probabilities where the solver
-    has better ones than those that attain the risk at ``x``.
+    has better ones than those that attain the risk at ``x``, ``slopes`` to the kinks of a regulariser. ``snapped`` is x
+    with the coordinates on bounds whose multipliers say so.
     """
 
     x: FloatArray
@@ -50,6 +54,8 @@ class Iterate:
     multipliers: FloatArray
     iterations: int
     q: FloatArray | None = None
+    slopes: tuple[FloatArray, ...] = ()
+    snapped: FloatArray | None = None
 
 
 def solve_positive(matrix: FloatArray, sides: FloatArray) -> FloatArray:
@@ -161,8 +167,10 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     # slack and multiplier of the lower bounds, then of the upper ones
     slack = np.concatenate([x[free], -x[free]]) - limits
     dual = mu / slack
-    careful = 0
+    careful = halved = 0
     for iteration in range(1, max_iterations + 1):
+        if deadline.passed():
+            break
         gradient = _pulled(problem, point, pieces)
         here = gradient if index is None else gradient[free]
         ratio = dual / slack
@@ -178,25 +186,10 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
             # where all weights are tied the budget alone decides how they move together: it has a part in the curvature
             firmness = float(matrix.diagonal().min())
             matrix += firmness * (rows.T @ rows)
-        factor = KKT(matrix, rows)
-
-        def direction(
-            target_mu: float, second: FloatArray | float, trust: float
-        ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-            """The step to products ``target_mu``: of the coordinates, all of them, of slack and of multiplier."""
-            push = (target_mu - second) / slack
-            side = push[:n] - push[n:] - here
-            if pieces is not None:
-                across = lift.pull(pieces.aim(target_mu, trust))
-                side = side + firmness * (missing @ rows) - (across if index is None else across[free])
-            step, price = factor.solve(side, missing)
-            whole = _whole(step, x, index)
-            if pieces is not None:
-                pieces.follow(lift.moves(whole))
-            return step, whole, push, price
+        system = _System(problem, KKT(matrix, rows), pieces, index, rows, slack, here, missing, firmness)
 
         # predictor: how far does the step to the unperturbed conditions go?
-        step, whole, push, y = direction(0.0, 0.0, 0.0)
+        step, whole, push, y = system.direction(0.0, 0.0, 0.0)
         change = np.concatenate([step, -step])
         dual_change = push - dual - ratio * change
         length, dual_length = longest(slack, change), longest(dual, dual_change)
@@ -216,21 +209,16 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
             merit += pieces.merit(lift.weights(x), mu)
         products = dual_change * change
         for trust in (0.0,) if careful else (1.0, 0.0):
-            step, whole, push, y = direction(mu, trust * products, trust)
+            step, whole, push, y = system.direction(mu, trust * products, trust)
             change = np.concatenate([step, -step])
             dual_change = push - dual - ratio * change
             if pieces is not None:
                 # at ties multipliers move by tiny differences of steps times huge factors: refine what rounding lost
                 after = dual + dual_change
-                pull = lift.pull(pieces.pull_of_direction())
-                left = (
-                    after[:n] - after[n:] - here - hessian @ step + y @ rows - (pull if index is None else pull[free])
-                )
-                off = missing - rows @ step
-                more, more_y = factor.solve(left + firmness * (off @ rows), off)
+                left = after[:n] - after[n:] - here - hessian @ step + y @ rows
+                more, more_y = system.refine(left, step)
                 step, y = step + more, y + more_y
-                pieces.refine(lift.moves(_whole(more, x, index)))
-                whole = _whole(step, x, index)
+                whole = system.whole(step)
                 change = np.concatenate([step, -step])
                 dual_change -= ratio * np.concatenate([more, -more])
             at = point.gradient if index is None else point.gradient[free]
@@ -256,9 +244,10 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
                 if value <= merit + 1e-4 * length * min(slope, 0.0) + noise or (slope > 0 and length < 1e-2):
                     break
             length *= 0.5
+            halved += 1
         else:
             careful += 1
-            if careful > 2:
+            if careful > 2 or halved > _HALVINGS:
                 break
             continue
         careful = 0 if length > 1e-3 else careful + 1
@@ -270,29 +259,79 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         if pieces is not None:
             pieces.advance(lift.weights(x), length, dual_length)
             gap += pieces.shortfall(lift.weights(x))
-        gap += box_gap(bounds, x, _pulled(problem, point, pieces), y)
+        gap += box_gap(bounds, x, _pulled(problem, point, pieces), y)[0]
         if gap <= 10.0 * target:  # the tolerance changes little on the way, and takes a pass over the scenarios
             target = aim * problem.tolerance(point)
         if gap < best.gap:
             best = Iterate(x, point, gap, y, iteration)
             best_pieces = None if pieces is None else pieces.frozen()
-        if not point.smooth or not math.isfinite(gap) or careful > 3 or gap <= target:
+        if not point.smooth or not math.isfinite(gap) or careful > 3 or halved > _HALVINGS or gap <= target:
             break
         if pieces is not None and iteration > best.iterations + _PATIENCE and best.gap <= problem.tolerance(best.point):
             break
     if best_pieces is None:
-        return best
+        # a multiplier that is large against its slack, in standard deviations of the return, marks a bound that holds
+        unit = problem.tolerance(best.point) / OPTIMAL
+        snapped = best.x.copy()
+        snapped[free] = np.where(
+            dual[:n] > unit * slack[:n],
+            bounds.lower[free],
+            np.where(dual[n:] > unit * slack[n:], bounds.upper[free], snapped[free]),
+        )
+        return replace(best, snapped=snapped)
     settled = _settled(problem, core, best, best_pieces)
-    return replace(settled, point=problem.evaluate(settled.x))
+    return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
 
 
-def _whole(step: FloatArray, x: FloatArray, index: NDArray[np.intp] | None) -> FloatArray:
-    """A step of the coordinates that move, as one of all."""
-    if index is None:
-        return step
-    whole = np.zeros_like(x)
-    whole[index] = step
-    return whole
+@dataclass(frozen=True)
+class _System:
+    """Newton's equations at one iterate, for the coordinates ``index`` (None: all)."""
+
+    problem: Problem
+    factor: KKT
+    pieces: Pieces | None
+    index: NDArray[np.intp] | None
+    rows: FloatArray
+    slack: FloatArray
+    gradient: FloatArray
+    missing: FloatArray
+    firmness: float
+
+    def direction(
+        self, mu: float, second: FloatArray | float, trust: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """The step to products ``mu``: of the coordinates that move and of all, the push of the bounds, multipliers."""
+        push = (mu - second) / self.slack
+        n = push.size // 2
+        side = push[:n] - push[n:] - self.gradient
+        if self.pieces is not None:
+            side = side + self.firmness * (self.missing @ self.rows) - self._part(self.pieces.aim(mu, trust))
+        step, multipliers = self.factor.solve(side, self.missing)
+        whole = self.whole(step)
+        if self.pieces is not None:
+            self.pieces.follow(self.problem.lift.moves(whole))
+        return step, whole, push, multipliers
+
+    def refine(self, left: FloatArray, step: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """A further step for what is ``left`` of the first equations; the pieces take it too."""
+        assert self.pieces is not None
+        off = self.missing - self.rows @ step
+        left = left - self._part(self.pieces.pull_of_direction())
+        more, multipliers = self.factor.solve(left + self.firmness * (off @ self.rows), off)
+        self.pieces.refine(self.problem.lift.moves(self.whole(more)))
+        return more, multipliers
+
+    def whole(self, step: FloatArray) -> FloatArray:
+        """A step of the coordinates that move, as one of all."""
+        if self.index is None:
+            return step
+        whole = np.zeros(self.problem.bounds.lower.size)
+        whole[self.index] = step
+        return whole
+
+    def _part(self, slope: FloatArray) -> FloatArray:
+        pull = self.problem.lift.pull(slope)
+        return pull if self.index is None else pull[self.index]
 
 
 def _pulled(problem: Problem, point: Point, pieces: Pieces | None) -> FloatArray:

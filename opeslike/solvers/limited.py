@@ -1,31 +1,26 @@
 """Problems with a limit on a second risk, by the price of the limit.
 
 For a price k >= 0 the Lagrangian ``F + k g`` is a smooth problem over the same bounds, which the other solvers take.
-Its minimum never exceeds that of F under ``g <= 0``, so at any x with ``g(x) <= 0``
-
-    F(x) - F*  <=  k (-g(x))  +  [gap of x in the Lagrangian],
-
-and the price at which the Lagrangian's minimiser just meets the limit makes both terms vanish. ``g`` at that minimiser
-falls as the price rises, so the price is the root of a decreasing function of one variable.
+The price at which its minimiser just meets the limit proves that minimiser optimal (see :mod:`opeslike.proof`); ``g``
+at the minimiser falls as the price rises, so that price is the root of a decreasing function of one variable.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.limits import limited_value, priced
 from opeslike.modelling.problem import ScenarioProblem
-from opeslike.solvers.certificate import Certificate, certify
-from opeslike.solvers.relaxation import relaxed_gap, smooth_gradient
+from opeslike.proof import Proof, Witness, bound, prove
 
 FloatArray = NDArray[np.float64]
-Minimise = Callable[[ScenarioProblem, FloatArray | None], tuple[FloatArray, int]]
+Minimise = Callable[[ScenarioProblem, FloatArray | None], tuple[FloatArray, Proof, int]]
 
 _DEAREST = 1e9
 _EVALUATIONS = 60
@@ -34,7 +29,7 @@ _AIM = 1e-3
 
 def limited_point(
     problem: ScenarioProblem, minimise: Minimise, start: FloatArray | None
-) -> tuple[FloatArray, Certificate, int]:
+) -> tuple[FloatArray, Proof, int]:
     """Minimise a problem with a limit.
 
     Parameters
@@ -42,44 +37,43 @@ def limited_point(
     problem : ScenarioProblem
         With a limit.
     minimise : callable
-        Solves the problem without one, from a guess: returns the minimiser and the iterations it took.
+        Solves the problem without one, from a guess: returns the minimiser, its proof and the iterations it took.
     start : ndarray of shape (n,), optional
 
     Returns
     -------
-    (x, certificate, iterations)
-        ``x`` meets the limit; the certificate is for the limited problem.
+    (x, proof, iterations)
 
     Raises
     ------
     InfeasibleError
         If no feasible weights meet the limit.
     """
-    tried: dict[float, tuple[FloatArray, float]] = {}
+    tried: dict[float, tuple[FloatArray, float, Witness]] = {}
     steps = 0
     guess = start
 
     def excess(price: float) -> float:
         nonlocal steps, guess
         if price not in tried:
-            x, taken = minimise(priced(problem, price), guess)
+            deadline.check()
+            x, proof, taken = minimise(priced(problem, price), guess)
             steps += taken
             guess = x
-            tried[price] = (x, limited_value(problem, x))
+            tried[price] = (x, limited_value(problem, x), replace(proof.witness, price=price))
         value = tried[price][1]
         return 0.0 if 0.0 < price * abs(value) <= target else value  # near enough to the root
 
     target = 0.0
     if excess(0.0) <= 0:
-        x = tried[0.0][0]
-        return x, limited_certificate(problem, x, 0.0), steps
+        x, _, witness = tried[0.0]
+        return x, prove(problem, x, witness), steps
     target = _AIM * problem.tolerance(priced(problem, 0.0).evaluate(tried[0.0][0]))
     high = 1.0
     while excess(high) > 0 and high < _DEAREST:
         high *= 10.0
     if excess(high) > 0:
-        least, taken = minimise(_limit_alone(problem), guess)
-        floor = certify(_limit_alone(problem), least)
+        least, floor, taken = minimise(_limit_alone(problem), guess)
         if floor.value > floor.gap:
             raise InfeasibleError(
                 f"no weights within the bounds meet the limit on risk: it must not be positive, and its least value is "
@@ -87,21 +81,21 @@ def limited_point(
             )
         if floor.value > 0:
             raise OptimizationError("the limit on risk can only just be met; loosen it a little")
-        return least, limited_certificate(problem, least, high), steps + taken
+        return least, prove(problem, least, Witness(price=high)), steps + taken
     from scipy.optimize import brentq
 
-    low = max((price for price, (_, over) in tried.items() if over > 0), default=0.0)
+    low = max((price for price, (_, over, _) in tried.items() if over > 0), default=0.0)
     brentq(excess, low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=_EVALUATIONS, disp=False)
-    best: tuple[FloatArray, Certificate] | None = None
     inside = tried[high][0]
     # the nearest prices on both sides of the root; from the far side the answer is drawn back to the limit
-    for price, (x, _) in sorted(tried.items(), key=lambda item: abs(item[1][1]))[:3]:
-        met = within_limit(problem, x, inside)
-        certificate = limited_certificate(problem, met, price)
-        if best is None or certificate.gap < best[1].gap:
-            best = (met, certificate)
-    assert best is not None
-    return (*best, steps)
+    nearest = sorted(tried.values(), key=lambda item: abs(item[1]))[:3]
+    found = [(within_limit(problem, x, inside), witness) for x, _, witness in nearest]
+    # multipliers of the rows are found anew where those of the Lagrangian prove too little
+    proofs = [
+        (x, bound(problem, x, each)) for x, given in found for each in (given, replace(given, q=None, multipliers=None))
+    ]
+    x, best = min(proofs, key=lambda item: item[1].gap)
+    return x, prove(problem, x, best.witness), steps
 
 
 def _limit_alone(problem: ScenarioProblem) -> ScenarioProblem:
@@ -123,36 +117,3 @@ def within_limit(problem: ScenarioProblem, x: FloatArray, inside: FloatArray) ->
             break
         x = x + (1.0 + 1e-9) * over / (over + room) * (inside - x)
     return x
-
-
-def limited_certificate(
-    problem: ScenarioProblem, x: FloatArray, price: float, judge: Callable[[ScenarioProblem], Certificate] | None = None
-) -> Certificate:
-    """Certify ``x`` for the limited problem by a price of the limit.
-
-    Parameters
-    ----------
-    problem : ScenarioProblem
-    x : ndarray of shape (n,)
-        Meets the bounds and the limit.
-    price : float >= 0
-    judge : callable, optional
-        Certifies ``x`` in the Lagrangian it is given.
-    """
-    price = price if math.isfinite(price) and price > 0 else 0.0
-    lagrangian = priced(problem, price)
-    inner = _judged(lagrangian, x) if judge is None else judge(lagrangian)
-    plain = priced(problem, 0.0).evaluate(x)
-    slack = price * abs(limited_value(problem, x))
-    return replace(inner, value=plain.value, gap=inner.gap + slack, tolerance=problem.tolerance(plain), point=plain)
-
-
-def _judged(lagrangian: ScenarioProblem, x: FloatArray) -> Certificate:
-    """The certificate; at the kinks of a regulariser with the subgradients that a linear program finds."""
-    certificate = certify(lagrangian, x)
-    if lagrangian.penalty is None or lagrangian.penalty.smooth or certificate.optimal:
-        return certificate
-    point = certificate.point
-    tangent = smooth_gradient(lagrangian, x, point.gradient)
-    _, gap = relaxed_gap(lagrangian, x, tangent, np.zeros((0, x.size)), np.zeros(0))
-    return replace(certificate, gap=min(certificate.gap, gap + point.excess))

@@ -19,6 +19,8 @@ from opeslike.modelling.regularizers import Regularizer
 FloatArray = NDArray[np.float64]
 
 STAY_INSIDE = 0.995
+#: no slack starts at zero
+_LEAST = 1e-290
 
 
 def longest(slack: FloatArray, change: FloatArray, stay: float = STAY_INSIDE) -> float:
@@ -40,14 +42,13 @@ class Pieces:
 
     def __init__(self, penalty: Regularizer, w: FloatArray, mu: float) -> None:
         tilt, parts = penalty.pieces()
+        self.parts = [part for part in parts if part.heads.size]
         n = self.size = w.size
         self.tilt = np.zeros_like(w) if tilt is None else tilt
         heads, tails, signs, offsets, groups, costs, pairs = [], [], [], [], [], [], []
         count = rows = 0
-        for part in parts:
+        for part in self.parts:
             k = part.heads.size
-            if not k:
-                continue
             if isinstance(part, Kinks):  # |u| is the larger of u and -u
                 one, two = rows + np.arange(k), rows + k + np.arange(k)
                 heads.append(np.tile(part.heads, 2))
@@ -74,9 +75,10 @@ class Pieces:
         self.one, self.two = np.concatenate(pairs or [np.zeros((2, 0), dtype=np.intp)], axis=1)
         self.count = rows
         u = self._apply(w) - self.signs * self.offsets
-        self.level = self._tops(u) + np.bincount(self.groups, minlength=self.costs.size) * mu / self.costs
-        # from below, for the difference of large numbers would cancel
-        self.z = self.level[self.groups] - u
+        # the slacks by themselves, for the levels would swallow a small mu
+        top = self._tops(u)
+        above = np.bincount(self.groups, minlength=self.costs.size) * max(mu, _LEAST) / self.costs
+        self.level, self.z = top + above, (top[self.groups] - u) + above[self.groups]
         inverse = 1.0 / self.z
         self.y = (self.costs / self._sums(inverse))[self.groups] * inverse
         self.gap = np.zeros_like(u)
@@ -188,6 +190,17 @@ class Pieces:
         """Value of the regulariser above the linear bound that the subgradient gives, not negative."""
         u = self._apply(w) - self.signs * self.offsets
         return float(self.y @ (self._tops(u)[self.groups] - u))
+
+    def slopes(self) -> tuple[FloatArray, ...]:
+        """The y of every piece."""
+        found, at = [], 0
+        for part in self.parts:
+            k = part.heads.size
+            two = k if isinstance(part, Kinks) else 0  # |u| has a row for either sign
+            y = self.y[at : at + k + two]
+            found.append(y[:k] - y[k:] if two else y)
+            at += k + two
+        return tuple(found)
 
     def frozen(self) -> Pieces:
         """A copy that further steps do not change."""

@@ -4,22 +4,25 @@ The ratio is not concave, but over weights with a positive gain the problem is a
 ``y = w / (gain' w)`` it reads ``minimise y' S y`` over ``gain' y = 1`` and the cone of the weights (Schaible 1974;
 Cornuejols and Tutuncu 2007). It is solved in the weights themselves by Dinkelbach's method: minimise
 ``price * volatility - gain``, a convex problem, and raise the price to the ratio reached, which converges
-superlinearly (Dinkelbach 1967). The certificate is the dual of the homogeneous form.
+superlinearly (Dinkelbach 1967). The proof is the dual of the homogeneous form.
 """
 
 from __future__ import annotations
 
-import math
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.problem import OPTIMAL
-from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, VolatilityProblem
-from opeslike.solvers.certificate import Certificate, linear_gap
+from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, VolatilityProblem, risky_directions
+from opeslike.proof import NOTHING, Witness, prove_ratio
 from opeslike.solvers.interior_point import solve_positive
 from opeslike.solvers.solve import Solved, solve
 
@@ -27,8 +30,8 @@ FloatArray = NDArray[np.float64]
 
 _ROUNDS = 60
 _PIVOTS = 30
-#: an answer within this many tolerances is handed back, marked "optimal_inaccurate"
-_INACCURATE = 10.0
+#: a ratio above this is a volatility of rounding errors
+_LARGEST = 1e9
 _UNBOUNDED = (
     "some weights have a positive gain without any volatility, so the ratio has no maximum; "
     "with fewer return rows than assets use covariance='ledoit_wolf', and leave riskless assets out"
@@ -36,30 +39,31 @@ _UNBOUNDED = (
 _AIM = 1e-3 * OPTIMAL
 
 
-def largest_gain(gain: FloatArray, bounds: Bounds, constraints: Sequence[object] = ()) -> tuple[FloatArray, float]:
-    """The weights with the largest ``gain' w``, and that gain."""
+def largest_gain(
+    problem: VolatilityProblem, constraints: Extra | Sequence[Constraint] = ()
+) -> tuple[FloatArray, float]:
+    """The variables with the largest ``gain' w``, and that gain."""
     if constraints:
-        x = solve(QuadraticProblem(gain, None, 1.0, bounds), constraints=constraints).x
+        x = solve(
+            QuadraticProblem(problem.gain, None, 1.0, problem.bounds, None, problem.lift), "auto", None, constraints
+        ).x
     else:
-        x, _ = bounds.linear_minimum(-gain)
-    return x, float(gain @ x)
+        x, _ = problem.bounds.linear_minimum(-problem.lift.pull(problem.gain))
+    return x, float(problem.gain @ problem.weights(x))
 
 
 def maximize_ratio(
-    gain: FloatArray,
-    covariance: FloatArray,
-    bounds: Bounds,
+    problem: VolatilityProblem,
     solver: str = "auto",
     start: FloatArray | None = None,
-    constraints: Sequence[object] = (),
+    constraints: Extra | Sequence[Constraint] = (),
 ) -> Solved:
     """Maximise ``gain' w / sqrt(w' covariance w)`` over weights with a positive gain.
 
     Parameters
     ----------
-    gain : ndarray of shape (n,)
-    covariance : ndarray of shape (n, n), symmetric positive semidefinite
-    bounds : Bounds
+    problem : VolatilityProblem
+        Gain, covariance and what may be held, at whatever price.
     solver, start, constraints
         As in :func:`~opeslike.solvers.solve.solve`.
 
@@ -75,61 +79,83 @@ def maximize_ratio(
     OptimizationError
         If no certified optimum was reached.
     """
-    x, best_gain = largest_gain(gain, bounds, constraints)
-    if best_gain <= 1e-14 * float(np.abs(gain).max()):
+    x, best_gain = largest_gain(problem, constraints)
+    if best_gain <= 1e-14 * float(np.abs(problem.gain).max()):
         raise InfeasibleError(f"no feasible weights have a positive gain; the largest is {best_gain:.3g}")
-    problem = VolatilityProblem(gain, covariance, 0.0, bounds)
-    bounder = _Bounder(problem, constraints)
-    direct = solver == "auto" and not constraints and bounds.single
-    if direct:
-        found = _pivoted(problem, start, bounder)
-        if found is not None and found.certificate.gap <= _AIM:
-            return found
-    try:
-        best = _priced(problem, [x, start, bounds.center()], solver, constraints, bounder, direct)
-    except OptimizationError:
+    problem, bounds = copy.copy(problem), problem.bounds
+    problem.penalty = None
+    direct = solver == "auto" and not constraints and bounds.budgeted and problem.lift.plain
+    found = _pivoted(problem, start) if direct else []
+    if found and found[0].proof.gap <= _AIM:
+        best = found[0]
+    else:
+        try:
+            known = [bounds.repair(point) for point in (start, bounds.center(), x) if point is not None]
+            first = max(known, key=lambda point: _ratio(problem, problem.evaluate(point)))
+            best = _priced(problem, first, solver, constraints, direct)
+        except OptimizationError:
+            if not constraints:
+                _check_bounded(problem)
+            raise
+    if best.proof.status is None:
         if not constraints:
             _check_bounded(problem)
-        raise
-    if best.certificate.gap > _INACCURATE * OPTIMAL:
-        if not constraints:
-            _check_bounded(problem)
+        deadline.check(best.proof.gap)
         raise OptimizationError(
-            f"no certified optimum: the best ratio is {-best.certificate.value:.6g}, and a better one by up to "
-            f"{best.certificate.gap:.1e} cannot be excluded"
+            f"no certified optimum: the best ratio is {-best.proof.value:.6g}, and a better one by up to "
+            f"{best.proof.gap:.1e} cannot be excluded"
         )
-    return best
+    return replace(best, status=best.proof.status)
 
 
 def _priced(
     problem: VolatilityProblem,
-    starts: Sequence[FloatArray | None],
+    x: FloatArray,
     solver: str,
-    constraints: Sequence[object],
-    bounder: _Bounder,
+    constraints: Extra | Sequence[Constraint],
     direct: bool,
 ) -> Solved:
-    """Dinkelbach's method from the best of the starts, finished by pivoting where that is allowed."""
-    x, ratio = _best_start(problem, starts)
-    best: Solved | None = None
-    iterations = 0
-    for _ in range(_ROUNDS):
+    """Dinkelbach's method, finished by pivoting where that is allowed."""
+    ratio = max(_ratio(problem, problem.evaluate(x)), 0.0)
+    extra = UserConstraints(problem, constraints) if constraints else None
+    best: list[Solved] = []
+    calm, price, iterations = None, 0.0, 0
+    while True:
         problem.price = ratio
         inner = solve(problem, solver, x, constraints)
         iterations += inner.iterations
-        point = problem.evaluate(inner.x)
-        reached = _ratio(problem, point)
-        bound = bounder(point, inner.certificate.gap - inner.certificate.value)
-        found = _solved(point, reached, bound, inner.solver, iterations)
-        if direct and found.certificate.gap > _AIM:
-            found = _pivoted(problem, inner.x, bounder) or found
-        if best is None or found.certificate.gap <= best.certificate.gap:
-            best = found
-        if best.certificate.gap <= _AIM or reached <= ratio:
-            break
-        x, ratio = inner.x, reached
-    assert best is not None
-    return best
+        if direct:
+            best += _pivoted(problem, inner.x, Witness(calm=calm, price=price))
+        reached = _ratio(problem, problem.evaluate(inner.x))
+        last = reached <= ratio + _AIM or iterations > _ROUNDS or deadline.passed()
+        if last and (not best or best[-1].proof.gap > _AIM):
+            if calm is None:  # the least variance tells how little volatility better weights may have
+                calm, price = _calmest(problem)
+            proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm, price=price), extra)
+            best.append(replace(inner, proof=proof, iterations=iterations))
+        best = sorted(best, key=lambda solved: -solved.proof.gap)
+        if best and (best[-1].proof.gap <= _AIM or reached <= ratio or iterations > _ROUNDS or deadline.passed()):
+            return best[-1]
+        x, ratio = inner.x, max(reached, ratio)
+
+
+def _calmest(problem: VolatilityProblem) -> tuple[FloatArray, float]:
+    """The weights of the least volatility among those without a negative gain, and the price of that limit."""
+    bounds, lift, n = problem.bounds, problem.lift, problem.bounds.lower.size
+    found = solve(QuadraticProblem(None, problem.covariance, 2.0, bounds, None, lift))
+    if float(problem.gain @ problem.weights(found.x)) >= 0:
+        return found.x, 0.0
+    scale = float(np.abs(problem.gain).max())
+    _, room = largest_gain(problem)
+    rows = np.zeros((len(bounds.rows) + 1, n + 1))
+    rows[:-1, :n], rows[-1, :n], rows[-1, n] = bounds.rows, lift.pull(problem.gain) / scale, -1.0
+    wider = Bounds(
+        np.append(bounds.lower, 0.0), np.append(bounds.upper, room / scale), rows, np.append(bounds.totals, 0.0)
+    )
+    lift = replace(lift, known=np.append(lift.known, 0.0), bounds=wider)
+    found = solve(QuadraticProblem(None, problem.covariance, 2.0, wider, None, lift))
+    multipliers = found.proof.witness.multipliers
+    return found.x[:n], 0.0 if multipliers is None else 0.5 * float(multipliers[-1]) / scale
 
 
 def _check_bounded(problem: VolatilityProblem) -> None:
@@ -141,44 +167,38 @@ def _check_bounded(problem: VolatilityProblem) -> None:
     """
     from scipy.optimize import linprog
 
-    values, vectors = np.linalg.eigh(problem.covariance)
-    risky = vectors[:, values > 1e-12 * values[-1]].T
-    bounds = problem.bounds
+    risky = risky_directions(problem.covariance)
+    bounds, gain = problem.bounds, problem.lift.pull(problem.gain)
     result = linprog(
-        -problem.gain / float(np.abs(problem.gain).max()),
-        A_eq=np.vstack([bounds.rows, risky]),
+        -gain / float(np.abs(gain).max()),
+        A_eq=np.vstack([bounds.rows, risky @ problem.lift.map]),
         b_eq=np.r_[bounds.totals, np.zeros(len(risky))],
         bounds=np.c_[bounds.lower, bounds.upper],
+        options=deadline.options("HIGHS"),
     )
-    if result.x is not None and float(problem.gain @ result.x) > 1e-9 * float(np.abs(problem.gain).max()):
+    if result.x is not None and float(gain @ result.x) > 1e-9 * float(np.abs(gain).max()):
         raise InfeasibleError(_UNBOUNDED)
 
 
-def _solved(point: VolatilityPoint, ratio: float, bound: float, name: str, iterations: int) -> Solved:
-    certificate = Certificate(-ratio, max(bound - ratio, 0.0), OPTIMAL, point)
-    status = "optimal" if certificate.optimal else "optimal_inaccurate"
-    return Solved(point.x, certificate, name, iterations, status)
-
-
-def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, bounder: _Bounder) -> Solved | None:
-    """The best weights by guessing which of them are at a bound: a linear system tells the others, and what to change.
+def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, witness: Witness = NOTHING) -> list[Solved]:
+    """The best weights, if any, by guessing which are at a bound: a linear system tells the others, and what to change.
 
     Minimising ``v' S v / 2 - gain' v`` over the cone of the feasible weights gives the best v up to scale. With the
     weights P pinned at p, ``v_P = t p`` and ``t = sum(v)``, so what is left is one linear system in the others. Every
     weight found outside its bounds is pinned, every one with a multiplier of the wrong sign freed (Hintermueller, Ito
-    and Kunisch 2002). That usually ends in a few rounds; where it does not, None.
+    and Kunisch 2002). That usually ends in a few rounds; where it does not, none.
     """
     lower, upper = problem.bounds.lower, problem.bounds.upper
-    total, row = float(problem.bounds.totals[0]), problem.bounds.rows[0]
-    if total <= 0 or (row != 1).any():
-        return None
+    total = float(problem.bounds.totals[0])
+    if total <= 0:
+        return []
     # bounds that the others imply need no pinning: with weights >= 0 that sum to 1 none exceeds 1
     lower = np.where(lower <= total - (upper.sum() - upper) + 1e-12, -np.inf, lower)
     upper = np.where(upper >= total - (problem.bounds.lower.sum() - problem.bounds.lower) - 1e-12, np.inf, upper)
     low, high = np.isnan(lower), np.isnan(upper)
     if guess is not None and guess.shape == lower.shape:
         low, high = guess <= lower, guess >= upper
-    best: Solved | None = None
+    best: list[Solved] = []
     for iteration in range(1, _PIVOTS + 1):
         free = np.flatnonzero(~(low | high))
         x = np.where(high, upper, np.where(low, lower, 0.0))
@@ -198,14 +218,12 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, bounder: _Bou
         reduced = scale * marginal - problem.gain
         reduced -= float(reduced[free].mean())
         if not (below | above).any():
-            point = problem.evaluate(problem.bounds.repair(x))
-            if point.smooth and float(problem.gain @ point.x) > 0:
-                problem.price = _ratio(problem, point)
-                short = linear_gap(problem.bounds, point.x, problem.evaluate(point.x).gradient)
-                found = _solved(point, problem.price, bounder(point, short), "active-set", iteration)
-                if best is None or found.certificate.gap < best.certificate.gap:
-                    best = found
-                if best.certificate.gap <= 1e-3 * _AIM:
+            x = problem.bounds.repair(x)
+            if float(problem.gain @ x) > 0 and _ratio(problem, problem.evaluate(x)):
+                proof = prove_ratio(problem, x, witness)
+                if not best or proof.gap < best[0].proof.gap:
+                    best = [Solved(x, proof, "active-set", iteration, "optimal")]
+                if best[0].proof.gap <= 1e-3 * _AIM:
                     return best
         new_low = below | (low & (reduced > 0))
         new_high = above | (high & (reduced < 0))
@@ -216,75 +234,7 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, bounder: _Bou
 
 
 def _ratio(problem: VolatilityProblem, point: VolatilityPoint) -> float:
-    if not point.smooth:
+    reward = float(problem.gain @ problem.weights(point.x))
+    if not point.smooth or reward > _LARGEST * point.deviation:
         raise InfeasibleError(_UNBOUNDED)
-    return float(problem.gain @ point.x) / point.deviation
-
-
-def _best_start(problem: VolatilityProblem, candidates: Sequence[FloatArray | None]) -> tuple[FloatArray, float]:
-    """The candidate with the best ratio, among those with a positive gain; the first one has it."""
-    found: tuple[FloatArray, float] | None = None
-    for x in candidates:
-        if x is None or x.shape != problem.gain.shape:
-            continue
-        point = problem.evaluate(problem.bounds.repair(x))
-        if float(problem.gain @ point.x) <= 0:
-            continue
-        ratio = _ratio(problem, point)
-        if found is None or ratio > found[1]:
-            found = (point.x, ratio)
-    assert found is not None
-    return found
-
-
-class _Bounder:
-    """Upper bounds of every feasible ratio."""
-
-    def __init__(self, problem: VolatilityProblem, constraints: Sequence[object]) -> None:
-        self._problem, self._constraints = problem, tuple(constraints)
-        self._least: float | None = None
-
-    def __call__(self, point: VolatilityPoint, short: float) -> float:
-        """A bound from one point; ``short`` bounds ``gain - price * volatility`` over the feasible set from above."""
-        problem, bound = self._problem, math.inf
-        if not self._constraints:
-            assert point.marginal is not None
-            bound = ratio_bound(problem.gain, point.marginal, point.deviation, problem.bounds)
-        if bound - problem.price <= _AIM or short > 1e-5 * point.deviation:
-            return bound
-        # dividing by the volatility: no ratio beats the price by more than this over the least volatility
-        least = self._least_volatility()
-        return min(bound, problem.price + max(short, 0.0) / least) if least > 0 else bound
-
-    def _least_volatility(self) -> float:
-        """The least volatility of feasible weights with a gain that is not negative, or a lower bound of it."""
-        if self._least is None:
-            gain, bounds = self._problem.gain, self._problem.bounds
-            variance = QuadraticProblem(None, self._problem.covariance, 2.0, bounds)
-            found = solve(variance, constraints=self._constraints)
-            if float(gain @ found.x) < 0:
-                unit = gain / float(np.abs(gain).max())
-                found = solve(variance, constraints=[*self._constraints, lambda w: unit @ w >= 0])
-            self._least = math.sqrt(max(found.certificate.value - found.certificate.gap, 0.0))
-        return self._least
-
-
-def ratio_bound(gain: FloatArray, marginal: FloatArray, deviation: float, bounds: Bounds) -> float:
-    """Bound ``gain' v / sqrt(v' S v)`` over the feasible v, from ``marginal = S w`` and the volatility of any w.
-
-    By Cauchy and Schwarz ``marginal' v <= deviation * sqrt(v' S v)``, so any rho >= 0 with
-    ``gain' v <= rho marginal' v`` for every feasible v bounds the ratio by ``rho * deviation``. The smallest such rho
-    solves a linear-fractional program; Newton's method finds it in a few linear minimisations.
-    """
-    rho = 0.0
-    for _ in range(100):
-        v, _ = bounds.linear_minimum(rho * marginal - gain)
-        reward, cost = float(gain @ v), float(marginal @ v)
-        if reward <= rho * cost:
-            break
-        if cost <= 0:
-            return math.inf
-        if reward <= rho * cost * (1.0 + 1e-15):
-            break
-        rho = reward / cost
-    return rho * deviation * (1.0 + 1e-15)
+    return reward / point.deviation

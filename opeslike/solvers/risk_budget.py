@@ -10,7 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.errors import OptimizationError
+from opeslike import deadline
+from opeslike.errors import InfeasibleError, OptimizationError
+from opeslike.modelling.quadratic import risky_directions
+from opeslike.proof import budget_gap
 from opeslike.solvers.interior_point import solve_positive
 
 FloatArray = NDArray[np.float64]
@@ -38,8 +41,10 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
 
     Raises
     ------
+    InfeasibleError
+        If a long-only mixture of the assets carries no risk, so that no such portfolio exists.
     OptimizationError
-        If no certified optimum was reached, as where a combination of the assets carries no risk.
+        If no certified optimum was reached.
     """
     deviation = np.sqrt(covariance.diagonal())
     correlation = covariance / np.outer(deviation, deviation)
@@ -50,8 +55,9 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
     iterations = 0
     while iterations < _ROUNDS:
         iterations += 1
+        deadline.check(best_gap)
         marginal = correlation @ x
-        gap = _gap(x * marginal / budgets, budgets)
+        gap = budget_gap(x * marginal / budgets, budgets)
         if gap < best_gap:
             best_x, best_gap = x, gap
         elif gap <= TOLERANCE:
@@ -72,24 +78,28 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
             trial = x + length * step
         x = trial
     if not best_gap <= TOLERANCE:
+        if _hedged(correlation):
+            raise InfeasibleError(
+                "there are no such risk budgets: some long-only mixture of the assets carries no risk at all (fewer "
+                "rows than assets, or assets that hedge each other exactly); use covariance='ledoit_wolf'"
+            )
+        reached = f"a gap of {best_gap:.1e}" if np.isfinite(best_gap) else "contributions that are not all positive"
         raise OptimizationError(
-            f"no certified risk budgets: the best answer has a gap of {best_gap:.1e}; the covariance may be singular "
-            "(fewer return rows than assets, or assets that hedge each other exactly): use covariance='ledoit_wolf'"
+            f"no certified risk budgets: the best answer has {reached}; use covariance='ledoit_wolf'"
         )
     x = best_x / deviation
     return x, _height(covariance, budgets, x), best_gap, iterations
 
 
+def _hedged(correlation: FloatArray) -> bool:
+    """Whether some weights >= 0 that sum to 1 have no variance, by a linear program over what has none."""
+    from scipy.optimize import linprog
+
+    risky = risky_directions(correlation)
+    equal, totals = np.vstack([np.ones(len(correlation)), risky]), np.r_[1.0, np.zeros(len(risky))]
+    found = linprog(np.zeros(len(correlation)), A_eq=equal, b_eq=totals, options=deadline.options("HIGHS"))
+    return bool(found.status == 0)
+
+
 def _height(covariance: FloatArray, budgets: FloatArray, x: FloatArray) -> float:
     return 0.5 * float(x @ covariance @ x) - float(budgets @ np.log(x))
-
-
-def _gap(shares: FloatArray, budgets: FloatArray) -> float:
-    """``sum b_i (c_i - 1 - log c_i)``, accurate for c near 1; infinite where a contribution is not positive."""
-    if not (shares > 0).all():
-        return float("inf")
-    off = shares - 1.0
-    terms = off - np.log1p(off)
-    near = np.abs(off) < 1e-4
-    terms[near] = off[near] ** 2 * (0.5 - off[near] * (1.0 / 3.0 - off[near] / 4.0))
-    return float(budgets @ terms)

@@ -16,6 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import Centre, ScenarioPoint, ScenarioProblem
 from opeslike.solvers.crossover import Guess, crossover
@@ -86,6 +87,8 @@ def saddle_point(
     least = math.inf
     iteration = 0
     for iteration in range(1, max_iterations + 1):
+        if deadline.passed():
+            break
         total, count = state.complementarity()
         stalled = 0 if total < 0.99 * least else stalled + 1
         least = min(total, least)

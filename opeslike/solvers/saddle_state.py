@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer
-from opeslike.solvers.certificate import certify
+from opeslike.proof import Witness, bound
 from opeslike.solvers.crossover import Guess
 from opeslike.solvers.interior_point import Iterate
 from opeslike.solvers.pieces import Pieces
@@ -20,6 +20,8 @@ FloatArray = NDArray[np.float64]
 
 #: first complementarity product of a scenario, in units of the spread of losses
 _START = 0.3
+#: shares of a box nearer to 0 or 1 than this are rounding
+_EDGE = 1e-15
 
 
 class Move(NamedTuple):
@@ -109,7 +111,7 @@ class SaddleState:
         if width is None:
             low = float(self.losses.max()) + mu / missing
         else:
-            share = missing / float(width.sum())
+            share = min(max(missing / float(width.sum()), _EDGE), 1.0 - _EDGE)
             reach = mu / float(width.min()) * abs(1.0 / share - 1.0 / (1.0 - share))
             low, high = low - reach, high + reach
         nu = 0.5 * (low + high)
@@ -194,8 +196,9 @@ class SaddleState:
 
     def certified(self, problem: ScenarioProblem, x: FloatArray, q: FloatArray, y: FloatArray, steps: int) -> Iterate:
         """Certify weights on the bounds, by the multipliers of the kinks as they are here."""
-        certificate = certify(problem, x, q, None if problem.bounds.single else y, pieces=self.pieces)
-        return Iterate(x, certificate.point, certificate.gap, y, steps, q)
+        slopes = () if self.pieces is None else self.pieces.slopes()
+        proof = bound(problem, x, Witness(q, None if problem.bounds.single else y, slopes))
+        return Iterate(x, proof.point, proof.gap, y, steps, q, slopes)
 
     def rounded(self, steps: int) -> Iterate | None:
         """The weights brought onto the bounds, certified; None where that leaves the domain of the loss."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.errors import OptimizationError, PortfolioError
+from opeslike import deadline
+from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError, TimeLimitError
+from opeslike.modelling.constraints import Constraint, Extra
+from opeslike.modelling.named import irreducible
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import KLBall
+from opeslike.proof import Proof, Witness, bound, prove
 from opeslike.solvers.active_set import active_set
-from opeslike.solvers.certificate import Certificate, certify
 from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.limited import limited_point
@@ -30,27 +33,37 @@ _AIM = 1e-3
 _ROUGH = 3000.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
-#: an answer within this many tolerances is handed back, marked "optimal_inaccurate"
-_INACCURATE = 10.0
+#: limits that a message names
+_SHOWN = 12
+#: a worst case on fewer scenarios than this is not left to Newton's method
+_FEWEST = 3.0
+#: weights nearer than this to a bound are tried there
+_NEAR = 1e-6
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A certified answer: ``x``, its certificate, who found it, and worst-case probabilities if any."""
+    """A proved answer: ``x``, its proof, who found it, and in how many iterations."""
 
     x: FloatArray
-    certificate: Certificate
+    proof: Proof
     solver: str
     iterations: int
     status: str
-    q: FloatArray | None = None
+
+    @property
+    def q(self) -> FloatArray | None:
+        """Worst-case probabilities, where the objective has them: those of the proof."""
+        q = self.proof.witness.q
+        q = getattr(getattr(self.proof.point, "risk", None), "q", None) if q is None else q
+        return None if q is None else q / float(q.sum())  # worst cases of a multiple of a risk sum to that multiple
 
 
 def solve(
     problem: Problem,
     solver: str = "auto",
     start: FloatArray | None = None,
-    constraints: Sequence[object] = (),
+    constraints: Extra | Sequence[Constraint] = (),
 ) -> Solved:
     """Minimise a convex problem and certify the answer.
 
@@ -61,7 +74,7 @@ def solve(
         "auto" uses the interior-point solvers and falls back on cvxpy; user constraints go through cvxpy.
     start : ndarray of shape (n,), optional
         A guess, such as the last target weights. It changes the time taken, not the answer.
-    constraints : sequence of callables
+    constraints : Extra, or sequence of callables
         User constraints on the weights, in cvxpy.
 
     Raises
@@ -77,71 +90,91 @@ def solve(
         raise PortfolioError(f"solver={solver!r} is unknown; use one of {', '.join(map(repr, SOLVERS))}")
     if constraints and solver == "interior-point":
         raise PortfolioError("the interior-point solver takes no extra constraints; use solver='auto' or 'cvxpy'")
+    deadline.check()
+    try:
+        return _solved(problem, solver, start, constraints)
+    except InfeasibleError as error:
+        extra = constraints if isinstance(constraints, Extra) else Extra()
+        limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale)
+        if not limits:
+            raise
+        shown = limits if len(limits) <= _SHOWN else [*limits[:_SHOWN], f"{len(limits) - _SHOWN} more"]
+        raise InfeasibleError(
+            f"no weights meet all of these limits, and any one loosened enough lets the rest be met: {', '.join(shown)}"
+        ) from error
+
+
+def _solved(
+    problem: Problem, solver: str, start: FloatArray | None, constraints: Extra | Sequence[Constraint]
+) -> Solved:
     if solver == "cvxpy" or constraints:
         return _through_cvxpy(problem, constraints)
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
-        return _limited(problem, solver, start)
+        x, met, steps = limited_point(problem, partial(_minimise, solver), start)
+        return _judged(x, met, "interior-point", steps)
     direct = _direct(problem)
     if direct is not None:
-        return direct
-    best, name = _interior(problem, start)
-    if best is None or best.gap > problem.tolerance(best.point):
-        if solver == "auto":
-            try:
-                other = _through_cvxpy(problem, ())
-            except OptimizationError:
-                if best is None:
-                    raise
-            else:
-                if best is None or other.certificate.gap < best.gap:
-                    return other
-        if best is None:
-            raise OptimizationError("the feasible set has no interior for the interior-point solver; use solver='auto'")
-    certificate = Certificate(best.point.value, best.gap, problem.tolerance(best.point), best.point)
-    q = best.q if best.q is not None else getattr(getattr(best.point, "risk", None), "q", None)
-    return Solved(best.x, certificate, name, best.iterations, _status(certificate, name), q)
+        return _judged(direct, prove(problem, direct), "closed-form", 0)
+    found, name = _interior(problem, start)
+    proof = None if found is None else _proved(problem, found)
+    if (proof is None or not proof.optimal) and solver == "auto":
+        deadline.check(None if proof is None else proof.gap)
+        try:
+            other = _through_cvxpy(problem, ())
+        except (TimeLimitError, InfeasibleError):
+            raise
+        except OptimizationError:
+            if proof is None:
+                raise
+        else:
+            if proof is None or other.proof.gap < proof.gap:
+                return other
+    if found is None or proof is None:
+        raise OptimizationError("the feasible set has no interior for the interior-point solver; use solver='auto'")
+    return _judged(found.x, proof, name, found.iterations)
 
 
-def _status(certificate: Certificate, name: str) -> str:
-    if certificate.optimal:
-        return "optimal"
-    if certificate.gap <= _INACCURATE * certificate.tolerance:
-        return "optimal_inaccurate"
-    other = "auto" if name.startswith("cvxpy") else "cvxpy"
+def _minimise(solver: str, part: ScenarioProblem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
+    solved = solve(part, solver, guess)
+    return solved.x, solved.proof, solved.iterations
+
+
+def _proved(problem: Problem, found: Iterate) -> Proof:
+    """The proof of what is returned; where a solver's multipliers prove too little, by a linear program's."""
+    given = None if problem.bounds.single else found.multipliers
+    proof = prove(problem, found.x, Witness(found.q, given, found.slopes))
+    if given is not None and proof.gap > _GOOD * proof.tolerance:
+        other = bound(problem, found.x, Witness(found.q, None, found.slopes), point=proof.point)
+        proof = other if other.gap < proof.gap else proof
+    return proof
+
+
+def _judged(x: FloatArray, proof: Proof, name: str, iterations: int) -> Solved:
+    if proof.status is not None:
+        return Solved(x, proof, name, iterations, proof.status)
+    deadline.check(proof.gap)
+    other = "" if name.startswith("cvxpy") else " or try solver='cvxpy'"
     raise OptimizationError(
-        f"no certified optimum: the best answer ({name}) has a gap of {certificate.gap:.1e}, more than the "
-        f"{certificate.tolerance:.1e} that counts as optimal; rescale the returns or try solver={other!r}"
+        f"no certified optimum: the best answer ({name}) has a gap of {proof.gap:.1e}, more than the "
+        f"{proof.tolerance:.1e} that counts as optimal; rescale the returns, loosen or drop a constraint{other}"
     )
 
 
-def _through_cvxpy(problem: Problem, constraints: Sequence[object]) -> Solved:
+def _through_cvxpy(problem: Problem, constraints: Extra | Sequence[Constraint]) -> Solved:
     from opeslike.solvers.conic import conic
 
-    x, certificate, name, iterations = conic(problem, constraints)  # type: ignore[arg-type]
-    q = getattr(getattr(certificate.point, "risk", None), "q", None)
-    return Solved(x, certificate, f"cvxpy/{name}", iterations, _status(certificate, f"cvxpy/{name}"), q)
+    x, proof, name, iterations = conic(problem, constraints)
+    return _judged(x, proof, f"cvxpy/{name}", iterations)
 
 
-def _limited(problem: ScenarioProblem, solver: str, start: FloatArray | None) -> Solved:
-    def minimise(part: ScenarioProblem, guess: FloatArray | None) -> tuple[FloatArray, int]:
-        solved = solve(part, solver, guess)
-        return solved.x, solved.iterations
-
-    x, certificate, steps = limited_point(problem, minimise, start)
-    return Solved(x, certificate, "interior-point", steps, _status(certificate, "interior-point"))
-
-
-def _direct(problem: Problem) -> Solved | None:
+def _direct(problem: Problem) -> FloatArray | None:
     """Linear objectives and sets of a single point need no iteration."""
     x = problem.bounds.only_point()
     if x is not None:
         problem.starting_point(x)
     elif problem.linear is not None:
         x, _ = problem.bounds.linear_minimum(problem.linear)
-    if x is None:
-        return None
-    certificate = certify(problem, x)
-    return Solved(x, certificate, "closed-form", 0, _status(certificate, "closed-form"))
+    return x
 
 
 def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) -> tuple[Iterate | None, str]:
@@ -156,19 +189,22 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
-    if columns and int(problem.bounds.free.sum()) > MANY and problem.penalty is None and problem.bounds.budgeted:
+    if columns and int(problem.bounds.free.sum()) > MANY and problem.penalty is None:
         few = by_columns(problem, center, start, _AIM, partial(_interior, columns=False))
         if few is not None:
             return few
     if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
-        return worst_case_point(problem, center, _AIM), "saddle-point"
+        worst = worst_case_point(problem, center, _AIM)
+        return None if worst is None else _snapped(problem, worst), "saddle-point"
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
     found: Iterate | None = None
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
+        inside = center
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
         polished = smooth and not (problem.penalty is not None and problem.penalty.interior)
         for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if polished else ((_AIM, 1e-6),):
-            rough = interior_point(problem, center, aim)
+            rough = interior_point(problem, inside, aim)
+            inside = rough.x
             found = _polished(problem, rough, near_bound) if smooth else rough
             tolerance = problem.tolerance(found.point)
             if found.gap <= _GOOD * tolerance or not found.point.smooth or rough.gap > aim * tolerance:
@@ -191,25 +227,26 @@ def _concentrated(problem: ScenarioProblem) -> bool:
     """Whether the worst case of a KL ball sits on so few scenarios that Newton's method meets its kinks."""
     radius = problem.risk.radius if isinstance(problem.risk, KLBall) else 0.0
     spread = float(np.exp(-(problem.probabilities @ np.log(problem.probabilities)) - radius))
-    return radius > 0 and spread < 0.5 * (int(problem.bounds.free.sum()) + 1)
+    return radius > 0 and spread < _FEWEST
 
 
 def _snapped(problem: Problem, found: Iterate) -> Iterate:
-    """Move weights within 1e-6 of a bound onto it, where the worst-case probabilities prove that no worse."""
+    """Move weights that nearly touch a bound or 0 there, where the worst-case probabilities prove that no worse."""
     bounds = problem.bounds
-    x = np.where(found.x - bounds.lower < 1e-6, bounds.lower, found.x)
-    x = bounds.repair(np.where(bounds.upper - found.x < 1e-6, bounds.upper, x))
+    w = problem.weights(bounds.within(found.x, _NEAR))
+    x = bounds.repair(bounds.within(problem.lift(np.where(np.abs(w) < _NEAR, 0.0, w)), _NEAR))
     if not problem.in_domain(x) or (problem.penalty is not None and problem.penalty.interior):
         return found
-    certificate = certify(problem, x, found.q)
-    if certificate.gap > found.gap:
+    proof = bound(problem, x, Witness(found.q, None if bounds.single else found.multipliers, found.slopes))
+    if proof.gap > max(found.gap, _AIM * proof.tolerance):
         return found
-    return Iterate(x, certificate.point, certificate.gap, found.multipliers, found.iterations, found.q)
+    return replace(found, x=x, point=proof.point, gap=proof.gap)
 
 
 def _polished(problem: Problem, found: Iterate, near_bound: float = 1e-6) -> Iterate:
     """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
-    better = active_set(problem, found.x, 1e-6, max_iterations=6, near_bound=near_bound, near=found.point)
+    guess = found.x if found.snapped is None else found.snapped
+    better = active_set(problem, guess, 1e-6, max_iterations=6, near_bound=near_bound, near=found.point)
     if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
         return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
     return found

@@ -14,6 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.ambiguity import ProbabilityBox
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import Index, ScenarioPoint, ScenarioProblem
@@ -169,7 +170,7 @@ def worst_case_point(problem: ScenarioProblem, start: FloatArray, aim: float) ->
     return found
 
 
-def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, target: float) -> Iterate:
+def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, target: float) -> Iterate | None:
     """Solve a scenario problem whose worst-case probabilities lie in a box.
 
     Parameters
@@ -185,13 +186,15 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
 
     Returns
     -------
-    Iterate
-        The best certified point, with its worst-case probabilities.
+    Iterate or None
+        The best certified point, with its worst-case probabilities; None where these are known.
     """
     n = problem.bounds.lower.size
     tail = _Tail(problem, envelope)
     tail.look(start)
     inner = tail.window(-4 * tail.edge - 8 * n - 100, 3 * tail.edge + 8 * n + 100)
+    if not inner.any():  # every probability is known
+        return None
     part, box, held = tail.restricted(inner)
     state = SaddleState(part, box, start)
     best: Iterate | None = None
@@ -219,7 +222,7 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
                 found = _nearer(tail, found, target) or found
             if best is None or found.gap < best.gap:
                 best = found
-            if best.gap <= target or steps >= _STEPS:
+            if best.gap <= target or steps >= _STEPS or deadline.passed():
                 return best
             wrong = tail.wrong(found.x, held, inner)
             if not wrong.any():
@@ -264,7 +267,7 @@ def _approach(state: SaddleState, target: float, most: int) -> tuple[int, Iterat
             best = found
             if found.gap <= target:
                 return step, found
-        if stalled > _PATIENCE or total <= 1e-3 * target:
+        if stalled > _PATIENCE or total <= 1e-3 * target or deadline.passed():
             most = step
             break
         if _SHRINK * first >= total > 1e2 * target:

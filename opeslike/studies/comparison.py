@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 import re
@@ -15,11 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.accounting.result import BacktestResult
+from opeslike.analysis.output import csv_text, harmless
 from opeslike.errors import OutputError, PortfolioError
 from opeslike.market import Kind, describe
 
@@ -229,11 +226,15 @@ class Comparison(Mapping[str, BacktestResult]):
     def _returns(self) -> dict[str, pd.Series]:
         return {name: result.returns for name, result in self.results.items()}
 
-    def save(self, folder: str | os.PathLike[str], *, plots: bool = True) -> list[Path]:
-        """Write the comparison into a folder, each file whole or not at all.
+    def save(
+        self, folder: str | os.PathLike[str], *, plots: bool = True, html: bool = False, benchmark: Any = None
+    ) -> list[Path]:
+        """Write the comparison into a folder that is made beside its place and swapped in whole.
 
         ``table.md``; ``metrics.csv`` (full precision); ``wealth.png`` and ``drawdown.png``; ``weights/<strategy>.csv``,
-        a row a step, dated by its end, and a column a ticker. Files of the same names are replaced; others are left.
+        a row a step, dated by its end, and a column a ticker; ``report.html`` where it is asked for; ``manifest.json``,
+        the SHA-256 of each. What an earlier comparison wrote there goes, other people's files stay; a kill or a full
+        disk leaves the folder as it was.
 
         Parameters
         ----------
@@ -241,6 +242,8 @@ class Comparison(Mapping[str, BacktestResult]):
             Made if it is not there.
         plots : bool
             Whether to draw the two charts.
+        html : bool
+            Whether to write the report, with ``benchmark`` as for :meth:`report`.
 
         Returns
         -------
@@ -252,21 +255,20 @@ class Comparison(Mapping[str, BacktestResult]):
         OutputError
             If the folder or a file cannot be written; the message names it.
         """
-        from opeslike.analysis.output import write_atomically
+        from opeslike.analysis.drawing import picture
+        from opeslike.analysis.output import write_folder
 
-        root = make_folder(folder)
         page = ["# Comparison", self.caption, self.to_markdown(), *self.notes, _NOTE, ""]
-        metrics = self.metrics.rename(columns=plain).to_csv(lineterminator="\n")
-        texts = {"table.md": "\n\n".join(page), "metrics.csv": metrics}
-        written = [write_atomically(root / name, text) for name, text in texts.items()]
+        metrics = self.metrics.rename(columns=harmless).to_csv(lineterminator="\n")
+        files: dict[str, Any] = {"table.md": "\n\n".join(page), "metrics.csv": metrics}
         if plots:
             for stem, plot in (("wealth", self.plot_wealth), ("drawdown", self.plot_drawdowns)):
-                plot(savefig=root / f"{stem}.png")
-                written.append(root / f"{stem}.png")
-        folder = make_folder(root / "weights")
+                files[f"{stem}.png"] = lambda plot=plot: picture(plot(), "png", dpi=150)
         for stem, result in zip(_file_stems(self), self.results.values(), strict=True):
-            written.append(write_atomically(folder / f"{stem}.csv", csv_text(result, result["weights"])))
-        return written
+            files[f"weights/{stem}.csv"] = weights_csv(result)
+        if html:
+            files["report.html"] = self.report(benchmark).to_html()
+        return write_folder(folder, files)
 
 
 def _describe_cost(cost: Mapping[str, Any]) -> str:
@@ -275,20 +277,11 @@ def _describe_cost(cost: Mapping[str, Any]) -> str:
     return "costs in bps: " + ", ".join(f"{key} {value}" for key, value in cost.items())
 
 
-def plain(label: Any) -> str:
-    """A label as a cell that no spreadsheet takes for a formula."""
-    text = str(label)
-    return f"'{text}" if text[:1] in tuple("=+-@\t\r") else text
-
-
-def csv_text(result: BacktestResult, values: NDArray[np.float64]) -> str:
-    """A row a step and a column an asset, in full precision; pandas' own writer takes most of the time of saving."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def weights_csv(result: BacktestResult) -> str:
+    """Weights of a run, a row a step and a column an asset, in full precision."""
     dated = isinstance(result.timeline, pd.DatetimeIndex)
-    writer.writerow(["Date" if dated else "Step", *map(plain, result.assets)])
-    writer.writerows([label, *row] for label, row in zip(result.timeline.astype(str), values.tolist(), strict=True))
-    return text.getvalue()
+    rows = zip(result.timeline.astype(str), result["weights"].tolist(), strict=True)
+    return csv_text(["Date" if dated else "Step", *result.assets], ([label, *row] for label, row in rows))
 
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:

@@ -212,12 +212,15 @@ root, count = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 rng, seen = random.Random(5), set()
 write_folder(root, {f"{i}.txt": "start" for i in range(6)})
 for kill in range(count):
+    told, tell = os.pipe()
     writer = os.fork()
     if writer == 0:
         version = 1000 * kill
         while True:
             version += 1
             write_folder(root, {f"{i}.txt": f"{version} " * 5000 for i in range(6)})
+            os.write(tell, b".")
+    os.read(told, 1)  # it has written once, and writes again
     time.sleep(rng.uniform(0.0, 0.05))
     os.kill(writer, signal.SIGKILL)
     os.waitpid(writer, 0)

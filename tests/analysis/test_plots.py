@@ -249,7 +249,7 @@ class TestOtherCharts:
         with pytest.raises(PortfolioError, match="520 rows, the timeline has 3"):
             plots.plot_weights(weights, timeline=dates[:3])
         weights.iloc[4, 1] = np.nan
-        with pytest.raises(DataError, match="B in row 4"):
+        with pytest.raises(DataError, match=f"for B on {dates[4].date()}"):
             plots.plot_weights(weights)
         with pytest.raises(PortfolioError, match="top"):
             plots.plot_weights(weights, top=0)
@@ -381,11 +381,13 @@ class TestNotebooks:
 
     @pytest.fixture
     def cell(self, monkeypatch):
-        import matplotlib.pyplot  # noqa: F401 (it would take the stand-in below for a whole IPython)
-
-        shell = types.SimpleNamespace(execution_count=1, shown=[])
+        hooks = types.SimpleNamespace(register=lambda *_: None, unregister=lambda *_: None)
+        shell = types.SimpleNamespace(
+            execution_count=1, shown=[], events=hooks, enable_gui=lambda *_: None
+        )  # for pyplot
         modules = {"IPython": types.ModuleType("IPython"), "IPython.display": types.ModuleType("IPython.display")}
         modules["IPython"].get_ipython = lambda: shell
+        modules["IPython"].version_info = (9, 0)
         modules["IPython.display"].display = lambda data, raw: shell.shown.append((shell.execution_count, data, raw))
         for name, module in modules.items():
             monkeypatch.setitem(sys.modules, name, module)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import importlib.util
 import pickle
 import re
+import sys
 import warnings
 from collections import Counter
 from html.parser import HTMLParser
@@ -15,7 +17,7 @@ import pandas as pd
 import pytest
 
 from opeslike.accounting.overlays import DrawdownScaling
-from opeslike.analysis import relative_metrics, summary
+from opeslike.analysis import interactive, metrics_table, relative_metrics, summary
 from opeslike.analysis.record import Record
 from opeslike.analysis.report import ComparisonReport, Report
 from opeslike.backtester import Backtester
@@ -70,6 +72,12 @@ def report(result, prices):
 @pytest.fixture(scope="module")
 def page(report):
     return report.to_html()
+
+
+@pytest.fixture(scope="module")
+def touched(report):
+    pytest.importorskip("plotly", reason="the extra plot is not installed")
+    return report.to_html(interactive=True)
 
 
 class Reader(HTMLParser):
@@ -291,6 +299,16 @@ class TestHtml:
                 assert inside.x1 <= figure.bbox.x1, key
                 assert inside.y1 <= figure.axes[0].bbox.y0, key
 
+    def test_pictures_turn_in_the_dark(self, page):
+        picture = next(value for tag, name, value in Reader(page).attributes if (tag, name) == ("img", "src"))
+        drawn = base64.b64decode(picture.partition(",")[2]).decode()
+        (dark,) = re.findall(r"@media \(prefers-color-scheme:dark\)\{(.*?\})\}", drawn)
+        turned = dict(re.findall(r'\[style\*="stroke: (#\w+)"\]\{stroke:(#\w+)!important\}', dark))
+        used = set(re.findall(r"stroke: (#\w+)", drawn.replace(dark, "")))
+        assert {"#0072b2", "#000000"} <= used <= set(turned)
+        assert turned["#000000"] == "#e6e9ec"
+        assert "fill: #ffffff" not in drawn.replace(dark, "")  # no white paper below the chart
+
     def test_charts_are_inside(self, page, report):
         images = [value for tag, name, value in Reader(page).attributes if (tag, name) == ("img", "src")]
         assert len(images) == len(set(images)) == len(report.figures) == 8
@@ -307,6 +325,46 @@ class TestHtml:
             report.to_html(tmp_path / "nowhere" / "report.html")
 
 
+class TestInteractive:
+    def test_one_file_that_fetches_nothing(self, touched, report):
+        script = re.search(r"<script>.*?</script>", touched, re.DOTALL)[0]
+        assert len(script) > 1e6  # plotly.js itself
+        rest = touched.replace(script, "")
+        assert not re.search(r"""(src|href)=["'](?!#)""", rest)
+        assert "http" not in rest.replace("http-equiv", "")
+        assert rest.count("Plotly.newPlot(") == len(report.figures) == 8
+
+    def test_names_are_text(self, touched, report):
+        rest = re.sub(r"<script>.*?</script>", "", touched, count=1, flags=re.DOTALL)
+        assert "<script>alert(1)" not in rest
+        assert re.search(r"A (&amp;|\\u0026amp;) (&lt;|\\u0026lt;)b", rest)
+
+    def test_traces_are_those_of_the_pictures(self, report):
+        pytest.importorskip("plotly", reason="the extra plot is not installed")
+        for key, chart in report._charts.items():
+            traces = [each for trace in chart.traces for each in interactive._traces(chart, trace)]
+            assert len({each.get("name") for each in traces}) == len(chart.traces), key
+            if key == "weights":  # long and short sides are two areas that the legend takes for one
+                total = sum(np.asarray(each["y"]) for each in traces)
+                np.testing.assert_allclose(total, sum(trace.y for trace in chart.traces))
+                assert sum(each["showlegend"] for each in traces) == len(chart.traces) < len(traces)
+
+    def test_the_drawdown_table_is_beside_its_chart(self, touched):
+        pair = touched[touched.index('<div class="blocks pair">') :]
+        assert pair.index("Drawdown</figcaption>") < pair.index("Deepest drawdowns</h3>") < pair.index("Rolling Sharpe")
+        assert touched.count("Deepest drawdowns</h3>") == 1
+
+    def test_comparison(self, table):
+        pytest.importorskip("plotly", reason="the extra plot is not installed")
+        assert table.report("AAA").to_html(interactive=True).count("Plotly.newPlot(") >= 4 + 2 * 3
+
+    def test_without_plotly(self, report, monkeypatch, tmp_path):
+        monkeypatch.setitem(sys.modules, "plotly.offline", None)
+        with pytest.raises(OutputError, match=r"opeslike\[plot\]"):
+            report.to_html(tmp_path / "report.html", interactive=True)
+        assert list(tmp_path.iterdir()) == []
+
+
 class TestNotebooks:
     @pytest.mark.parametrize("what", ["result", "report", "comparison"])
     def test_shown_as_html(self, what, request):
@@ -318,6 +376,7 @@ class TestNotebooks:
         assert sum(tag == "img" for tag in read.tags) == {"result": 2, "report": 8, "comparison": 4 + 2 * 3}[what]
         # Nothing of the page leaks into the notebook: every rule is about what is inside.
         style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+        style = re.sub(r"\[.*?\]", "", style)  # what is in brackets may hold commas of its own
         rules = [line.split("{")[0].strip() for line in style.splitlines() if "{" in line]
         assert all(part.strip().startswith(".opeslike") for rule in rules if rule[0] != "@" for part in rule.split(","))
 
@@ -483,6 +542,44 @@ class TestComparison:
         assert "Two & <b>" in read.texts
         assert {"Kelly <half>", "1/N & more", "<script>alert(1)</script>"} <= set(read.texts)
         assert sum(tag == "img" for tag in read.tags) == 4 + 2 * 3
+
+    def test_the_deepest_drawdown_of_each(self, table):
+        report = table.report()
+        frame = report.to_frame("drawdowns")
+        assert list(frame.index) == list(table)
+        for name, result in table.items():
+            assert frame.loc[name, "depth"] == summary(result.returns)["max_drawdown"]
+            assert frame.loc[name, "trough"] == summary(result.returns, start=result.start)["max_drawdown_trough"]
+        assert str(report).count("Deepest drawdown of each") == 1
+        assert report.to_html().count("<h3>Deepest drawdowns</h3>") == len(table)
+
+    @pytest.mark.parametrize("count", [2, 9, 15])
+    def test_no_two_series_share_a_colour(self, tester, count):
+        run = tester.backtest(Uniform(), reopt_freq=100)
+        names = [f"s{i}" for i in range(count)]
+        overview = metrics_table(dict.fromkeys(names, run.returns))
+        report = ComparisonReport(dict.fromkeys(names, run), overview, "AAA")
+        for key, figure in report.figures.items():
+            lines = figure.axes[0].get_lines()[: count + 1]
+            assert len({line.get_color() for line in lines}) == count + 1, key
+            assert lines[-1].get_color() == "black"
+
+    def test_a_strategy_named_like_its_benchmark(self, tester):
+        run = tester.backtest(Uniform(), reopt_freq=100)
+        report = ComparisonReport({"AAA": run, "B": run}, metrics_table({"AAA": run.returns, "B": run.returns}), "AAA")
+        assert list(report.to_frame("trailing").index) == ["AAA", "B", "AAA (benchmark)"]
+        assert list(report.reports["AAA"]["headline"].columns) == ["AAA", "AAA (benchmark)"]
+
+    @pytest.mark.parametrize(
+        ("capital", "pattern"),
+        [(1.0, r"\d\.\d{4}"), (1e5, r"\d+,\d{3}\.\d\d"), (1e7, r"\d+,\d{3},\d{3}"), (5e9, r"\d,\d{3}\.\d{3}M")],
+    )
+    def test_money_in_the_unit_of_the_account(self, prices, capital, pattern):
+        run = Backtester(prices[:100], prices[100:130], initial_capital=capital).backtest(Uniform())
+        shown = dict(run.report()._tables["headline"].rows)["Final wealth"][0]
+        assert re.fullmatch(pattern, shown), shown
+        scale = 1e6 if shown.endswith("M") else 1.0
+        assert float(shown.rstrip("M").replace(",", "")) * scale == pytest.approx(run["wealth"][-1], rel=1e-4)
 
     def test_without_benchmark(self, table):
         report = table.report()

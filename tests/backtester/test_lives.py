@@ -411,6 +411,11 @@ def test_optimize_answers_for_all_columns(caplog):
     assert weights[[3, 5]].tolist() == [0.0, 0.0]
     alone = Kelly().optimize(prices[["A", "B", "C", "E"]].dropna(), weight_bounds=(0, 0.6))
     np.testing.assert_allclose(weights[[0, 1, 2, 4]], alone, rtol=0, atol=1e-9)
+    assert kelly.solution.assets == ("A", "B", "C", "E")
+    assert kelly.solution.verify(prices) <= kelly.solution.tolerance
+    cleaned = kelly.clean_weights(0.05)
+    np.testing.assert_array_equal(cleaned[[0, 1, 2, 4]], kelly.solution.weights)
+    assert kelly.solution.gap is not None
     late = closes()
     late.iloc[80:, 0] = np.nan
     for strategy in (Uniform(), BuyAndHold(), Sized(DualMomentum(lookback=10), EqualWeight()), MinVariance()):

@@ -117,8 +117,8 @@ def test_lives(run, tmp_path):
     assert status == 0
     assert "listed later: AAPL from 2017-07-03; quoted no longer: XOM to 2018-01-31" in err
     table = compare(
-        {"uniform": Uniform()}, prices[:"2017"], prices["2018":], cost={"const": 20}, reopt_freq=5, min_history=100, window=120,
-        delisting_return={"XOM": -0.5}, clean_weights=True,
+        {"uniform": Uniform()}, prices[:"2017"], prices["2018":], cost={"const": 20}, reopt_freq=5, min_history=100,
+        window=120, delisting_return={"XOM": -0.5}, clean_weights=True,
     )  # fmt: skip
     pd.testing.assert_frame_equal(metrics(tmp_path / "out"), table.metrics, rtol=1e-13)
     assert table["uniform"].wealth.min() < 0.9

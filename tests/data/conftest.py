@@ -52,7 +52,7 @@ def yahoo(fake_yahoo: ModuleType, yfinance: ModuleType, monkeypatch: pytest.Monk
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(requests.Session, "request", fake_yahoo.redirected(server.port))
     monkeypatch.setattr("opeslike.data.updating.utc_now", now)
-    monkeypatch.setattr("opeslike.data.yahoo._sleep", server.naps.append)
+    monkeypatch.setattr("opeslike.data.client._sleep", server.naps.append)
     yfinance.data.YfData.cache_get.cache_clear()
     yield server
     server.close()

@@ -14,7 +14,7 @@ import pytest
 
 import opeslike
 from opeslike.data import audit, load_csv, load_us20, warn_about
-from opeslike.data.audit import Finding
+from opeslike.data.findings import Finding
 from opeslike.errors import DataError, DataWarning, OpesLikeWarning
 
 
@@ -293,6 +293,20 @@ def test_what_can_be_audited(clean: pd.DataFrame) -> None:
         audit(pd.DataFrame({"A": ["x", "y"]}))
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_any_table_of_numbers_can_be_audited_and_mended(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, [60, 9]))
+    prices = np.exp(rng.normal(0, rng.choice([0.01, 0.5, 3]), shape).cumsum(axis=0))
+    prices[rng.random(shape) < rng.choice([0, 0.3, 1])] = np.nan
+    prices[rng.random(shape) < rng.choice([0, 0.1])] = rng.choice([0, -1, np.inf])
+    found = audit(prices)
+    assert str(found)
+    assert len(found.to_frame()) == len(found.findings)
+    for what in ("splits", "scales", "spikes", "frozen", "swaps", "reversals", "order", "impossible"):
+        assert found.repair(**{what: True}).shape == shape
+
+
 # --- how much is found -----------------------------------------------------------------------------------------
 
 
@@ -318,3 +332,10 @@ def test_nearly_all_errors_put_into_many_stocks_are_found() -> None:
     assert len(audit(prices).severe) <= prices.size / 252 / 100
     for name, (hits, total, _) in benchmark().rates(prices, 100).items():
         assert hits >= 0.95 * total, name
+
+
+def test_the_page_shows_what_is_printed(capsys: Any) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "data.md").read_text(encoding="utf-8")
+    code, after = page.split("```python\n", 1)[1].split("```", 1)
+    exec(code, {})
+    assert capsys.readouterr().out == after.split("```text\n")[1].split("```")[0]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -265,3 +267,47 @@ def test_missing_prices_match_missing_prices() -> None:
     assert held.joined(fresh) is None
     held.bars.iloc[-5, 0] = np.nan
     assert held.joined(fresh) is not None
+
+
+def test_a_clock_that_was_wrong_is_not_believed() -> None:
+    held = entry("2023-01-02", "2024-03-15", "2030-01-01 12:00")  # so Friday's bar counted as finished
+    start = pd.Timestamp("2023-06-01")
+    assert not held.covers(start, None, at("2024-03-15 15:00"))
+    assert not held.covers(start, pd.Timestamp("2024-03-15"), at("2024-03-18 15:00"))
+    assert held.covers(start, pd.Timestamp("2024-03-15"), at("2030-01-02 15:00"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}\nDate,Open,High,Low,Close,Volume\n2020-01-02,1,1,1,1,1\n",
+        b"[1]\nDate,Open,High,Low,Close,Volume\n2020-01-02,1,1,1,1,1\n",
+        b"no JSON\n",
+        b"",
+        b'{"ticker": "AAPL", "interval": "1d", "start": null, "fetched": "2020-03-01T00:00:00+00:00", "zone": "UTC"}\n',
+        b'{"ticker": "AAPL", "interval": "1d", "start": null, "fetched": "2020-03-01T00:00:00+00:00", "zone": "UTC"}\n'
+        b"Date,Close\n2020-01-02,1\n",
+        b'{"ticker": "AAPL", "interval": "1d", "start": null, "fetched": "2020-03-01T00:00:00+00:00", "zone": "UTC"}\n'
+        b"Date,Open,High,Low,Close,Volume\n2020-01-02,1,1,1,x,1\n",
+        b'{"ticker": "AAPL", "interval": "1d", "start": null, "fetched": "2020-03-01T00:00:00+00:00", "zone": "Moon"}\n'
+        b"Date,Open,High,Low,Close,Volume\n2020-01-02,1,1,1,1,1\n",
+        b'{"ticker": "AAPL", "interval": "1d", "start": null, "fetched": "yesterday week", "zone": "UTC"}\n'
+        b"Date,Open,High,Low,Close,Volume\n2020-01-02,1,1,1,1,1\n",
+    ],
+)
+def test_content_that_is_none_of_ours_counts_as_absent(
+    tmp_path: Path, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = b"opeslike-cache 1 sha256 " + hashlib.sha256(body).hexdigest().encode()
+    Cache(tmp_path).path("AAPL", "1d").write_bytes(first + b"\n" + body)
+    assert Cache(tmp_path).read("AAPL", "1d") is None
+    assert "damaged" in caplog.text
+
+
+def test_drafts_of_killed_writers_go_with_time(tmp_path: Path) -> None:
+    old, new = tmp_path / ".1d-X.csv.00.tmp", tmp_path / ".1d-X.csv.11.tmp"
+    for draft in (old, new):
+        draft.write_text("half of")
+    os.utime(old, (0, 0))
+    Cache(tmp_path).write(entry("2020-01-01", "2020-02-01", "2020-03-01"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, "1d-AAPL.csv"]

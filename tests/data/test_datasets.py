@@ -105,7 +105,7 @@ def test_file_can_be_made_again() -> None:
 
 
 def test_names_offered() -> None:
-    loaders = ["load_csv", "load_prices", "load_sp500", "load_us20", "load_yahoo"]
+    loaders = ["load_ccxt", "load_csv", "load_prices", "load_sp500", "load_us20", "load_yahoo"]
     assert dir(opeslike.data) == ["Audit", "Finding", "audit", *loaders, "warn_about"]
     for name in dir(opeslike.data):
         assert getattr(opeslike.data, name).__name__ == name

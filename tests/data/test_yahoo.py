@@ -311,6 +311,7 @@ def test_two_processes_write_the_same_ticker_at_once(market: Any, tmp_path: Path
         assert child.returncode == 0
     assert float.fromhex(output.strip()) == frame["SPLT"].sum()
     market.close()
+    market.now = "2200-01-01"  # the child's clock is the real one
     pd.testing.assert_frame_equal(load_yahoo("SPLT", *_SPAN, cache=cache), frame, check_exact=True)
     assert len(list(cache.iterdir())) == 1  # no drafts left behind
 
@@ -411,7 +412,7 @@ def test_where_packets_vanish_one_attempt_is_enough(
     market: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market.close()
-    monkeypatch.setattr("opeslike.data.yahoo._clock", iter([0.0, 31.0]).__next__)
+    monkeypatch.setattr("opeslike.data.client._clock", iter([0.0, 31.0]).__next__)
     with pytest.raises(DataError, match="cannot be reached"):
         load_yahoo("AAPL", START, cache=tmp_path)
     assert not market.naps
@@ -467,7 +468,7 @@ def test_yfinance_is_left_as_it_was(market: Any, yfinance: Any, tmp_path: Path) 
         ({"interval": "5m"}, "interval='5m': choose one of 1d, 1wk, 1mo"),
         ({"fields": "close"}, "fields='close'"),
         ({"fields": ["Close", "Close"]}, "Close occurs twice"),
-        ({"fields": "Adj Close"}, "load_yahoo has Open"),
+        ({"fields": "Adj Close"}, "Yahoo has Open"),
         ({"group_by": "row"}, "group_by='row'"),
         ({"errors": "ignore"}, "errors='ignore'"),
         ({"retries": -1}, "retries=-1"),
@@ -485,3 +486,23 @@ def test_odd_tickers(market: Any, tmp_path: Path, ticker: str) -> None:
     frame = load_yahoo([ticker], START, cache=tmp_path)
     same(frame, ticker, expected(market, "AAPL"))
     assert [path.parent for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path]
+
+
+def test_a_clock_that_was_wrong(market: Any, tmp_path: Path) -> None:
+    market.today, market.now = "2024-03-15", "2030-01-01 12:00"
+    market.listings["AAPL"].traded.loc["2024-03-15"] *= 1.05  # during the day, taken for a finished bar
+    load_yahoo("AAPL", START, cache=tmp_path)
+    market.listings["AAPL"].traded.loc["2024-03-15"] /= 1.02
+    market.now = "2024-03-18 15:00"
+    same(load_yahoo("AAPL", START, cache=tmp_path), "AAPL", expected(market, "AAPL"))
+    market.asked.clear()
+    load_yahoo("AAPL", START, cache=tmp_path)
+    assert not market.charts
+
+
+@pytest.mark.parametrize("cache", [None, 0, 1, b"x", "", " ", "a\0b", ["x"]])
+def test_what_is_no_cache(cache: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="give True for the user's folder, False for none, or the path of a folder"):
+        load_yahoo("AAPL", cache=cache)
+    assert not list(tmp_path.iterdir())

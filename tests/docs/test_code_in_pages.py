@@ -15,7 +15,9 @@ from opeslike.cli import build_parser
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_PYTHON = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
-COMMAND = re.compile(r"(?:^ *|`|&& )(?:\.venv/bin/)?opeslike ((?:compare|optimize|backtest)\b[^`\n]*)", re.MULTILINE)
+COMMAND = re.compile(
+    r"(?:^ *|`|&& )(?:\.venv/bin/)?opeslike ((?:compare|optimize|backtest|audit|bets)\b[^`\n]*)", re.MULTILINE
+)
 
 
 def test_there_is_something_to_run() -> None:

@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds
-from opeslike.solvers.certificate import linear_gap
+from opeslike.proof import linear_gap
 
 
 def random_bounds(seed: int, rows: int = 1, signs: bool = False) -> Bounds:

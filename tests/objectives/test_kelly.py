@@ -296,12 +296,13 @@ def test_user_constraints_are_kept_and_certified() -> None:
 
 def test_constraints_that_cannot_be_used() -> None:
     returns = sample(4, 50, 3)
-    extra = cp.Variable()
+    whole = cp.Variable(integer=True)
     for make, message in [
-        (lambda w: w[0] <= extra, "variables of its own"),
+        (lambda w: w[0] <= whole, "whole numbers"),
         (lambda w: cp.norm(w) >= 0.5, "convex"),
         (lambda w: "w[0] < 1", "cvxpy constraints"),
-        (lambda w: cp.SOC(w[0], w), "inequality or equality"),
+        (lambda w: cp.lambda_max(cp.diag(w)) <= 0.5, "eigenvalues"),
+        (lambda w: w["D"] <= 0.5, "'D', which is not among the assets"),
     ]:
         with pytest.raises(PortfolioError, match=message):
             Kelly(mandate=Mandate(constraints=[make])).optimize(returns, kind="returns")

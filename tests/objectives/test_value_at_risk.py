@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import CVaR, VaR, WorstCaseLoss
-from opeslike.solvers.quantile import value_at_risk, values_at_risk
+from opeslike.solvers.nonconvex.quantile import value_at_risk, values_at_risk
 
 
 def daily(seed: int, count: int, n: int) -> np.ndarray:

@@ -163,7 +163,7 @@ def test_the_worst_move_is_rebuilt_from_the_multipliers() -> None:
     w = optimizer.optimize(data, kind="returns")
     from opeslike.market import Market
 
-    problem = optimizer._problem(Market.from_data(data, "returns"), None, None, None)
+    problem = optimizer._problem(Market.from_data(data, "returns"))
     point = problem.evaluate(w)
     distance, moves = np.zeros(60), np.zeros((60, 4))
     moved = point.shares.moved
@@ -240,7 +240,7 @@ def test_equal_shares_every_day() -> None:
     assert optimizer.solution.status == "optimal"
     from opeslike.market import Market
 
-    problem = optimizer._problem(Market.from_data(data, "returns"), None, None, None)
+    problem = optimizer._problem(Market.from_data(data, "returns"))
     at = problem.evaluate(np.array([0.5, 0.5, 0.0, 0.0]))
     assert at.value == pytest.approx(0.001 / np.sqrt(2) - np.log1p(one[:, 0]).mean(), abs=1e-14)
     assert optimizer.solution.value <= at.value + optimizer.solution.tolerance

@@ -44,15 +44,16 @@ class Entry:
     Attributes
     ----------
     name : what the test is called
-    make : builds the optimiser; takes the keywords of :class:`Optimizer` (solver, constraints, probabilities) and, with
-        the tag "reg", reg and strength
+    make : builds the optimiser; takes the keywords of :class:`Optimizer` (beliefs, mandate, solver, time_limit) and,
+        with the tag "reg", reg and strength
     tags : any of
         "reg"      takes a regulariser
         "linear"   has many optima or one at a corner, so weights are not compared, only values
         "small"    slow in cvxpy: only small instances are compared with it
-        "no-shorts" takes no negative lower bounds
-        "no-probabilities" takes no scenario probabilities
         "cash"     holds cash, so weights need not sum to 1
+        "mandate"  has a mandate of its own
+        "invested" takes no leverage
+        "satiated" would rather not earn anything
         "counts"   the same asset under two names is worth more than under one
     value : turns the value of the raw cvxpy problem into the unit of ``solution.value``
     """
@@ -71,7 +72,7 @@ def entry(make: Callable[..., Optimizer], *tags: str, name: str | None = None, *
     def build(**keywords: Any) -> Optimizer:
         return make(**parameters, **keywords)
 
-    return Entry(label, build, frozenset(tags))
+    return Entry(label, build, frozenset({*tags, "mandate"} if "mandate" in parameters else tags))
 
 
 class MirrorPrior(BayesianKelly):
@@ -102,7 +103,7 @@ ENTRIES: list[Entry] = [
     entry(Kelly, "cash", mandate=Mandate(leverage=2.0, gross=2.5, risk_free=0.03, borrow_spread=0.02, short_fee=0.01)),
     entry(Kelly, mandate=Mandate(gross=1.5, short_fee=0.02)),
     entry(QuadraticUtility, "reg"),
-    entry(QuadraticUtility, "reg", risk_aversion=1.2),
+    entry(QuadraticUtility, "reg", "satiated", risk_aversion=1.2),
     entry(CARA, "reg"),
     entry(CARA, "reg", risk_aversion=40.0),
     entry(CRRA, "reg"),
@@ -115,7 +116,7 @@ ENTRIES: list[Entry] = [
     entry(MinVariance, "reg"),
     entry(MaxMean, "reg", "linear"),
     # online
-    entry(BCRP, "reg", "no-probabilities"),
+    entry(BCRP, "reg"),
     # robust
     entry(KLRobustKelly, "reg", radius=0.02),
     entry(KLRobustKelly, radius=1.0),
@@ -146,9 +147,9 @@ ENTRIES: list[Entry] = [
     entry(WassRobustMeanVariance, "counts", "reg", risk_aversion=2.0, radius=1e-4),
     entry(WassRobustMeanVariance, "counts", radius=1e-5, ground_norm=1),
     entry(WassRobustMeanVariance, "counts", radius=1e-4, ground_norm=4),
-    entry(WassRobustKelly, "counts", "reg", "no-shorts", "small"),
-    entry(WassRobustKelly, "counts", "no-shorts", "small", radius=0.01, fraction=0.5),
-    entry(WassRobustKelly, "no-shorts", radius=0.002, ground_norm="inf"),
+    entry(WassRobustKelly, "counts", "reg", "invested", "small"),
+    entry(WassRobustKelly, "counts", "invested", "small", radius=0.01, fraction=0.5),
+    entry(WassRobustKelly, "invested", radius=0.002, ground_norm="inf"),
     # measures of loss
     entry(CVaR, "reg", "linear", confidence=0.9),
     entry(CVaR, "linear", confidence=0.5),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 
 import numpy as np
@@ -14,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opeslike import Kelly, MeanVariance, Uniform, load_us20
+from opeslike.analysis import output
+from opeslike.analysis.output import check_folder
 from opeslike.errors import OutputError, PortfolioError
 from opeslike.studies import Comparison, compare, grid, make_folder
 from opeslike.studies.comparison import _file_stems
@@ -172,7 +173,8 @@ def test_save_writes_what_it_says(table, tmp_path):
     root = tmp_path / "deep" / "report"
     names = ["table.md", "metrics.csv", "wealth.png", "drawdown.png"]
     weights = ["Kelly.csv", "Half-Kelly.csv", "Mean-variance.csv", "1-N.csv"]
-    assert written == [*(root / name for name in names), *(root / "weights" / name for name in weights)]
+    assert written == [root / name for name in [*names, *(f"weights/{name}" for name in weights), "manifest.json"]]
+    assert check_folder(root) == []
     assert sorted(p for p in root.rglob("*") if p.is_file()) == sorted(written)
     for name in ("wealth.png", "drawdown.png"):
         assert (root / name).read_bytes().startswith(b"\x89PNG")
@@ -205,11 +207,11 @@ def test_a_failed_save_leaves_no_half_file(table, tmp_path, monkeypatch):
     table.save(tmp_path, plots=False)
     before = (tmp_path / "metrics.csv").read_bytes()
 
-    def full(source, target):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OutputError, match=r"table\.md.*No space left"):
+    monkeypatch.setattr(output, "_write", full)
+    with pytest.raises(OutputError, match="No space left"):
         table.save(tmp_path, plots=False)
     assert (tmp_path / "metrics.csv").read_bytes() == before
     assert not [p for p in tmp_path.rglob("*") if "partial" in p.name]
@@ -218,7 +220,7 @@ def test_a_failed_save_leaves_no_half_file(table, tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_is_named(table, tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OutputError, match=r"cannot write into .*file"):
+        with pytest.raises(OutputError, match=r"cannot write .*file"):
             table.save(folder)
     with pytest.raises(OutputError, match="cannot write into"):
         make_folder(f"{tmp_path}/{'x' * 300}")

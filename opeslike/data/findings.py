@@ -21,92 +21,77 @@ Severity = Literal["severe", "check"]
 #: Of each kind: its name, what its size says, what it would do, and what to do.
 _KINDS: Final = {
     "order": (
-        "dates out of order or twice",
-        "{:.0f} rows",
+        "dates out of order or twice", "{:.0f} rows",
         "returns run backwards in time, or over nothing: no optimiser takes such prices",
         "sort the frame by its index and keep one row a date, or repair(order=True)",
     ),
     "impossible": (
-        "prices that are none",
-        "{:.0f} rows",
+        "prices that are none", "{:.0f} rows",
         "a price that is negative or infinite has no return; 0 before the end is a loss of all, and a rise from it",
         "make them NaN, or repair(impossible=True)",
     ),
     "percent": (
-        "percent given as returns",
-        "{:.2f} typical",
+        "percent given as returns", "{:.2f} typical",
         "a move of 1% counts as one of 100%: every weight is that of a lottery",
         "divide by 100",
     ),
     "relatives": (
-        "price relatives given as prices",
-        "around {:g}",
+        "price relatives given as prices", "around {:g}",
         "today's relative over yesterday's is no return: it doubles the variance and cancels the mean",
         "divide by their level and subtract 1, and pass kind='returns'",
     ),
     "hole": (
-        "a stretch of time without any row",
-        "{:.0f} days",
+        "a stretch of time without any row", "{:.0f} days",
         "the move over all of it counts as that of one period, in every asset at once",
         "load the missing rows, or use the prices on one side",
     ),
     "reversed": (
-        "rows in reverse",
-        "{:.0f} rows",
+        "rows in reverse", "{:.0f} rows",
         "gains become losses, and what is known on a date is what came later",
         "turn these rows round, or repair(reversals=True)",
     ),
     "swap": (
-        "prices swapped between two assets",
-        "x {:.3g} apart",
+        "prices swapped between two assets", "x {:.3g} apart",
         "each has the other's returns meanwhile, and a jump at both ends that nobody earned",
         "load both again, or repair(swaps=True)",
     ),
     "split": (
-        "a split that was not adjusted",
-        "x {:.4g}",
+        "a split that was not adjusted", "x {:.4g}",
         "a jump nobody earned is the largest return of the asset: it is shunned or chased for it",
         "load adjusted prices, or repair(splits=True), which scales the past",
     ),
     "scale": (
-        "prices in another unit",
-        "x {:g}",
+        "prices in another unit", "x {:g}",
         "a gain of that factor and its undoing, which the optimiser takes for an opportunity",
         "load these days again, or repair(scales=True)",
     ),
     "spike": (
-        "a spike that comes undone",
-        "x {:.3g}",
+        "a spike that comes undone", "x {:.3g}",
         "two large returns that cancel: volatility is overstated, and rebalancing across them earns what nobody could",
         "look it up; repair(spikes=True) makes these days missing",
     ),
     "level": (
-        "a jump that peers do not share",
-        "x {:.3g}",
+        "a jump that peers do not share", "x {:.3g}",
         "if no news explains it (another currency or class of share, a payout left out), a return nobody earned",
         "look up that day; load total returns in one currency",
     ),
     "frozen": (
-        "a price that has stopped moving",
-        "{:.0f} rows",
+        "a price that has stopped moving", "{:.0f} rows",
         "it looks free of risk and is given the weight of cash; it could not have been traded",
         "make these days NaN, or repair(frozen=True)",
     ),
     "gap": (
-        "prices missing inside a life",
-        "{:.0f} rows",
+        "prices missing inside a life", "{:.0f} rows",
         "the return after it spans all of it; meanwhile a holding is marked at its last price and cannot be traded",
         "load the missing rows if there are any",
     ),
     "twins": (
-        "two columns that are one",
-        "{:.1g} apart",
+        "two columns that are one", "{:.1g} apart",
         "weight is divided between them at will, and a cap on one is none",
         "keep one",
     ),
     "future": (
-        "dates in the future",
-        "{:.0f} rows",
+        "dates in the future", "{:.0f} rows",
         "nobody has seen these prices: they are filled in, simulated, or day and month are mixed up",
         "drop these rows",
     ),
@@ -373,8 +358,9 @@ def _weight(sign: detect.Sign) -> float:
 
 
 def _signs(values: FloatArray, labels: pd.Index, everything: bool) -> Iterator[detect.Sign]:
-    if np.count_nonzero(values < 0) >= 0.05 * np.isfinite(values).sum():  # returns
-        typical = float(np.nanmedian(np.abs(values))) if len(values) else 0.0
+    negative = np.count_nonzero(values < 0)
+    if negative and negative >= 0.05 * np.isfinite(values).sum():  # returns
+        typical = float(np.nanmedian(np.abs(values)))
         if np.count_nonzero(values < -1) >= 0.01 * values.size and typical > 0.2:
             yield detect.Sign("percent", True, -1, 0, len(values) - 1, typical)
         return

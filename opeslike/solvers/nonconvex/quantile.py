@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.errors import OptimizationError
+from opeslike import deadline
+from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.ambiguity import WorstCase
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer
@@ -52,7 +54,7 @@ def minimum_quantile(
     penalty: Regularizer | None,
     starts: Sequence[FloatArray],
     solver: str = "auto",
-    constraints: Sequence[object] = (),
+    constraints: Extra | Sequence[Constraint] = (),
     rounds: int = 30,
 ) -> tuple[list[FloatArray], float, int]:
     """Descend from every start; the points where the descents end, the best first.
@@ -95,9 +97,9 @@ def minimum_quantile(
             iterations += 1
             try:
                 trial = solve(part, solver, x, constraints).x
-            except OptimizationError as error:
-                if type(error) is not OptimizationError:  # infeasible: no start will do
-                    raise
+            except InfeasibleError:  # no start will do
+                raise
+            except OptimizationError:
                 break  # a step that cannot be certified ends this descent, not the search
             lower = value(trial)
             if not lower < height - 1e-12 * max(abs(height), 1e-6):
@@ -171,7 +173,7 @@ def exact_quantile(
             LinearConstraint(equal, bounds.totals, bounds.totals),
             LinearConstraint(mass, -np.inf, room + _MASS),
         ],
-        options={"time_limit": time_limit, "mip_rel_gap": 0.0},
+        options={"time_limit": min(time_limit, max(deadline.remaining(), 1e-3)), "mip_rel_gap": 0.0},
     )
     if found.mip_dual_bound is None or not np.isfinite(found.mip_dual_bound):
         raise OptimizationError(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.modelling.bounds import Bounds
 
 FloatArray = NDArray[np.float64]
@@ -17,7 +18,11 @@ _POLL = 64
 
 
 def pattern_search(
-    value: Batch, bounds: Bounds, seed: int | None, starts: FloatArray, searches: int = 4
+    value: Batch,
+    bounds: Bounds,
+    seed: int | None,
+    starts: FloatArray,
+    searches: int = 4,
 ) -> tuple[FloatArray, float, int]:
     """Minimise over a box and a budget by moving weight from one asset to another.
 
@@ -52,7 +57,7 @@ def pattern_search(
     best, lowest, iterations = starts[chosen[0]], float(heights[chosen[0]]), 0
     for k in chosen:
         x, height, size, failed = starts[k], float(heights[k]), _WIDEST, 0
-        while size >= _FINEST and len(pairs):
+        while size >= _FINEST and len(pairs) and not deadline.passed():
             iterations += 1
             block = pairs[rng.permutation(len(pairs))[:_POLL]]
             rows = np.arange(len(block))

@@ -7,12 +7,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.problem import Problem
-from opeslike.solvers.solve import solve
+from opeslike.proof import Proof
+from opeslike.solvers.solve import Solved, solve
 
 FloatArray = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+def heuristic(problem: Problem, x: FloatArray, value: float, iterations: int) -> Solved:
+    """The best point of a local search: nothing is certified, and the solution says so."""
+    return Solved(x, Proof(value, np.inf, 0.0, problem.evaluate(x)), "local-search", iterations, "heuristic")
 
 
 def successive_convex(
@@ -20,7 +29,7 @@ def successive_convex(
     value: Callable[[FloatArray], float],
     starts: Sequence[FloatArray],
     solver: str = "auto",
-    constraints: Sequence[object] = (),
+    constraints: Extra | Sequence[Constraint] = (),
     rounds: int = 50,
 ) -> tuple[FloatArray, float, int]:
     """Descend from every start and keep the best stationary point found.
@@ -51,7 +60,7 @@ def successive_convex(
     iterations = 0
     for start in starts:
         x, height = start, value(start)
-        for _ in range(rounds):
+        for _ in range(0 if deadline.passed() else rounds):
             iterations += 1
             try:
                 direction = solve(model(x), solver, x, constraints).x - x
@@ -89,3 +98,8 @@ def scattered(bounds: Bounds, seed: int | None, count: int) -> list[FloatArray]:
         vertex, _ = bounds.linear_minimum(rng.normal(size=center.size))
         points.append(center + rng.uniform(0.3, 0.95) * (vertex - center))
     return points
+
+
+def canonical(returns: FloatArray) -> Index:
+    """An order of the assets that depends on their returns alone, not on how assets and scenarios are numbered."""
+    return np.lexsort(np.sort(returns, axis=0)[::-1])

@@ -1,0 +1,10 @@
+from .crypto import load_ccxt as load_ccxt
+from .datasets import load_sp500 as load_sp500
+from .datasets import load_us20 as load_us20
+from .files import load_csv as load_csv
+from .files import load_prices as load_prices
+from .findings import Audit as Audit
+from .findings import Finding as Finding
+from .findings import audit as audit
+from .findings import warn_about as warn_about
+from .yahoo import load_yahoo as load_yahoo

@@ -1,0 +1,15 @@
+from .deflation import Overfitting as Overfitting
+from .deflation import expected_maximum as expected_maximum
+from .deflation import min_track_record as min_track_record
+from .deflation import overfitting as overfitting
+from .deflation import sharpe_probability as sharpe_probability
+from .deflation import track_record as track_record
+from .deflation import years_to_resolve as years_to_resolve
+from .intervals import Evidence as Evidence
+from .intervals import evidence as evidence
+from .samples import equal_exposure as equal_exposure
+from .tests import ConfidenceSet as ConfidenceSet
+from .tests import SharpeTest as SharpeTest
+from .tests import confidence_set as confidence_set
+from .tests import sharpe_test as sharpe_test
+from .tests import superior_ability as superior_ability

@@ -1,0 +1,123 @@
+"""What an optimiser keeps of its last answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike.checks import positive
+from opeslike.errors import PortfolioError
+from opeslike.market import cut
+from opeslike.modelling.solution import Solution
+from opeslike.parameters import Parameters
+from opeslike.proof import Proof
+
+FloatArray = NDArray[np.float64]
+
+
+class Answer(Parameters):
+    """Weights with their labels and certificate, and what can be asked of them."""
+
+    weights: FloatArray | None
+    tickers: list[Hashable] | None
+    _solution: Solution | None
+    _recheck: Callable[[FloatArray], Proof] | None
+
+    def _forget(self) -> None:
+        self.weights = self.tickers = self._solution = self._recheck = None
+
+    def _remembered(self) -> Self:
+        """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
+        asked = object.__new__(type(self))  # as copy.copy does, in a fifth of the time
+        vars(asked).update(vars(self))
+        asked._forget()
+        return asked
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the data of the last optimisation."""
+        return {**self.__dict__, "_recheck": None}
+
+    def _scale(self) -> float:
+        """What the optimised portfolio is multiplied by to give the weights held."""
+        return 1.0
+
+    @property
+    def solution(self) -> Solution:
+        """The last answer with its certificate.
+
+        Raises
+        ------
+        PortfolioError
+            Before :meth:`optimize` was called.
+        """
+        if self._solution is None:
+            raise PortfolioError(f"{type(self).__name__} has no solution yet; call optimize(data) first")
+        return self._solution
+
+    def stats(self) -> dict[str, Any]:
+        """Concentration of the last weights, on absolute weights scaled to sum to one.
+
+        Returns
+        -------
+        dict
+            ``tickers``; ``weights`` (five decimals); ``portfolio_entropy`` ``-sum u log u``; ``herfindahl_index``
+            ``sum u^2``; ``gini_coefficient`` (mean absolute difference over twice the mean); ``absolute_max_weight``.
+
+        Raises
+        ------
+        PortfolioError
+            Before :meth:`optimize` was called, or where every weight is zero.
+        """
+        weights = self._require_weights()
+        size = float(np.abs(weights).sum())
+        if size == 0:
+            raise PortfolioError("every weight is zero, so shares of the portfolio are not defined")
+        share = np.sort(np.abs(weights) / size)
+        held = share[share > 0]
+        rank = 2 * np.arange(1, share.size + 1) - share.size - 1
+        return {
+            "tickers": list(self.tickers or []),
+            "weights": np.round(weights, 5),
+            "portfolio_entropy": max(-float(held @ np.log(held)), 0.0),
+            "herfindahl_index": float(share @ share),
+            "gini_coefficient": float(rank @ share) / share.size,
+            "absolute_max_weight": float(share[-1]),
+        }
+
+    def clean_weights(self, threshold: float = 1e-8) -> FloatArray:
+        """Set positions smaller than ``threshold`` to zero and scale the rest so that the sum is kept.
+
+        Where the sum of what is left is zero (a dollar-neutral book) nothing is rescaled. ``weights`` and ``solution``
+        are replaced: what is left is proved again, and the gap is its own. Where it is more than ten tolerances the
+        status is "bounded".
+
+        Raises
+        ------
+        PortfolioError
+            Before :meth:`optimize` was called, or if ``threshold`` is negative.
+        OptimizationError
+            If what is left breaks a limit; ``weights`` are as before.
+        """
+        weights = self._require_weights()
+        threshold = positive("threshold", threshold, zero=True)
+        kept = np.where(np.abs(weights) < threshold, 0.0, weights)
+        before, after = float(weights.sum()), float(kept.sum())
+        if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
+            kept *= before / after
+        assets = () if self._recheck is None else self.solution.assets
+        if self._recheck is not None and np.array_equal(cut(weights, assets), self.solution.weights):
+            mine = cut(kept, assets)
+            proof = self._recheck(mine / (self._scale() or 1.0))
+            cleaned = replace(self.solution, weights=mine.copy(), value=proof.value, gap=proof.gap, _prices=None)
+            self._solution = replace(cleaned, status=proof.status or "bounded", tolerance=proof.tolerance)
+        self.weights = kept
+        return kept.copy()
+
+    def _require_weights(self) -> FloatArray:
+        if self.weights is None:
+            raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
+        return self.weights
