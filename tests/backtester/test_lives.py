@@ -17,7 +17,7 @@ from opeslike.objectives import CVaR, ExponentialGradient, InverseVolatility, Ke
 from opeslike.strategies import BuyAndHold, DualMomentum, EqualWeight, FixedLeverage, Sized
 
 #: told once in test_data.py
-pytestmark = pytest.mark.filterwarnings("ignore:.*rows are left on which every eligible asset")
+pytestmark = pytest.mark.filterwarnings("ignore:.*rows are left on which every")
 
 ROWS, TRAIN = 90, 40
 NAMES = list("ABCDEF")
