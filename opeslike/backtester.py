@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, TypeVar, cast, final
@@ -22,15 +23,14 @@ from opeslike.accounting.financing import Financing, RateTerms
 from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
 from opeslike.accounting.result import BacktestResult
+from opeslike.accounting.schedule import Frequency, scheduled, written
 from opeslike.checks import flag, number, whole
-from opeslike.errors import PortfolioError, RuinWarning
+from opeslike.errors import DataWarning, PortfolioError, RuinWarning
 from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.strategies.feed import Feed, check_lag, join
 
 T = TypeVar("T")
-#: A schedule: every so many steps, or a pandas offset.
-Frequency = int | str | pd.offsets.BaseOffset
 DEFAULT_COST: Mapping[str, Any] = MappingProxyType({"const": 10.0})
 
 
@@ -63,6 +63,14 @@ class Backtester:
         Annual fee on the value of short positions.
     periods_per_year : float
         252 for daily stock prices, 365 for daily crypto, 52, 12; turns annual rates into rates per step.
+    listed : DataFrame of bool, optional
+        Dates x tickers, such as the members of an index: whether an asset may be held from that date on. By default
+        whatever is quoted.
+    delisted_after : int
+        Dates without a quote after which an asset counts as delisted, on the last of them; until then it is suspended.
+    delisting_return : float, or mapping of ticker to float
+        What holders get when that happens, as a return on the last price, at least -1; in a mapping "*" stands for the
+        tickers not named (else 0).
 
     Raises
     ------
@@ -74,10 +82,13 @@ class Backtester:
 
     Notes
     -----
-    Rows that lack a price of some asset are dropped with a log message, so an asset that was listed late shortens the
-    training set. Training rows dated on or after P_0 are dropped with a log message. An asset without any price in one
-    of the sets, or whose prices stop before the test ends (delisted), is a DataError. Data are copied: changing the
-    frames later changes nothing here.
+    Each asset has a life of its own. A strategy is asked about the *eligible* assets alone: those with a price at the
+    last close it may see and enough returns (``min_history``); it sees the dates on which all of them are quoted. The
+    account walks over every date on which anything is quoted. An asset without a quote keeps its last mark and cannot
+    be traded; after ``delisted_after`` such dates it is paid out in cash. A price of 0, or a return of -1 after which
+    nothing moves, is bankruptcy. What is missing is told in the log, ``result.universe`` and ``result.rows``; see
+    "A universe that changes" in the documentation. Training rows dated on or after P_0 are dropped with a log message.
+    Data are copied: changing the frames later changes nothing here.
 
     Examples
     --------
@@ -103,6 +114,9 @@ class Backtester:
         borrow_spread: float | pd.Series = 0.0,
         short_fee: float | pd.Series = 0.0,
         periods_per_year: float = 252,
+        listed: pd.DataFrame | None = None,
+        delisted_after: int = 5,
+        delisting_return: float | Mapping[Hashable, float] = 0.0,
     ) -> None:
         self.train, self.test, self.kind = train_data, test_data, kind
         self.cost = dict(cost) if isinstance(cost, Mapping) else cost
@@ -110,6 +124,9 @@ class Backtester:
         self._rates = RateTerms(risk_free, borrow_spread, short_fee, periods_per_year)
         self.initial_capital = number("initial_capital", initial_capital, 0.0, open_low=True)
         self.periods_per_year: float = periods_per_year
+        self.listed = listed
+        self.delisted_after = whole("delisted_after", delisted_after, 1)
+        self.delisting_return = delisting_return
         if train_data is not None and test_data is not None:
             self._cost_rates(None)
             self._financing.active  # noqa: B018  (checks the dates of the rates)
@@ -117,7 +134,7 @@ class Backtester:
     @cached_property
     def feed(self) -> Feed:
         """The joined data; checked when first used."""
-        return join(self.train, self.test, self.kind)
+        return join(self.train, self.test, self.kind, self.listed, self.delisted_after, self.delisting_return)
 
     @cached_property
     def _financing(self) -> Financing:
@@ -125,6 +142,12 @@ class Backtester:
 
     def _cost_rates(self, seed: int | None) -> CostRates:
         return self._cost_model.rates(self.feed.horizon, self.feed.market.assets, seed)
+
+    def _life_settings(self, min_history: int | None) -> dict[str, Any]:
+        given = self.delisting_return
+        written = dict(given) if isinstance(given, Mapping) else given
+        own = {"delisted_after": self.delisted_after, "delisting_return": written}
+        return {"min_history": min_history, **own, "listed": self.listed is not None}
 
     def backtest(
         self,
@@ -135,6 +158,7 @@ class Backtester:
         weight_bounds: Any = None,
         clean_weights: bool = False,
         window: int | None = None,
+        min_history: int | None = None,
         execution_lag: int = 1,
         entry_cost: bool = True,
         progress: bool | None = None,
@@ -162,6 +186,9 @@ class Backtester:
             Set positions below 1e-8 to zero, keeping the sum.
         window : int, optional
             The strategy sees the last ``window`` returns; by default all since the start of the training set.
+        min_history : int, optional
+            Returns an asset must have had to be eligible, at least 1; by default ``window``, or half the rows so far
+            where there are fewer than that, or no window. Without any eligible asset all is cash.
         execution_lag : int
             At step t the strategy sees closes up to P_{t - execution_lag}: with 1 (the default) nothing of the close at
             which it trades, with 0 that close too.
@@ -196,9 +223,12 @@ class Backtester:
         -----
         RuinWarning
             If wealth reaches zero.
+        DataWarning
+            If newcomers cost an estimation over a third of its rows.
         """
         lag = whole("execution_lag", execution_lag, 0)
         window = None if window is None else whole("window", window, 1)
+        min_history = None if min_history is None else whole("min_history", min_history, 1)
         seed = None if seed is None else whole("seed", seed, 0)
         flags = {"clean_weights": clean_weights, "entry_cost": entry_cost, "keep_solutions": keep_solutions}
         for name, value in (flags if progress is None else {**flags, "progress": progress}).items():
@@ -221,11 +251,15 @@ class Backtester:
             seed=seed,
             window=window,
             lag=lag,
+            min_history=min_history,
             costs=partial(self._cost_model.expected, feed.market.assets),
             solved=certificates.add,
         )
         terms = Terms(feed.test_returns, self._cost_rates(seed), self._financing, self.initial_capital, entry_cost)
-        if overlays or bands is not None or strategy.needs_state:
+        lives = feed.lives
+        if lives is not None:
+            terms = replace(terms, quoted=feed.at_steps(lives.quoted), paid_out=lives.ends[feed.first :])
+        if overlays or bands is not None or strategy.needs_state or lives is not None:
             account = Account(Ledger(terms), feed, lag, trading, self.periods_per_year)
             path = _walk_steps(strategy, account, overlays, bands, reopt, progress)
         else:
@@ -233,10 +267,11 @@ class Backtester:
         settings = {
             **{"strategy": strategy.label, "cost": self.cost, "kind": feed.kind},
             **{"initial_capital": self.initial_capital, **self._rates.describe()},
-            **{"rebalance_freq": _written(rebalance_freq), "reopt_freq": _written(reopt_freq), "seed": seed},
+            **{"rebalance_freq": written(rebalance_freq), "reopt_freq": written(reopt_freq), "seed": seed},
             **{"weight_bounds": weight_bounds, "clean_weights": clean_weights, "window": window},
             **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
             **({} if bands is None else {"bands": repr(bands)}),
+            **({} if lives is None else self._life_settings(min_history)),
         }
         result = BacktestResult(
             path,
@@ -247,7 +282,11 @@ class Backtester:
             certificates=certificates.until(terms.horizon if path.ruin is None else path.ruin),
             risk_free=self._rates.risk_free,
             periods_per_year=self.periods_per_year,
+            decisions=strategy.decisions,
+            listed=None if lives is None else feed.at_steps(lives.listed),
         )
+        if strategy.thin is not None:
+            warnings.warn(strategy.thin, DataWarning, stacklevel=2)
         if path.ruin is not None:
             text = f"{strategy.name} lost all its wealth on {describe(result.ruin_date)}; the path stays at zero"
             warnings.warn(text, RuinWarning, stacklevel=2)
@@ -274,54 +313,6 @@ class Backtester:
 
         options.setdefault("show", True)
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
-
-
-def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.bool_]:
-    """Whether something is due at each step, shape (H,).
-
-    Parameters
-    ----------
-    name : str
-        Of the parameter, for messages.
-    frequency : int, str or DateOffset
-        Every so many steps, or the last trading day at or before each date of a pandas offset; the first step always.
-    closes : Index of length H + 1
-        Labels of P_0..P_H. Exchanges publish their trading days in advance, so that a day is the last one of its month
-        is known on the day.
-
-    Raises
-    ------
-    PortfolioError
-        If the frequency is neither, does not count in days or more, or the data have no dates.
-    """
-    due = np.zeros(len(closes) - 1, dtype=bool)
-    if not isinstance(frequency, (str, pd.offsets.BaseOffset)):
-        due[:: whole(name, frequency, 1)] = True
-        return due
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", FutureWarning)  # names that pandas is about to drop
-            offset = pd.tseries.frequencies.to_offset(frequency)
-    except (ValueError, FutureWarning) as error:
-        raise PortfolioError(
-            f"{name}={frequency!r} is no calendar of pandas: give steps, or an offset such as 'ME', 'QE' or 'W-FRI'"
-        ) from error
-    if not isinstance(closes, pd.DatetimeIndex):
-        raise PortfolioError(f"{name}={frequency!r} needs dated prices; count in steps instead")
-    days = closes.normalize()
-    start, end = days[[0, -1]]
-    if start + offset < start + pd.Timedelta(days=1):
-        raise PortfolioError(f"{name}={frequency!r} must count forward in days or more")
-    dates = pd.date_range(start, end, freq=offset)
-    last = days.searchsorted(dates, side="right") - 1
-    due[last[last < len(due)]] = True
-    due[0] = True
-    return due
-
-
-def _written(frequency: Frequency) -> int | str:
-    """A schedule as the settings hold it."""
-    return frequency.freqstr if isinstance(frequency, pd.offsets.BaseOffset) else frequency
 
 
 def _walk_blocks(

@@ -6,14 +6,18 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import logging
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError, DataWarning, PortfolioError
 from opeslike.panel import (  # what is known of markets is had from here
     FloatArray,
     Kind,
@@ -30,9 +34,121 @@ from opeslike.panel import (  # what is known of markets is had from here
 )  # fmt: skip
 
 __all__ = [
-    "FloatArray", "Kind", "Market", "Panel", "align_columns", "check_values", "close_frame", "describe", "drop_missing",
-    "infer_kind", "read_array", "read_panel", "simple_returns",
+    "Eligible", "Flags", "FloatArray", "Kind", "Market", "Panel", "Rows", "align_columns", "check_values",
+    "close_frame", "cut", "describe", "drop_missing", "everyone", "full", "infer_kind", "listing", "read_array",
+    "read_panel", "simple_returns", "unequal",
 ]  # fmt: skip
+
+logger = logging.getLogger("opeslike")
+
+Flags = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+
+
+class Eligible(tuple[Hashable, ...]):
+    """Labels of the assets that may be held now, which also know among whom they are.
+
+    Attributes
+    ----------
+    everyone : tuple of labels
+        All columns of the data.
+    places : ndarray of ints
+        Where the eligible ones stand among them.
+    """
+
+    everyone: tuple[Hashable, ...]
+    places: Rows
+
+    @classmethod
+    def of(cls, assets: Sequence[Hashable], places: Rows) -> Eligible:
+        """Pick some of the assets."""
+        made = cls(assets[place] for place in places)
+        made.everyone, made.places = tuple(assets), places
+        return made
+
+
+def everyone(assets: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """Labels of all columns, where ``assets`` are the eligible ones; else the assets themselves."""
+    return assets.everyone if isinstance(assets, Eligible) else tuple(assets)
+
+
+def full(values: FloatArray, assets: Sequence[Hashable]) -> FloatArray:
+    """Numbers of the eligible assets as a vector over all columns, exactly 0 elsewhere."""
+    if not isinstance(assets, Eligible) or len(values) == len(assets.everyone):
+        return values
+    spread = np.zeros(len(assets.everyone))
+    spread[assets.places] = values
+    return spread
+
+
+def cut(values: Any, assets: Sequence[Hashable], axes: Sequence[int] = (0,)) -> Any:
+    """Numbers by asset, cut to the eligible assets where they are given for all columns; the rest is returned as is."""
+    if isinstance(assets, Eligible) and not hasattr(values, "reindex") and values is not None:
+        for axis in axes:
+            if np.ndim(values) > axis and np.shape(values)[axis] == len(assets.everyone):
+                values = np.take(np.asarray(values), assets.places, axis=axis)
+    return values
+
+
+def unequal(values: FloatArray, kind: Kind, dates: pd.Index, window: int | None = None) -> tuple[FloatArray, pd.Index]:
+    """Returns and their dates on the rows on which every asset is quoted that was quoted before, NaN before that.
+
+    Parameters
+    ----------
+    values : ndarray of shape (rows, N)
+        Prices or returns, NaN where there is no quote.
+    kind : {"prices", "returns"}
+    dates : Index
+    window : int, optional
+        The last so many returns.
+    """
+    quoted = ~np.isnan(values)
+    begun = np.logical_or.accumulate(quoted)
+    rows = np.flatnonzero((quoted | ~begun).all(axis=1) & begun.any(axis=1))
+    returns = simple_returns(values[rows]) if kind == "prices" else values[rows]
+    first = max(0, len(returns) - (window or len(returns)))
+    return returns[first:], dates[rows[len(rows) - len(returns) :]][first:]
+
+
+def _eligible_now(panel: Panel, kind: Kind) -> tuple[Panel, Panel]:
+    """The assets with a price in the last row: on all rows, and on those on which all of them have one."""
+    values = panel.values
+    missing = np.isnan(values) | ((values == 0) & (kind == "prices"))
+    scenarios = kind == "returns" and isinstance(panel.index, pd.RangeIndex)  # in no order: none is the last
+    if scenarios or not missing.any():
+        whole = drop_missing(panel)
+        return whole, whole
+    some = np.flatnonzero(~missing.all(axis=1))
+    if not some.size:
+        return panel, drop_missing(panel)  # which says so
+    known = ~missing
+    there = known[some[-1]] & (known.sum(axis=0) > (kind == "prices"))
+    if there.any() and not there.all():
+        tell = [f"{panel.assets[i]} ({_span(panel, known[:, i])})" for i in np.flatnonzero(~there)]
+        logger.warning("weight 0, without a price and a return on %s: %s", panel.date(int(some[-1])), listing(tell))
+        panel = replace(panel, values=values[:, there], assets=Eligible.of(panel.assets, np.flatnonzero(there)))
+    whole = drop_missing(panel)
+    if len(whole.values) > 1 and 3 * len(whole.values) < 2 * len(some):
+        few = np.argsort(known[:, there].sum(axis=0), kind="stable")[:3]
+        young = [f"{panel.assets[i]} ({_span(panel, known[:, there][:, i])})" for i in few]
+        warnings.warn(
+            f"{len(whole.values)} of {len(some)} rows are left on which every asset has a value; the fewest have "
+            f"{listing(young)}; leave them out, or start later",
+            DataWarning,
+            stacklevel=4,
+        )
+    return panel, whole
+
+
+def _span(panel: Panel, known: Flags) -> str:
+    """First and last row with a value, for messages."""
+    rows = np.flatnonzero(known)
+    return f"values from {panel.date(int(rows[0]))} to {panel.date(int(rows[-1]))}" if rows.size else "no value"
+
+
+def listing(items: Sequence[str], most: int = 10) -> str:
+    """Items for a message, the first few of many."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 class _Moments:
@@ -86,10 +202,14 @@ class Market:
     returns : ndarray of shape (T, N)
         Simple returns per period, as fractions. Do not write to it: windows share the memory.
     assets : tuple of N labels
+        :class:`Eligible` where not all columns of the data are: those without a price in the last row are left out.
     dates : pandas.Index of length T
         The date at the *end* of each period.
     probabilities : ndarray of shape (T,) or None
         Scenario probabilities; None means uniform.
+    longer : callable or None
+        Where some assets have fewer rows than others: gives the returns on all rows since the first began, NaN before
+        the listing of each, and their dates.
     effective_size : float
         How many equally likely observations the scenarios are worth, ``1 / sum p^2`` unless a belief says otherwise.
 
@@ -101,7 +221,7 @@ class Market:
     [[0.1, -0.02], [-0.1, 0.061]]
     """
 
-    __slots__ = ("_every_date", "_moments", "_size", "_start", "assets", "probabilities", "returns")
+    __slots__ = ("_every_date", "_moments", "_size", "_start", "assets", "longer", "probabilities", "returns")
 
     def __init__(
         self,
@@ -113,6 +233,7 @@ class Market:
     ) -> None:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
         self._size = effective_size
+        self.longer: Callable[[], tuple[FloatArray, pd.Index]] | None = None
         self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
 
     @classmethod
@@ -142,13 +263,15 @@ class Market:
         panel = read_panel(data)
         read = infer_kind(panel, kind)
         check_values(panel, read, given=kind is not None)
-        panel = drop_missing(panel)
+        whole, panel = _eligible_now(panel, read)
         if read == "returns":
             market = cls(np.asfortranarray(panel.values), panel.assets, panel.index)
         elif len(panel.values) < 2:
             raise DataError(f"{len(panel.values)} row of prices gives no return; at least two rows are needed")
         else:
             market = cls(simple_returns(panel.values), panel.assets, panel.index[1:])
+        if len(whole.values) > len(panel.values):
+            market.longer = partial(unequal, whole.values, read, whole.index)
         return market if probabilities is None else market.with_probabilities(probabilities)
 
     @property
@@ -229,6 +352,7 @@ class Market:
         view.probabilities = None if p is None else p[start:stop] / p[start:stop].sum()
         share = (stop - start) / self.n_scenarios if p is None else p[start:stop].sum()
         view._size = None if self._size is None else self._size * float(share)
+        view.longer = None
         view._every_date, view._start, view._moments = self._every_date, self._start + start, self._moments
         return view
 

@@ -308,13 +308,17 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     Raises
     ------
     DataError
-        Naming ticker and date of the first infinite value or non-positive price, or the ticker whose returns compound
-        beyond what a float holds: those are prices or percent.
+        Naming ticker and date of the first infinite value or price that is not positive (but for zeros after which no
+        price comes: bankruptcy), or the ticker whose returns compound beyond what a float holds: those are prices or
+        percent.
     """
     values = panel.values
     faults = {"value {} is infinite": np.isinf(values)}
     if kind == "prices":
-        faults["price {} is not positive"] = values <= 0
+        rises = np.logical_or.accumulate((values > 0)[::-1])[::-1]
+        began = np.logical_or.accumulate(values > 0)
+        # 0 ends a life; where a price comes after it, or none came before, it stands for something else
+        faults["price {} is not positive"] = (values < 0) | ((values == 0) & (rises | ~began))
     for problem, bad in faults.items():
         if bad.any():
             row, column = np.argwhere(bad)[0]

@@ -10,6 +10,9 @@ with f_t what cash earns less what borrowing and short positions cost. Where W_{
 step returns -1, what lies beyond zero is the lender's loss, positions are closed and wealth stays at zero. Costs that
 exceed wealth ruin the account before it holds anything.
 
+Where assets come and go, returns are those of the last marks: an asset without a quote keeps its mark and its weight
+(:meth:`Terms.possible`), and one that is gone earns its delisting return and is cash from then on.
+
 :class:`Ledger` walks step by step and is the reference. :class:`Blocks` fills whole stretches between two decisions and
 does the accounting once at the end; tests hold the two to the same numbers.
 """
@@ -42,6 +45,9 @@ class Terms:
     initial_capital : float
     entry_cost : bool
         False takes the first portfolio as already held at P_0: no turnover, no cost.
+    quoted, paid_out : ndarray of bool, shape (H, N), optional
+        What can be traded at P_t, and what is paid out in cash at P_{t+1}, after the return of step t; by default
+        everything and nothing.
     """
 
     returns: FloatArray
@@ -49,6 +55,8 @@ class Terms:
     financing: Financing
     initial_capital: float = 1.0
     entry_cost: bool = True
+    quoted: NDArray[np.bool_] | None = None
+    paid_out: NDArray[np.bool_] | None = None
 
     @property
     def horizon(self) -> int:
@@ -61,7 +69,23 @@ class Terms:
 
     def drifted(self, weights: FloatArray, growth: float, step: int) -> FloatArray:
         """Weights at the end of a step."""
-        return np.asarray(weights * (1.0 + self.returns[step]) / growth)
+        drifted = np.asarray(weights * (1.0 + self.returns[step]) / growth)
+        if self.paid_out is not None:
+            drifted[self.paid_out[step]] = 0.0
+        return drifted
+
+    def possible(self, target: FloatArray, drifted: FloatArray, step: int) -> FloatArray:
+        """What can be had of a target at P_t: an asset without a quote keeps its drifted weight.
+
+        Where such assets take more room than the target foresaw, the rest shares what is left in the proportions of the
+        target (cash included); where they take less, the money for them waits in cash.
+        """
+        if self.quoted is None or self.quoted[step].all():
+            return target
+        shut = ~self.quoted[step]
+        room, planned = 1.0 - float(drifted[shut].sum()), 1.0 - float(target[shut].sum())
+        share = 1.0 if room >= planned else max(room, 0.0) / planned if planned > 0.0 else 0.0
+        return np.where(shut, drifted, share * target)
 
 
 @dataclass(eq=False)
@@ -122,6 +146,8 @@ class Path:
         growth = np.where(self.growth > 0.0, self.growth, 1.0)
         before = np.zeros_like(self.weights)
         before[1:] = self.weights[:-1] * (1.0 + self.terms.returns[:-1]) / growth[:-1, None]
+        if self.terms.paid_out is not None:
+            before[1:][self.terms.paid_out[:-1]] = 0.0
         return before
 
 
@@ -154,7 +180,7 @@ class Ledger:
     def step(self, target: FloatArray | None) -> bool:
         """Trade to ``target`` (None: do not trade), hold through the step, and say whether the account is alive."""
         terms, path, t = self.terms, self.path, self.time
-        held = self.drifted if target is None else target
+        held = self.drifted if target is None else terms.possible(target, self.drifted, t)
         if target is not None and (t > 0 or terms.entry_cost):
             traded = np.abs(held - self.drifted)
             path.turnover[t] = traded.sum()

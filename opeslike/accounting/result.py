@@ -62,6 +62,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         certificates: Certificates,
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
+        decisions: Sequence[tuple[int, int, NDArray[np.intp] | None]] = (),
+        listed: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path
         self._closes = closes
@@ -70,6 +72,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.settings = settings
         self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self._certificates = certificates
+        self._decisions, self._listed = decisions, listed
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -183,6 +186,31 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     def asset_returns(self) -> pd.DataFrame:
         """Simple returns of the assets in the same steps, shape (H, N)."""
         return self._frame(self._path.terms.returns)
+
+    @cached_property
+    def universe(self) -> pd.DataFrame:
+        """Who was in play: True or False by date (P_0 to P_{H-1}), column levels (state, ticker).
+
+        ``listed``: quoted before, and neither delisted nor bankrupt. ``eligible``: at the decision in force. ``held``:
+        from that close on. ``suspended``: listed, but without a quote, so it cannot be traded.
+        """
+        held = self["weights"] != 0.0
+        everyone = np.ones(held.shape, dtype=bool)
+        listed = everyone if self._listed is None else self._listed
+        quoted = everyone if self._path.terms.quoted is None else self._path.terms.quoted
+        eligible = np.zeros(held.shape, dtype=bool)
+        for step, _, places in self._decisions:
+            eligible[step:] = False
+            eligible[step:, slice(None) if places is None else places] = True
+        states = {"listed": listed, "eligible": eligible, "held": held, "suspended": listed & ~quoted}
+        index, columns = self._closes[:-1], pd.Index(list(self.assets))
+        return pd.concat({name: pd.DataFrame(flags, index, columns) for name, flags in states.items()}, axis=1)
+
+    @cached_property
+    def rows(self) -> pd.Series:
+        """Returns that each decision rested on, by its date P_t: those on which all eligible assets were quoted."""
+        steps, counts = [step for step, *_ in self._decisions], [count for _, count, _ in self._decisions]
+        return pd.Series(counts, index=self._closes[steps], name="rows", dtype=np.intp)
 
     @cached_property
     def contributions(self) -> pd.DataFrame:

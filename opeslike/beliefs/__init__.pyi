@@ -6,6 +6,7 @@ from .black_litterman import BlackLitterman as BlackLitterman
 from .bootstrap import BlockBootstrap as BlockBootstrap
 from .decay import Decay as Decay
 from .factors import Factors as Factors
+from .filled import FilledHistory as FilledHistory
 from .given import Given as Given
 from .given import as_belief as as_belief
 from .near import Near as Near

@@ -12,7 +12,7 @@ import pandas as pd
 from opeslike.beliefs.belief import Belief, chances
 from opeslike.checks import FloatArray, positive
 from opeslike.errors import DataError
-from opeslike.market import Market
+from opeslike.market import Market, cut
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +68,7 @@ def mixed(market: Market, scenarios: Any, share: float, size: float, kind: str) 
         if missing:
             raise DataError(f"{kind}_scenarios lack {', '.join(missing)}")
         scenarios = scenarios[list(market.assets)]
-    values = np.asarray(scenarios, dtype=np.float64)
+    values = cut(np.asarray(scenarios, dtype=np.float64), market.assets, axes=(1,))
     if values.shape[1] != market.n_assets:
         raise DataError(f"{kind}_scenarios have {values.shape[1]} columns for {market.n_assets} assets")
     extra = len(values)

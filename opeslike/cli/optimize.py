@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the weights."""
     from opeslike import objectives
-    from opeslike.market import Market, describe
+    from opeslike.market import Market, describe, everyone
 
     kind = getattr(objectives, OBJECTIVES[args.objective])
     allowed = inspect.signature(kind).parameters
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     if args.window is not None:
         market = market.window(max(0, market.n_scenarios - args.window), market.n_scenarios)
     optimizer.optimize(market, **({} if args.bounds is None else {"weight_bounds": args.bounds}))
-    weights = dict(zip(map(str, market.assets), optimizer.clean_weights().tolist(), strict=True))
+    weights = dict(zip(map(str, everyone(market.assets)), optimizer.clean_weights().tolist(), strict=True))
     cash = 1.0 - sum(weights.values())
     cash = 0.0 if abs(cash) < 1e-9 else cash  # what rounding leaves is no cash
     gap, last = optimizer.solution.gap, describe(market.dates[-1])

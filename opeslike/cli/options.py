@@ -132,6 +132,8 @@ def add_walk_options(parser: argparse.ArgumentParser, reopt: int) -> None:
     split, trading = parser.add_argument_group("training"), parser.add_argument_group("trading")
     opt(split, "--train-end DATE", "last day of the training set", day("end"))
     opt(split, "--window N", "see the last N returns (default: all so far)", count(1))
+    least = "leave assets out until they have had N returns (default: the window, or half of those so far)"
+    opt(split, "--min-history N", least, count(1))
     when = "decide every K steps, or by the calendar: ME, QE, W-FRI ... (default: %(default)s)"
     opt(split, "--reopt K", when, every, default=reopt)
     opt(trading, "--cost-bps BPS", "of what is traded (default: 20)", float, default=20.0)
@@ -141,6 +143,8 @@ def add_walk_options(parser: argparse.ArgumentParser, reopt: int) -> None:
     opt(trading, "--risk-free RATE", "annual, on cash: 0.02 is 2%%", float, default=0.0)
     opt(trading, "--borrow-spread RATE", "annual, over it on debt", float, default=0.0)
     opt(trading, "--short-fee RATE", "annual, on shorts", float, default=0.0)
+    paid = "when quotes end, on the last price: -0.3, or LEH=-1,*=0 (default: 0)"
+    opt(trading, "--delisting-return R", paid, delisting, default=0.0)
     opt(trading, "--periods-per-year P", "252 (default), 365, 52 or 12", float, default=252.0)
 
 
@@ -148,14 +152,25 @@ def walk_terms(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]
     """Arguments of a Backtester, and of its ``backtest``."""
     from opeslike.accounting.bands import Bands
 
-    rates = ("kind", "risk_free", "borrow_spread", "short_fee", "periods_per_year")
+    rates = ("kind", "risk_free", "borrow_spread", "short_fee", "periods_per_year", "delisting_return")
     terms = {"cost": {"const": args.cost_bps}, **{name: getattr(args, name) for name in rates}}
     walk = {
         **{"rebalance_freq": args.rebalance, "reopt_freq": args.reopt, "window": args.window},
+        **{"min_history": args.min_history},
         **{"execution_lag": args.lag, "progress": False if args.quiet else None},
         **{"bands": None if args.band is None else Bands(absolute=args.band)},
     }
     return terms, walk
+
+
+def delisting(text: str) -> float | dict[str, float]:
+    """Type of a delisting return: a number, or numbers by ticker."""
+    try:
+        if "=" not in text:
+            return float(text)
+        return {ticker: float(value) for ticker, value in (one.split("=") for one in text.split(","))}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor TICKER=R,TICKER=R") from None
 
 
 def add_objective_options(group: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 
 from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError
+from opeslike.market import Eligible, cut, everyone, listing
 
 FloatArray = NDArray[np.float64]
+
+logger = logging.getLogger("opeslike")
 
 #: bounds this close to each other, relative to their size, leave no room
 TOUCHING = 1e-12
@@ -297,7 +301,8 @@ def parse_weight_bounds(
     weight_bounds : None, pair of numbers, pair of arrays, sequence of N pairs, or mapping of ticker to pair
         ``(0, 1)`` holds for every asset; ``(lower, upper)`` with arrays (or Series labelled by ticker) of length N
         gives one bound an asset; ``[(l1, u1), (l2, u2), ...]`` likewise; in a mapping the tickers left out have
-        ``default``.
+        ``default``. Bounds follow their tickers: they are given for all columns, and those of assets that are not
+        eligible are dropped.
 
     Returns
     -------
@@ -309,6 +314,7 @@ def parse_weight_bounds(
         On a wrong form or length, an unknown ticker, bounds that are not finite, or lower > upper; the message names
         the asset.
     """
+    eligible, assets = assets, everyone(assets)
     n = len(assets)
     form = f"{name} must be (low, high), (lows, highs) with one value an asset, a list of pairs, or {{ticker: pair}}"
     if weight_bounds is None:
@@ -342,7 +348,11 @@ def parse_weight_bounds(
     if (lower > upper).any():
         i = int(np.flatnonzero(lower > upper)[0])
         raise PortfolioError(f"{name} of {assets[i]}: the lower bound {lower[i]:g} is above the upper {upper[i]:g}")
-    return lower, upper
+    if isinstance(eligible, Eligible) and (lower > 0).any():
+        free = [str(asset) for asset, low in zip(assets, lower, strict=True) if low > 0 and asset not in eligible]
+        if free:
+            logger.info("%s: lower bounds dropped of %s, not eligible", name, listing(free))
+    return cut(lower, eligible), cut(upper, eligible)
 
 
 def _pair(item: Any, form: str) -> tuple[float, float]:

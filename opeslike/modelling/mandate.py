@@ -12,7 +12,7 @@ import pandas as pd
 
 from opeslike.checks import FloatArray, per_period, positive
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
-from opeslike.market import Market, describe
+from opeslike.market import Eligible, Market, describe, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.terms import Terms
 from opeslike.parameters import Parameters
@@ -216,11 +216,13 @@ class Mandate(Parameters):
                 listed = not isinstance(value, str) and np.iterable(value)
                 for name, ticker in [(key, one) for one in value] if listed else [(value, key)]:
                     members.setdefault(name, set()).add(ticker)
-            unknown = [str(ticker) for ticker in set().union(*members.values()) if ticker not in assets]
+            unknown = [str(ticker) for ticker in set().union(*members.values()) if ticker not in everyone(assets)]
             if unknown:
                 raise PortfolioError(f"groups name {', '.join(sorted(unknown))}, not among the assets")
         for name, pair in _selected("group_bounds", self.group_bounds, members):
-            yield f"group {name}", np.array([float(asset in members[name]) for asset in assets]), pair
+            row = np.array([float(asset in members[name]) for asset in assets])
+            if row.any() or not isinstance(assets, Eligible):  # a group without an eligible member is not limited
+                yield f"group {name}", row, pair
 
     def _exposed(self, market: Market) -> Iterator[tuple[str, FloatArray, tuple[float, float]]]:
         """Name, row and limits of each limited exposure."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from opeslike.checks import positive
 from opeslike.errors import PortfolioError
+from opeslike.market import cut
 from opeslike.modelling.solution import Solution
 from opeslike.parameters import Parameters
 from opeslike.proof import Proof
@@ -107,9 +108,11 @@ class Answer(Parameters):
         before, after = float(weights.sum()), float(kept.sum())
         if abs(after) > 1e-6 * float(np.abs(kept).sum()) and after != before:
             kept *= before / after
-        if self._recheck is not None and np.array_equal(weights, self.solution.weights):
-            proof = self._recheck(kept / (self._scale() or 1.0))
-            cleaned = replace(self.solution, weights=kept.copy(), value=proof.value, gap=proof.gap, _prices=None)
+        assets = () if self._recheck is None else self.solution.assets
+        if self._recheck is not None and np.array_equal(cut(weights, assets), self.solution.weights):
+            mine = cut(kept, assets)
+            proof = self._recheck(mine / (self._scale() or 1.0))
+            cleaned = replace(self.solution, weights=mine.copy(), value=proof.value, gap=proof.gap, _prices=None)
             self._solution = replace(cleaned, status=proof.status or "bounded", tolerance=proof.tolerance)
         self.weights = kept
         return kept.copy()

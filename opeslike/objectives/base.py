@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from opeslike.beliefs.given import as_belief
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market
+from opeslike.market import Kind, Market, cut, everyone, full
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
@@ -130,7 +130,7 @@ class Optimizer(Answer, ABC):
         Returns
         -------
         ndarray of shape (N,)
-            Fractions of wealth to hold, in the order of the columns; the rest is cash.
+            Fractions of wealth, in the order of the columns; the rest is cash. Without a price in the last row: 0.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class Optimizer(Answer, ABC):
             If no certified optimum was found.
         """
         given = self._given(weight_bounds, kind, custom_mean, custom_cov)
-        return self._timed(self._market(data, kind), given, w, seed=seed)
+        return self._answer(self._market(data, kind), given, w, seed=seed)
 
     def problem(
         self,
@@ -207,14 +207,21 @@ class Optimizer(Answer, ABC):
         start = None if w is None else problem.lift(w)
         return problem, solve(problem, self._settings.solver, start, self._extra(market))
 
-    def _timed(self, market: Market, given: Given, w: ArrayLike | None, **options: Any) -> FloatArray:
+    def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
+        """Ask about the eligible assets, keep and return the answer for all columns."""
+        assets = market.assets
+        mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
+        self._timed(market, replace(given, custom_mean=mean, custom_cov=covariance), cut(w, assets), **options)
+        self.weights, self.tickers = full(self._require_weights(), assets), list(everyone(assets))
+        return self.weights.copy()
+
+    def _timed(self, market: Market, given: Given, w: ArrayLike | None, **options: Any) -> None:
         """Solve within the time limit and keep the answer."""
         started = time.perf_counter()
         guess = None if w is None else self._starting_guess(w, market)
         with time_limit(self._settings.time_limit):
             problem, solved = self._solve(market, given, guess, **options)
             self._keep(market, problem, solved, given, time.perf_counter() - started)
-        return self._require_weights().copy()
 
     def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any) -> Given:
         """Bundle what was given; refuse moments that the optimiser has no use for."""
@@ -226,7 +233,11 @@ class Optimizer(Answer, ABC):
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
         """The scenarios believed in."""
-        return self._belief()(Market.from_data(data, kind))
+        seen = Market.from_data(data, kind)
+        believed = self._belief()(seen)
+        if believed.assets == seen.assets:  # a belief need not know that there are others
+            believed.assets = seen.assets
+        return believed
 
     @property
     def _settings(self) -> Any:

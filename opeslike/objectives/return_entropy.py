@@ -94,7 +94,7 @@ class REPO(MomentObjective):
         """
         bins = whole("bin", bin, low=1)
         given = self._given(weight_bounds, kind, custom_mean, custom_cov)
-        return self._timed(self._market(data, kind), given, w, seed=seed, bins=bins)
+        return self._answer(self._market(data, kind), given, w, seed=seed, bins=bins)
 
     def _solve(
         self, market: Market, given: Given, w: FloatArray | None, seed: int | None, bins: int = 20

@@ -45,7 +45,7 @@ class Rule(Optimizer):
 
     _problem = no_problem
 
-    def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
+    def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> None:
         started = time.perf_counter()
         weights = self._formula(market, given, w, **options)
         check_within(weights, self._terms(market, given), type(self).__name__)
@@ -59,7 +59,6 @@ class Rule(Optimizer):
             solver="closed-form",
             seconds=time.perf_counter() - started,
         )
-        return weights.copy()
 
     @abstractmethod
     def _formula(self, market: Market, given: Given, w: ArrayLike | None, seed: int | None) -> FloatArray:

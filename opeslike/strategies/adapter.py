@@ -6,6 +6,8 @@ import inspect
 import logging
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, final
 
@@ -13,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from opeslike import errors
-from opeslike.errors import OpesLikeError, OptimizationError, PortfolioError
-from opeslike.market import FloatArray, Market, describe
+from opeslike.errors import DataError, OpesLikeError, OptimizationError, PortfolioError
+from opeslike.market import FloatArray, Market, Rows, cut, describe, everyone, full, listing
+from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.strategies.feed import Feed
 from opeslike.strategies.protocol import HOLD, State
 
@@ -42,6 +45,9 @@ class StrategyAdapter:
         Returns in the data; None for all.
     lag : int
         Execution lag in steps.
+    min_history : int, optional
+        Returns an asset must have had to be eligible; by default the window, or half the rows so far while there are
+        fewer (or where there is no window).
     costs : callable, optional
         Gives the account's expected costs of trading, shape (N,), basis points; passed on where the signature names
         ``costs``.
@@ -64,6 +70,7 @@ class StrategyAdapter:
         seed: int | None = None,
         window: int | None = None,
         lag: int = 1,
+        min_history: int | None = None,
         costs: Callable[[], FloatArray] | None = None,
         solved: Callable[[int, Any], None] | None = None,
     ) -> None:
@@ -88,14 +95,19 @@ class StrategyAdapter:
         self._strategy = strategy
         self._feed = feed
         self._clean = clean
-        self._window, self._lag = window, lag
+        self._window, self._lag, self._min_history = window, lag, min_history
+        self._all_assets = getattr(strategy, "all_assets", False) is True
+        self.decisions: list[tuple[int, int, Rows | None]] = []
+        """Step, rows it rested on and eligible columns (None: all) of each decision."""
+        self._among: Feed | None = None
+        self.thin: str | None = None
+        """Where newcomers first cost over a third of the rows, if they did."""
         self._market = not self._estimator and getattr(strategy, "accepts_market", False) is True
         self.needs_state, self._takes_held = "state" in named, "held" in named
         self._takes_w = "w" in named
         self._w_required = self._takes_w and named["w"] is inspect.Parameter.empty
         self._keywords: dict[str, Any] = {"seed": seed} if "seed" in named else {}
-        if costs is not None and "costs" in named:
-            self._keywords["costs"] = costs()
+        self._by_asset: dict[str, Any] = {"costs": costs()} if costs is not None and "costs" in named else {}
         if weight_bounds is not None:
             if "weight_bounds" in named:
                 self._keywords["weight_bounds"] = weight_bounds
@@ -136,10 +148,13 @@ class StrategyAdapter:
             If the strategy raises or its weights cannot be used; an error of this package keeps its class. The message
             names strategy, date and cause.
         """
-        strategy, feed = self._strategy, self._feed
-        start, stop = feed.visible(step, self._lag, self._window)
+        strategy = self._strategy
         self._blame.step = step
         with self._blame:
+            feed, source, start, stop, places = self._seen(step)
+            if places is not None and not places.size:
+                return np.zeros(self._shape)  # nothing may be held: all cash
+            assets = source.assets
             if self._estimator:
                 strategy.fit(feed.returns_frame(start, stop))
                 if not hasattr(strategy, "weights_"):
@@ -147,38 +162,104 @@ class StrategyAdapter:
                 answer = strategy.weights_
             else:
                 keywords = dict(self._keywords)
+                vectors = dict(self._by_asset)
                 if self._takes_w and (last is not None or self._w_required):
-                    keywords["w"] = last
+                    vectors["w"] = last
                 if held is not None and self._takes_held:
-                    keywords["held"] = held()
+                    vectors["held"] = held()
+                keywords |= {name: cut(vector, assets) for name, vector in vectors.items()}
+                if places is not None and not self._market and "weight_bounds" in keywords:
+                    keywords["weight_bounds"] = _bounds_of(keywords["weight_bounds"], assets)
                 if state is not None and self.needs_state:
-                    keywords["state"] = state()
-                data = self._source.window(start, stop) if self._market else feed.cut(start, stop)
+                    keywords["state"] = self._state(state(), source, stop)
+                data = source.window(start, stop) if self._market else feed.cut(start, stop)
+                if places is not None and self._market:
+                    data.longer = partial(self._feed.unequal, places, step - self._lag, self._window)
                 answer = strategy.optimize(data, **keywords)
                 if answer is HOLD:
                     if not self.needs_state:
                         raise OptimizationError("it returned HOLD; only a strategy that names state may")
                     return None
-            weights = self._checked(answer)
+            weights = self._checked(answer, assets, places)
             if self._clean:
                 own = getattr(strategy, "clean_weights", None)
-                weights = self._checked(own()) if callable(own) else clean(weights)
+                weights = self._checked(own(), assets, places) if callable(own) else clean(weights)
             solution = getattr(strategy, "solution", None)
         if self._solved is not None and solution is not None and hasattr(solution, "gap"):
             self._solved(step, solution)
         return weights
 
-    def _checked(self, answer: Any) -> FloatArray:
-        """Own copy of the weights as numbers in the order of the columns."""
-        weights = _numbers(answer, self._feed.market.assets)
+    def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
+        """What the strategy may see: a feed, its market, rows ``start..stop`` of both, and who is eligible."""
+        feed = self._feed
+        start, stop = feed.visible(step, self._lag, self._window)
+        lives, last = feed.lives, stop - 1
+        if lives is None:
+            self.decisions.append((step, stop - start, None))
+            return feed, self._source, start, stop, None
+        wanted = self._min_history
+        if wanted is None:
+            wanted = stop // 2 if self._window is None or stop < self._window else self._window
+        places = lives.eligible(last, wanted)
+        if not places.size:
+            if all(before is None or before.size for *_, before in self.decisions):  # told once
+                logger.warning("%s on %s: no asset is eligible, all is cash", self.name, describe(feed.closes[step]))
+            start = stop  # the decision rests on nothing
+        elif not self._all_assets:
+            if self._among is None or not np.array_equal(self._among.places, places):
+                self._among = feed.among(places)
+            feed, possible = self._among, stop - start
+            assert feed.rows is not None
+            stop = int(feed.rows.searchsorted(stop))
+            start = 0 if self._window is None else max(0, stop - self._window)
+            assets = feed.market.assets
+            if stop == start:
+                raise DataError(f"no return on which all {places.size} eligible assets have a price; raise min_history")
+            if self.thin is None and 3 * (stop - start) < 2 * possible:
+                known = lives.known[last, places]
+                young = [f"{assets[i]} ({known[i]})" for i in known.argsort(kind="stable")[:3]]
+                self.thin = (
+                    f"{self.name} on {describe(feed.closes[step])}: {stop - start} of {possible} rows are left on "
+                    f"which every eligible asset has a price; the fewest returns have {listing(young)}; a higher "
+                    "min_history= leaves newcomers out for longer"
+                )
+        self.decisions.append((step, stop - start, places))
+        return feed, self._source if feed is self._feed else feed.market, start, stop, places
+
+    def _state(self, state: State, source: Market, stop: int) -> State:
+        """The account as the owner of the eligible assets alone would know it."""
+        if source is self._source:
+            return state
+        assets = source.assets
+        ahead = state.calendar[state.row - self._lag :]
+        return replace(
+            state,
+            weights=cut(state.weights, assets),
+            asset_returns=source.returns[:stop],
+            assets=assets,
+            calendar=source.dates[:stop].append(ahead),
+            row=stop + self._lag,
+        )
+
+    def _checked(self, answer: Any, assets: tuple[Any, ...], places: Rows | None) -> FloatArray:
+        """Own copy of the weights as numbers in the order of the columns, zero where they may not be held."""
+        everybody = self._feed.market.assets
+        named = everybody if np.shape(answer) == self._shape else assets
+        weights = full(_numbers(answer, named), assets)
         if weights.shape != self._shape:
-            raise OptimizationError(f"its weights have shape {weights.shape}, but there are {self._shape[0]} assets")
+            raise OptimizationError(f"its weights have shape {weights.shape}, but there are {len(assets)} assets")
         # A sum of squares is finite only if every term is; it is the cheapest test there is.
         if not math.isfinite(weights.dot(weights)):
-            for asset, weight in zip(self._feed.market.assets, weights, strict=True):
+            for asset, weight in zip(everybody, weights, strict=True):
                 if not math.isfinite(weight):
                     raise OptimizationError(f"its weight of {asset} is {weight}")
             raise OptimizationError("its weights overflow when squared")
+        if places is not None and np.count_nonzero(weights) > np.count_nonzero(weights[places]):
+            place = np.setdiff1d(np.flatnonzero(weights), places)[0]
+            raise OptimizationError(
+                f"its weight of {everybody[place]} is {weights[place]:g}, which is not eligible: it has no price at "
+                "the last close, or fewer returns than min_history"
+            )
         return weights
 
 
@@ -200,6 +281,13 @@ class _Blame:
             own = next(base for base in type(error).__mro__ if base.__module__ == errors.__name__)
             raise own(f"{where}: {error}") from error
         raise OptimizationError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def _bounds_of(bounds: Any, assets: tuple[Any, ...]) -> Any:
+    """Weight bounds of the eligible assets, in the form they were given."""
+    if isinstance(bounds, Mapping):
+        return {asset: pair for asset, pair in bounds.items() if asset in assets or asset not in everyone(assets)}
+    return bounds if np.ndim(bounds) == 1 else parse_weight_bounds(bounds, assets)
 
 
 def _numbers(answer: Any, assets: tuple[Any, ...]) -> FloatArray:

@@ -8,26 +8,44 @@ One clock serves prices and returns. P_0..P_H are the test closes; step t holds 
   with P_0 as the first test row.
 
 With an execution lag of L the data of step t ends with the close P_{t-L}.
+
+Where quotes are missing the calendar is the union of the dates on which anything is quoted. The account walks over all
+of them; a strategy is asked as if the data were those of the eligible assets alone (:meth:`Feed.among`), on the dates
+on which all of them are quoted.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.errors import DataError
-from opeslike.market import FloatArray, Kind, Market, Panel, align_columns, check_values, describe, drop_missing
-from opeslike.panel import infer_kind, read_array, read_panel, simple_returns
+from opeslike.market import (
+    Eligible,
+    Flags,
+    FloatArray,
+    Kind,
+    Market,
+    Panel,
+    Rows,
+    align_columns,
+    check_values,
+    describe,
+    infer_kind,
+    read_array,
+    read_panel,
+    simple_returns,
+    unequal,
+)
+from opeslike.strategies.universe import Lives, members, payouts, tell_lives
 
 logger = logging.getLogger("opeslike")
-
-Rows = NDArray[np.intp]
 
 TRAIN, TEST = "train_data", "test_data"
 
@@ -47,6 +65,12 @@ class Feed:
     kind : {"prices", "returns"}
     raw : DataFrame, Series or ndarray
         The joined rows in the format they were given.
+    values : ndarray
+        The joined rows as numbers, NaN where there is no quote.
+    lives : Lives or None
+        Who is quoted, listed and gone when, a row a return; None where every asset is quoted on every date.
+    rows : ndarray of ints or None
+        Of the feed of some assets: which rows of the whole its returns end at.
     """
 
     market: Market
@@ -54,6 +78,9 @@ class Feed:
     closes: pd.Index
     kind: Kind
     raw: Any
+    values: FloatArray
+    lives: Lives | None = None
+    rows: Rows | None = None
 
     @property
     def horizon(self) -> int:
@@ -68,12 +95,55 @@ class Feed:
     @cached_property
     def _returns_frame(self) -> pd.DataFrame:
         columns = pd.Index(list(self.market.assets))
-        return pd.DataFrame(self.market.returns, index=self.market.dates, columns=columns, copy=False)
+        returns = self.market.returns
+        if self.lives is not None:
+            returns = np.where(self.lives.quoted & (self.lives.known > 0), returns, np.nan)
+        return pd.DataFrame(returns, index=self.market.dates, columns=columns, copy=False)
 
     def visible(self, step: int, lag: int, window: int | None) -> tuple[int, int]:
         """Rows ``start..stop`` of the returns that step t may see."""
         stop = self.first + step - lag
         return (0 if window is None else max(0, stop - window)), stop
+
+    @property
+    def places(self) -> Rows:
+        """Columns of the whole that the feed of some assets has."""
+        assets = self.market.assets
+        return assets.places if isinstance(assets, Eligible) else np.arange(len(assets))
+
+    def at_steps(self, flags: Flags) -> Flags:
+        """Rows of a table of :attr:`lives` at P_0..P_{H-1}."""
+        return flags[self.first - 1 : self.first - 1 + self.horizon]
+
+    def among(self, places: Rows) -> Feed:
+        """The feed of some assets alone: the rows on which all of them are quoted, and returns that span the others."""
+        quoted = self.values[:, places] > 0 if self.kind == "prices" else ~np.isnan(self.values[:, places])
+        rows = np.flatnonzero(quoted.all(axis=1))
+        values, skip = np.asfortranarray(self.values[np.ix_(rows, places)]), int(self.kind == "prices")
+        returns = simple_returns(values) if skip else values
+        for each in (values, returns):
+            each.setflags(write=False)
+        ends = rows[skip:] - skip
+        assets = Eligible.of(self.market.assets, places)
+        market = Market(returns, assets, self.market.dates[ends])
+        return Feed(market, self.first, self.closes, self.kind, self._picked(values, rows, assets), values, rows=ends)
+
+    def unequal(self, places: Rows, close: int, window: int | None) -> tuple[FloatArray, pd.Index]:
+        """Returns of some assets up to P_close, NaN before the listing of each, see :func:`opeslike.market.unequal`."""
+        rows, skip = self.first + close, int(self.kind == "prices")
+        dates = self.market.dates[:rows]
+        if skip:  # a price more, before the first return
+            dates = dates.insert(0, dates[0])
+        return unequal(self.values[: rows + skip, places], self.kind, dates, window)
+
+    def _picked(self, values: FloatArray, rows: Rows, assets: Eligible) -> Any:
+        raw = self.raw
+        if not isinstance(raw, pd.DataFrame):
+            return values if raw.ndim == 2 else raw[rows] if isinstance(raw, np.ndarray) else raw.iloc[rows]
+        if raw.columns.nlevels == 1:
+            return pd.DataFrame(values, index=raw.index[rows], columns=raw.columns[assets.places], copy=False)
+        tickers = 1 - _close_level(raw, TRAIN)
+        return raw.iloc[rows, np.flatnonzero(raw.columns.get_level_values(tickers).isin(list(assets)))]
 
     def cut(self, start: int, stop: int) -> Any:
         """Return the rows behind returns ``start..stop`` in the user's format (one more row for prices)."""
@@ -89,20 +159,37 @@ class Feed:
         return self.closes[step - lag] if step >= lag else self.market.dates[self.first + step - lag - 1]
 
 
-def join(train: Any, test: Any, kind: Kind | None = None) -> Feed:
+def join(
+    train: Any,
+    test: Any,
+    kind: Kind | None = None,
+    listed: pd.DataFrame | None = None,
+    delisted_after: int = 5,
+    delisting_return: float | Mapping[Hashable, float] = 0.0,
+) -> Feed:
     """Check, align and join training and test data.
 
-    Test columns are matched to the training columns by name. Missing values: rows of either set that lack a price of
-    some asset are dropped with a log message, so an asset that was listed late shortens the training set, and the first
-    complete test row is P_0. An asset whose prices stop before the test set ends (delisted), or that has none in one of
-    the sets, is an error. Training rows dated on or after P_0 are dropped with a log message.
+    Test columns are matched to the training columns by name. Rows on which nothing is quoted are dropped with a log
+    message (at the end of the test set only where they are fewer than ``delisted_after``), and what is missing
+    elsewhere is told there too. Training rows dated on or after P_0 are dropped with a log message.
+
+    Parameters
+    ----------
+    train, test : DataFrame, Series or array
+    kind : {"prices", "returns"}, optional
+    listed : DataFrame of bool, optional
+        Dates x tickers: whether an asset may be held from that date on.
+    delisted_after : int
+        Missing rows after which an asset is gone.
+    delisting_return : float, or mapping of ticker to float
+        Paid on the last mark when it is gone; in a mapping "*" stands for those not named (else 0).
 
     Raises
     ------
     DataError
         Naming ticker and date, or the set at fault.
     PortfolioError
-        If ``kind`` is unknown.
+        If ``kind`` is unknown, or a ticker of ``delisting_return``.
     """
     train, test = _as_given(train, TRAIN), _as_given(test, TEST)
     if _form(train) != _form(test):
@@ -114,10 +201,9 @@ def join(train: Any, test: Any, kind: Kind | None = None) -> Feed:
     kind = _decide(train_panel, test_panel, kind)
     for panel, what in ((train_panel, TRAIN), (test_panel, TEST)):
         _named(what, check_values, panel, kind)
-        _check_listed(panel, what)
     labelled = _labelled(train_panel.index, test_panel.index)
-    test_panel, test_rows = _complete(test_panel, TEST)
-    train_panel, train_rows = _complete(train_panel, TRAIN)
+    test_panel, test_rows = _quoted(test_panel, TEST, delisted_after)
+    train_panel, train_rows = _quoted(train_panel, TRAIN)
     if labelled:
         train_panel, train_rows = _before(train_panel, train_rows, test_panel)
     steps = len(test_panel.values) - (kind == "prices")
@@ -126,16 +212,41 @@ def join(train: Any, test: Any, kind: Kind | None = None) -> Feed:
 
     values = np.vstack((train_panel.values, test_panel.values))
     index = train_panel.index.append(test_panel.index) if labelled else pd.RangeIndex(len(values))
-    if kind == "prices":
-        returns, dates = simple_returns(values), index[1:]
+    assets, dates = train_panel.assets, index[1:] if kind == "prices" else index
+    payout = payouts(delisting_return, assets)
+    gone = (values <= 0.0) if kind == "prices" else (values <= -1.0)
+    lives = None
+    if listed is not None or gone.any() or not np.isfinite(values).all():
+        joined = replace(train_panel, values=values, index=index)
+        check_values(joined, kind)
+        lives = Lives.of(values, kind, members(listed, index, assets), delisted_after, payout)
+        tell_lives(joined)
+        lives = None if lives.quoted.all() and lives.member.all() else lives
+    if lives is not None:
+        returns = lives.returns
     else:
-        returns, dates = np.asfortranarray(values), index
+        returns = simple_returns(values) if kind == "prices" else np.asfortranarray(values)
     returns.setflags(write=False)
     values.setflags(write=False)
     first = len(returns) - steps
     closes = dates[first - 1 :] if labelled else pd.RangeIndex(steps + 1)
-    market = Market(returns, train_panel.assets, dates)
-    return Feed(market, first, closes, kind, _stack(values, train, train_rows, test, test_rows, index))
+    raw = _stack(values, train, train_rows, test, test_rows, index)
+    return Feed(Market(returns, assets, dates), first, closes, kind, raw, values, lives)
+
+
+def _quoted(panel: Panel, what: str, at_end: int = 0) -> tuple[Panel, Rows]:
+    """Drop the rows without any value (but for a longer run at the end); also the positions of those that stay."""
+    known = np.asarray(~np.isnan(panel.values).all(axis=1))
+    if not known.any():
+        raise DataError(f"{what} has no row with a value")
+    end = int(np.flatnonzero(known)[-1]) + 1
+    if at_end and len(known) - end >= at_end:
+        known[end:] = True
+    rows = np.flatnonzero(known)
+    if len(rows) == len(known):
+        return panel, rows
+    logger.warning("%s: %d of %d rows dropped, on which nothing is quoted", what, (~known).sum(), len(known))
+    return replace(panel, values=panel.values[rows], index=panel.index[rows]), rows
 
 
 def _as_given(data: Any, what: str) -> Any:
@@ -193,28 +304,6 @@ def _alone(panel: Panel) -> Kind | None:
         return infer_kind(panel)
     except DataError:  # too few rows to tell: the joined rows decide
         return None
-
-
-def _check_listed(panel: Panel, what: str) -> None:
-    """Every asset has a value in this set; in the test set it lasts to the end."""
-    known = ~np.isnan(panel.values)
-    for column in np.flatnonzero(~known.any(axis=0)):
-        raise DataError(f"{panel.assets[column]} has no value in {what}; leave it out or move the split")
-    if what != TEST:
-        return
-    last_row = int(np.flatnonzero(known.any(axis=1))[-1])
-    for column in np.flatnonzero(~known[last_row]):
-        last = int(np.flatnonzero(known[:, column])[-1])
-        raise DataError(
-            f"{panel.assets[column]}: the last value in {TEST} is on {panel.date(last)}, before the set ends on "
-            f"{panel.date(last_row)} (delisted?); leave it out or end the test there"
-        )
-
-
-def _complete(panel: Panel, what: str) -> tuple[Panel, Rows]:
-    """Drop incomplete rows; also return the positions of the rows that stay."""
-    rows = np.flatnonzero(~np.isnan(panel.values).any(axis=1))
-    return drop_missing(panel, what), rows
 
 
 def _labelled(train: pd.Index, test: pd.Index) -> bool:

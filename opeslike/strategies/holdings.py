@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from opeslike.checks import finite, optional
 from opeslike.errors import PortfolioError
-from opeslike.market import FloatArray, Kind, Market
+from opeslike.market import FloatArray, Kind, Market, everyone, full
 from opeslike.parameters import Parameters
 from opeslike.strategies.past import Past
 from opeslike.strategies.protocol import HOLD, Hold, State
@@ -75,8 +75,8 @@ class BuyAndHold(Selection):
             return HOLD
         past = self.read(data, state, kind)
         if self.weights is None:
-            return np.full(len(past.assets), 1.0 / len(past.assets))
-        return _by_asset("BuyAndHold weights", self.weights, past.assets)
+            return full(np.full(len(past.assets), 1.0 / len(past.assets)), past.assets)
+        return full(_by_asset("BuyAndHold weights", self.weights, past.assets), past.assets)
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,15 +113,15 @@ class FixedLeverage(Parameters):
         """Return the leverages in the order of the assets, shape (N,)."""
         assets = Market.from_data(data, kind).assets
         if isinstance(self.leverages, Mapping):
-            return _by_asset("FixedLeverage leverages", self.leverages, assets)
+            return full(_by_asset("FixedLeverage leverages", self.leverages, assets), assets)
         if len(assets) > 1:
             named = f"{{{assets[0]!r}: {self.leverages:g}}}"
             raise PortfolioError(f"FixedLeverage leverages is one number but there are {len(assets)} assets: {named}?")
-        return np.array([float(self.leverages)])
+        return full(np.array([float(self.leverages)]), assets)
 
 
 def _by_asset(name: str, given: Mapping[Hashable, float], assets: tuple[Hashable, ...]) -> FloatArray:
-    extra = [str(asset) for asset in given if asset not in assets]
+    extra = [str(asset) for asset in given if asset not in everyone(assets)]
     if extra:
         raise PortfolioError(f"{name} names {', '.join(extra)}, not among the assets")
     return np.array([float(given.get(asset, 0.0)) for asset in assets])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from opeslike.checks import at_least, flag, optional, part, positive, rate
 from opeslike.errors import DataError
-from opeslike.market import FloatArray, Kind, Market, describe
+from opeslike.market import FloatArray, Kind, Market, describe, full
 from opeslike.parameters import Parameters
 from opeslike.sizing import kelly_factor
 from opeslike.strategies.outcome_sizes import LONG, FromOutcomes, Unlucky, check_periods
@@ -60,12 +60,12 @@ class LeverageRule(Parameters):
         market = data if isinstance(data, Market) else Market.from_data(data, kind)
         count = market.n_scenarios
         if count >= self.needed:
-            return self.leverages(market)
+            return full(self.leverages(market), market.assets)
         whole, _ = market.origin
         if not self._told.get(whole):
             self._told.put(whole, True)
             tell_waiting(type(self).__name__, self.needed, count, describe(market.dates[-1]))
-        return np.zeros(market.n_assets)
+        return full(np.zeros(market.n_assets), market.assets)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -146,6 +146,11 @@ class Strategy(Protocol):
     shared, so copy before writing. A text ``name`` is what results, reports and messages call the strategy, else the
     name of its class. A class attribute ``accepts_market = True`` asks for a
     :class:`~opeslike.market.Market` instead, which costs no copy.
+
+    Where assets come and go, ``data`` and everything by asset are those of the *eligible* assets alone, on the dates on
+    which all of them are quoted; weights are for these. A class attribute ``all_assets = True`` asks for all columns on
+    all dates instead, NaN where there is no quote; then weights are for all columns, and those of assets that are not
+    eligible must be 0.
     """
 
     def optimize(self, data: Any, /) -> ArrayLike | Hold:

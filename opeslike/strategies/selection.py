@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from opeslike.errors import PortfolioError
-from opeslike.market import FloatArray, Kind
+from opeslike.market import FloatArray, Kind, full
 from opeslike.parameters import Parameters
 from opeslike.strategies.past import Past, read_past
 from opeslike.strategies.protocol import State
@@ -76,7 +76,8 @@ class Selection(Parameters, ABC):
         DataError
             If the data cannot be used.
         """
-        return self.known_scores(self.read(data, state, kind))
+        past = self.read(data, state, kind)
+        return full(self.known_scores(past), past.assets)
 
     def optimize(self, data: Any, *, state: State | None = None, kind: Kind | None = None) -> FloatArray:
         """Hold the selection unsized: equal weights, gross exposure 1.

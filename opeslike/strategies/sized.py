@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from opeslike.checks import at_least
 from opeslike.errors import PortfolioError
-from opeslike.market import FloatArray, Kind
+from opeslike.market import FloatArray, Kind, full
 from opeslike.parameters import Parameters
 from opeslike.strategies.past import Memo
 from opeslike.strategies.protocol import State
@@ -99,4 +99,4 @@ class Sized(Parameters):
         record = None
         if self.sizer.needs_record:
             record = read_record(self._tracks, self.selection, self.every, self.sizer.allow_short, past, scores)
-        return self.sizer.apply(scores, past, record)
+        return full(self.sizer.apply(scores, past, record), past.assets)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from opeslike.checks import at_least, flag, not_negative, optional, part, positive
 from opeslike.errors import DataError
-from opeslike.market import FloatArray, Kind
+from opeslike.market import FloatArray, Kind, cut, full
 from opeslike.parameters import Parameters
 from opeslike.sizing.reading import ROUNDING
 from opeslike.strategies.past import Past, read_past
@@ -97,7 +97,8 @@ class Sizer(Parameters, ABC):
         """
         if self.needs_record:
             raise DataError(f"{type(self).__name__} sizes by a rule's own record; use Sized(rule, {self!r})")
-        return self.apply(np.asarray(scores, dtype=np.float64), read_past(data, state, kind), None)
+        past = read_past(data, state, kind)
+        return full(self.apply(cut(np.asarray(scores, dtype=np.float64), past.assets), past, None), past.assets)
 
     def apply(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Weights with the common limits, shape (N,)."""

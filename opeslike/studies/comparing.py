@@ -7,7 +7,7 @@ import inspect
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,8 @@ import pandas as pd
 from opeslike.accounting.bands import Bands
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
-from opeslike.backtester import DEFAULT_COST, Backtester, Frequency, tracked
+from opeslike.accounting.schedule import Frequency
+from opeslike.backtester import DEFAULT_COST, Backtester, tracked
 from opeslike.checks import is_number
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import Kind
@@ -35,6 +36,7 @@ def compare(
     clean_weights: bool = False,
     weight_bounds: Any = None,
     window: int | None = None,
+    min_history: int | None = None,
     execution_lag: int = 1,
     entry_cost: bool = True,
     seed: int | None = 100,
@@ -44,6 +46,9 @@ def compare(
     borrow_spread: float | pd.Series = 0.0,
     short_fee: float | pd.Series = 0.0,
     periods_per_year: float = 252,
+    listed: pd.DataFrame | None = None,
+    delisted_after: int = 5,
+    delisting_return: float | Mapping[Hashable, float] = 0.0,
     overlays: Sequence[Overlay] = (),
     bands: Bands | None = None,
     keep_solutions: bool = False,
@@ -61,9 +66,11 @@ def compare(
         under several names, no run disturbs another, and yours stay as they were.
     train, test : DataFrame, Series or array
         Prices or simple returns, as for :class:`~opeslike.backtester.Backtester`.
-    cost, kind, initial_capital, risk_free, borrow_spread, short_fee, periods_per_year
+    cost, kind, initial_capital, risk_free, borrow_spread, short_fee, periods_per_year, listed, delisted_after, \
+    delisting_return
         As for :class:`~opeslike.backtester.Backtester`.
-    reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, execution_lag, entry_cost, seed, overlays, bands
+    reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, min_history, execution_lag, entry_cost, seed, \
+    overlays, bands
         As for :meth:`~opeslike.backtester.Backtester.backtest`.
     keep_solutions : bool
         As for :meth:`~opeslike.backtester.Backtester.backtest`.

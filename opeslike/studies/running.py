@@ -25,6 +25,7 @@ from opeslike.accounting.certificates import FIELDS
 from opeslike.accounting.result import BacktestResult
 from opeslike.backtester import Backtester
 from opeslike.errors import OpesLikeError, OptimizationError, PortfolioError
+from opeslike.market import cut
 
 #: What copying or pickling an object that cannot be copied may raise.
 UNCOPYABLE = (TypeError, ValueError, AttributeError, NotImplementedError, RecursionError, pickle.PicklingError)
@@ -73,7 +74,7 @@ class SolvedOnce:
                 return weights
             weights, of, found = solved[decision]
             weights = weights * (scale / of)
-            changed = {"weights": weights.copy(), "seconds": 0.0}
+            changed = {"weights": cut(weights, found.assets) if whole else weights.copy(), "seconds": 0.0}
             self.solution = dataclasses.replace(found, **changed) if whole else SimpleNamespace(**vars(found) | changed)
             return np.asarray(weights)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from opeslike.backtester import Backtester
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError, DataWarning, PortfolioError
 
 TICKERS = ["CC", "AA", "BB"]
 
@@ -140,48 +140,40 @@ def test_rows_counted_from_a_cut_frame_are_labels_too():
     np.testing.assert_array_equal(again["returns"], result["returns"])
 
 
-def test_missing_values_in_the_training_set_shorten_it_and_are_told(caplog):
+def test_missing_values_in_the_training_set_cost_rows_only_where_an_eligible_asset_has_them(caplog):
     prices = closes()
     prices.iloc[:10, 1] = np.nan
     prices.iloc[20, 2] = np.nan
     spy = Spy()
-    with caplog.at_level(logging.WARNING, logger="opeslike"):
+    with caplog.at_level(logging.WARNING, logger="opeslike"), pytest.warns(DataWarning, match="18 of 29 rows"):
         ran(prices[:30], prices[30:], spy)
     assert spy.seen[0].index.equals(prices.index[[*range(10, 20), *range(21, 30)]])
-    assert "train_data: 11 of 30 rows dropped for missing values (AA 10, BB 1)" in caplog.text
+    assert "listed later: AA from 2020-01-15; rows missed: BB 1" in caplog.text
+    spy = Spy()
+    ran(prices[:30], prices[30:], spy, run={"min_history": 25})
+    assert spy.seen[0].columns.tolist() == ["CC", "BB"]
+    assert spy.seen[0].index.equals(prices.index[[*range(20), *range(21, 30)]])
 
 
-def test_gaps_in_the_test_set_are_dropped_and_told(caplog):
+def test_gaps_in_the_test_set_keep_their_dates_and_are_told(caplog):
     prices = closes()
     prices.iloc[30, 0] = np.nan
     prices.iloc[40, 1] = np.nan
     with caplog.at_level(logging.WARNING, logger="opeslike"):
         result = ran(prices[:30], prices[30:])
-    assert "test_data: 2 of 30 rows dropped for missing values (CC 1, AA 1)" in caplog.text
-    complete = prices.drop(prices.index[[30, 40]])
-    np.testing.assert_array_equal(result["returns"], ran(complete[:30], complete[30:])["returns"])
-    assert result.timeline.equals(complete.index[31:])
-
-
-def test_a_delisted_asset_is_named_with_its_last_date():
-    prices = closes()
-    prices.iloc[45:, 1] = np.nan
-    with pytest.raises(DataError, match=r"AA: the last value in test_data is on 2020-03-03.*2020-03-24 \(delisted\?\)"):
-        ran(prices[:30], prices[30:])
+    assert "rows missed: CC 1, AA 1" in caplog.text
+    assert result.timeline.equals(prices.index[31:])
+    assert result.universe["suspended"].sum().tolist() == [1, 1, 0]
+    prices.iloc[35] = np.nan
+    with caplog.at_level(logging.WARNING, logger="opeslike"):
+        assert ran(prices[:30], prices[30:]).timeline.equals(prices.index[31:].delete(4))
+    assert "test_data: 1 of 30 rows dropped, on which nothing is quoted" in caplog.text
 
 
 def test_a_last_row_without_any_price_is_only_a_gap():
     prices = closes()
     prices.iloc[59] = np.nan
     assert len(ran(prices[:30], prices[30:])["returns"]) == 28
-
-
-@pytest.mark.parametrize(("rows", "what"), [(slice(0, 30), "train_data"), (slice(30, 60), "test_data")])
-def test_an_asset_without_any_price_is_named(rows, what):
-    prices = closes()
-    prices.iloc[rows, 2] = np.nan
-    with pytest.raises(DataError, match=f"BB has no value in {what}"):
-        ran(prices[:30], prices[30:])
 
 
 def returns_of(prices):

@@ -18,7 +18,7 @@ from opeslike.cli import main
 from opeslike.cli.compare import kelly_variants
 from opeslike.cli.options import RISKY, TEST_END, TRAIN_END, TRAIN_START
 from opeslike.errors import PortfolioError
-from opeslike.objectives import CVaR, MeanCVaR
+from opeslike.objectives import CVaR, MeanCVaR, Uniform
 from opeslike.studies import compare
 
 pytestmark = pytest.mark.usefixtures("matplotlib")
@@ -104,6 +104,26 @@ def test_it_is_what_python_gives(run, tmp_path):
     )  # fmt: skip
     pd.testing.assert_frame_equal(metrics(tmp_path / "opeslike-report"), table.metrics, rtol=1e-13)
     assert table.to_text(width=80) in out
+
+
+def test_lives(run, tmp_path):
+    prices = load_us20(tickers="AAPL JPM XOM", start="2016", end="2018-03")
+    prices.loc[:"2017-06", "AAPL"] = None
+    prices.loc["2018-02":, "XOM"] = None
+    prices.to_csv(tmp_path / "prices.csv")
+    terms = "--train-end", "2017", "--min-history", "100", "--delisting-return", "XOM=-0.5,*=0", "--window", "120"
+    only = "--strategy", "uniform", "--no-plots", "--out", str(tmp_path / "out")
+    status, _, err = run("--csv", str(tmp_path / "prices.csv"), *terms, *only)
+    assert status == 0
+    assert "listed later: AAPL from 2017-07-03; quoted no longer: XOM to 2018-01-31" in err
+    table = compare(
+        {"uniform": Uniform()}, prices[:"2017"], prices["2018":], cost={"const": 20}, reopt_freq=5, min_history=100,
+        window=120, delisting_return={"XOM": -0.5}, clean_weights=True,
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(metrics(tmp_path / "out"), table.metrics, rtol=1e-13)
+    assert table["uniform"].wealth.min() < 0.9
+    with pytest.raises(SystemExit):
+        run("--delisting-return", "XOM:-1")
 
 
 def test_radius(run, tmp_path, monkeypatch):

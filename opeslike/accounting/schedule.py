@@ -1,0 +1,63 @@
+"""When to trade and when to decide: every so many steps, or by the calendar."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from opeslike.checks import whole
+from opeslike.errors import PortfolioError
+
+#: A schedule: every so many steps, or a pandas offset.
+Frequency = int | str | pd.offsets.BaseOffset
+
+
+def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.bool_]:
+    """Whether something is due at each step, shape (H,).
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for messages.
+    frequency : int, str or DateOffset
+        Every so many steps, or the last trading day at or before each date of a pandas offset; the first step always.
+    closes : Index of length H + 1
+        Labels of P_0..P_H. Exchanges publish their trading days in advance, so that a day is the last one of its month
+        is known on the day.
+
+    Raises
+    ------
+    PortfolioError
+        If the frequency is neither, does not count in days or more, or the data have no dates.
+    """
+    due = np.zeros(len(closes) - 1, dtype=bool)
+    if not isinstance(frequency, (str, pd.offsets.BaseOffset)):
+        due[:: whole(name, frequency, 1)] = True
+        return due
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # names that pandas is about to drop
+            offset = pd.tseries.frequencies.to_offset(frequency)
+    except (ValueError, FutureWarning) as error:
+        raise PortfolioError(
+            f"{name}={frequency!r} is no calendar of pandas: give steps, or an offset such as 'ME', 'QE' or 'W-FRI'"
+        ) from error
+    if not isinstance(closes, pd.DatetimeIndex):
+        raise PortfolioError(f"{name}={frequency!r} needs dated prices; count in steps instead")
+    days = closes.normalize()
+    start, end = days[[0, -1]]
+    if start + offset < start + pd.Timedelta(days=1):
+        raise PortfolioError(f"{name}={frequency!r} must count forward in days or more")
+    dates = pd.date_range(start, end, freq=offset)
+    last = days.searchsorted(dates, side="right") - 1
+    due[last[last < len(due)]] = True
+    due[0] = True
+    return due
+
+
+def written(frequency: Frequency) -> int | str:
+    """A schedule as the settings hold it."""
+    return frequency.freqstr if isinstance(frequency, pd.offsets.BaseOffset) else frequency
