@@ -42,7 +42,8 @@ def test_every_public_name_is_on_a_page(room: str, name: str) -> None:
     home = getattr(value, "__module__", None) or room
     if name.startswith("__") or not (inspect.isclass(value) or inspect.isroutine(value)):
         return
-    names = {f"{room}.{name}", f"{home}.{name}"} | {home, room if home.startswith(room) else home}
+    within = home.rpartition(".")[0]  # a page may list a whole room, which shows what the room exports
+    names = {f"{room}.{name}", f"{home}.{name}", home} | {place for place in (room, within) if place != "opeslike"}
     assert any(listed in names for listed in LISTED), f"no API page lists {home}.{name} or its module"
 
 
