@@ -65,6 +65,7 @@ def test_no_arguments(tmp_path, offline_environment):
     report = tmp_path / "opeslike-report"
     assert sorted(p.name for p in report.iterdir()) == [
         "drawdown.png",
+        "manifest.json",
         "metrics.csv",
         "table.md",
         "wealth.png",
@@ -268,7 +269,7 @@ def test_yahoo(run, monkeypatch):
 def test_out_and_charts(run, tmp_path):
     status, out, _ = run(*SMALL, "--out", "deep/er", "--fractions", "1")
     assert status == 0
-    assert f"Report in {os.path.join('deep', 'er')}: table.md, metrics.csv, wealth.png, drawdown.png, weights/" in out
+    assert f"Report in {os.path.join('deep', 'er')}: table.md, metrics.csv, wealth.png, drawdown.png, manifest.json," in out
     assert (tmp_path / "deep" / "er" / "wealth.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "opeslike-report").exists()
 
