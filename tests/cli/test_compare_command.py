@@ -269,7 +269,8 @@ def test_yahoo(run, monkeypatch):
 def test_out_and_charts(run, tmp_path):
     status, out, _ = run(*SMALL, "--out", "deep/er", "--fractions", "1")
     assert status == 0
-    assert f"Report in {os.path.join('deep', 'er')}: table.md, metrics.csv, wealth.png, drawdown.png, manifest.json," in out
+    files = "table.md, metrics.csv, wealth.png, drawdown.png, manifest.json, weights/"
+    assert f"Report in {os.path.join('deep', 'er')}: {files}" in " ".join(out.split())
     assert (tmp_path / "deep" / "er" / "wealth.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "opeslike-report").exists()
 
