@@ -101,7 +101,13 @@ class Proof:
         return "optimal" if self.optimal else "optimal_inaccurate" if self.gap <= INACCURATE * self.tolerance else None
 
 
-def prove(problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: UserConstraints | None = None) -> Proof:
+def prove(
+    problem: Problem,
+    x: FloatArray,
+    witness: Witness = NOTHING,
+    extra: UserConstraints | None = None,
+    point: Point | None = None,
+) -> Proof:
     """Prove how good ``x`` is, its feasibility first.
 
     Parameters
@@ -112,18 +118,25 @@ def prove(problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: Us
     witness : Witness
     extra : UserConstraints, optional
         The user's own constraints, which x must meet too.
+    point : Point, optional
+        The problem evaluated at x, if that was done already; one of another x is not used.
 
     Raises
     ------
     OptimizationError
         If x is off a limit by more than 1e-9, or outside the domain of the objective; the message says which.
     """
-    check_feasible(problem, x, witness, extra)
-    return bound(problem, x, witness, extra)
+    point = point if point is not None and point.x is x else None
+    check_feasible(problem, x, witness, extra, point)
+    return bound(problem, x, witness, extra, point)
 
 
 def check_feasible(
-    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: UserConstraints | None = None
+    problem: Problem,
+    x: FloatArray,
+    witness: Witness = NOTHING,
+    extra: UserConstraints | None = None,
+    point: Point | None = None,
 ) -> None:
     """Check bounds, equalities, the domain, the limit on risk and the user's constraints, in this order.
 
@@ -137,18 +150,18 @@ def check_feasible(
         raise OptimizationError(f"the weights are not {bounds.lower.size} finite numbers")
     scale = max(1.0, float(np.abs(x).max()))
     off = np.maximum(bounds.lower - x, x - bounds.upper)
-    worst = int(np.argmax(off))
+    worst = int(off.argmax())
     if off[worst] > FEASIBLE * scale:
         raise OptimizationError(
             f"variable {worst} ({x[worst]:.6g}) is outside its bounds [{bounds.lower[worst]:g}, "
             f"{bounds.upper[worst]:g}] by {off[worst]:.1e}"
         )
     missing = np.abs(bounds.rows @ x - bounds.totals)
-    row = int(np.argmax(missing))
+    row = int(missing.argmax())
     if missing[row] > FEASIBLE * max(scale, abs(float(bounds.totals[row]))):
         name = bounds.names[row] if row < len(bounds.names) else f"equality {row}"
         raise OptimizationError(f"the weights miss the limit {name!r} by {missing[row]:.1e}")
-    if not problem.in_domain(x):
+    if not problem.in_domain(x, point):
         raise OptimizationError("the weights lose everything in some scenario, where the objective is not defined")
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
         over = limited_value(problem, x)

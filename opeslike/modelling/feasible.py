@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -261,6 +261,7 @@ class Lift:
         return x if self.plain else self(self.weights(x))
 
 
+@lru_cache(maxsize=8)  # terms that depend on the mandate alone come again
 def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     """Write what may be held as bounds of variables, and the map between them and weights.
 

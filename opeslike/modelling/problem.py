@@ -203,9 +203,12 @@ class ScenarioProblem(Problem):
         fastest = slope * float(change.min() if slope > 0 else change.max())
         return -1.0 / fastest if fastest < 0 else math.inf
 
-    def in_domain(self, x: FloatArray) -> bool:
+    def in_domain(self, x: FloatArray, point: ScenarioPoint | None = None) -> bool:
         """Whether every scenario keeps a positive margin."""
-        return self.loss.margin_slope == 0.0 or bool(self.loss.margin(self.scenario_returns(x)).min() > 0.0)
+        if self.loss.margin_slope == 0.0:
+            return True
+        returns = self.scenario_returns(x) if point is None else point.returns
+        return bool(self.loss.margin(returns).min() > 0.0)
 
     def tolerance(self, point: ScenarioPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's returns, times its mean slope for losses in another unit.
@@ -232,9 +235,10 @@ class ScenarioProblem(Problem):
         """What the loss leaves out, which passes through every risk."""
         return self.loss.offset
 
-    def refusal(self, x: FloatArray) -> str | None:
+    def refusal(self, point: ScenarioPoint) -> str | None:
         """Which scenario leaves the domain of the loss, for losses that are extended beyond it."""
-        returns = self.scenario_returns(x)
+        returns = point.returns
+        assert returns is not None
         outside = self.loss.outside(returns)
         if outside is None or not outside.any():
             return None

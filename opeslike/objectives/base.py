@@ -254,7 +254,7 @@ class Optimizer(Answer, ABC):
         return guess / self._scale()
 
     def _keep(self, market: Market, problem: Problem, solved: Solved, given: Given, seconds: float) -> None:
-        refusal = problem.refusal(solved.x)
+        refusal = problem.refusal(solved.proof.point)
         if refusal is not None:
             raise PortfolioError(refusal)
         proof, scale = solved.proof, self._scale()
