@@ -219,8 +219,8 @@ def tangents(
 
     Of a regulariser with kinks they contain the slope of the witness, or nothing with ``smooth_only``.
     """
-    change, shortfall = np.zeros_like(x), 0.0
-    penalty = problem.penalty
+    change: FloatArray | None = None
+    shortfall, penalty = 0.0, problem.penalty
     if penalty is not None and not penalty.smooth and (smooth_only or witness.slopes):
         w = problem.weights(x)
         slope = -penalty.evaluate(w)[1]
@@ -232,14 +232,14 @@ def tangents(
                 slope += part.pull(y, w.size)
                 shortfall += part.shortfall(part.measure(w), y)
         change = problem.lift.pull(slope)
-    yield point.gradient + change, point.excess + shortfall, None
+    yield point.gradient if change is None else point.gradient + change, point.excess + shortfall, None
     if not isinstance(problem, ScenarioProblem) or witness.q is None or witness.q.shape != problem.probabilities.shape:
         return
     envelope = problem.envelope()
     if envelope is not None:
         q = envelope.project(witness.q)
         value, gradient = problem.value_under(x, q)
-        yield gradient + change, max(point.value + point.excess - value, 0.0) + shortfall, q
+        yield gradient if change is None else gradient + change, max(point.value + point.excess - value, 0.0) + shortfall, q
 
 
 def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: FloatArray) -> tuple[float, FloatArray]:

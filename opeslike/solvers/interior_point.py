@@ -10,7 +10,7 @@ step. See Wright, *Primal-Dual Interior-Point Methods* (1997), for the predictor
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ _TIED = 1e-7
 _SETTLED = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass
 class Iterate:
     """Where a solver stopped.
 
@@ -278,12 +278,14 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
             bounds.lower[free],
             np.where(dual[n:] > unit * slack[n:], bounds.upper[free], snapped[free]),
         )
-        return replace(best, snapped=snapped)
+        best.snapped = snapped
+        return best
     settled = _settled(problem, core, best, best_pieces)
-    return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
+    settled.point, settled.slopes = problem.evaluate(settled.x), best_pieces.slopes()
+    return settled
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _System:
     """Newton's equations at one iterate, for the coordinates ``index`` (None: all)."""
 
