@@ -90,9 +90,12 @@ def limited_point(
     # the nearest prices on both sides of the root; from the far side the answer is drawn back to the limit
     nearest = sorted(tried.values(), key=lambda item: abs(item[1]))[:3]
     found = [(within_limit(problem, x, inside), witness) for x, _, witness in nearest]
-    # multipliers of the rows are found anew where those of the Lagrangian prove too little
+    # the best multipliers of the one row are easily found; those of several where the Lagrangian's prove too little
     proofs = [
-        (x, bound(problem, x, each)) for x, given in found for each in (given, replace(given, q=None, multipliers=None))
+        (x, bound(problem, x, each))
+        for x, given in found
+        for each in (given, replace(given, q=None, multipliers=None))
+        if each.multipliers is None or not problem.bounds.single
     ]
     x, best = min(proofs, key=lambda item: item[1].gap)
     return x, prove(problem, x, best.witness), steps
