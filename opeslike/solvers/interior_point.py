@@ -270,6 +270,8 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         if pieces is not None and iteration > best.iterations + _PATIENCE and best.gap <= problem.tolerance(best.point):
             break
     if best_pieces is None:
+        if bounds.single and lift.direct:  # of plain weights those near their bounds are as good a guess
+            return best
         # a multiplier that is large against its slack, in standard deviations of the return, marks a bound that holds
         unit = problem.tolerance(best.point) / OPTIMAL
         snapped = best.x.copy()
