@@ -146,9 +146,10 @@ def check_feasible(
         Naming what is violated and by how much.
     """
     bounds = problem.bounds
-    if x.shape != bounds.lower.shape or not np.isfinite(x).all():
+    largest = float(np.abs(x).max())
+    if x.shape != bounds.lower.shape or not math.isfinite(largest):
         raise OptimizationError(f"the weights are not {bounds.lower.size} finite numbers")
-    scale = max(1.0, float(np.abs(x).max()))
+    scale = max(1.0, largest)
     off = np.maximum(bounds.lower - x, x - bounds.upper)
     worst = int(off.argmax())
     if off[worst] > FEASIBLE * scale:
@@ -196,7 +197,8 @@ def bound(
         )
     if point is None:
         point = problem.evaluate(x)
-    best = Proof(point.value, math.inf, problem.tolerance(point), point, witness)
+    tolerance = problem.tolerance(point)
+    best = Proof(point.value, math.inf, tolerance, point, witness)
     for gradient, shortfall, q in tangents(problem, x, point, witness, extra is not None):
         if not np.isfinite(gradient).all():  # entropy at a weight of exactly zero
             continue
@@ -208,7 +210,7 @@ def bound(
             gap = _cone_gap(problem, x, gradient, witness, extra)
         if gap + shortfall < best.gap:
             used = replace(witness, q=q, multipliers=multipliers)
-            best = replace(best, gap=gap + shortfall, witness=used, reduced=reduced)
+            best = Proof(point.value, gap + shortfall, tolerance, point, used, reduced)
     return best
 
 
@@ -239,7 +241,11 @@ def tangents(
     if envelope is not None:
         q = envelope.project(witness.q)
         value, gradient = problem.value_under(x, q)
-        yield gradient if change is None else gradient + change, max(point.value + point.excess - value, 0.0) + shortfall, q
+        yield (
+            gradient if change is None else gradient + change,
+            max(point.value + point.excess - value, 0.0) + shortfall,
+            q,
+        )
 
 
 def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: FloatArray) -> tuple[float, FloatArray]:

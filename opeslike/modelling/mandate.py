@@ -151,7 +151,9 @@ class Mandate(Parameters):
         """
         if weight_bounds is self.bounds is self.groups is self.exposures is None:  # nothing can change later
             return _lasting(self, market.assets, fraction)
-        return self._terms(market.assets, [*self._grouped(market.assets), *self._exposed(market)], weight_bounds, fraction)
+        return self._terms(
+            market.assets, [*self._grouped(market.assets), *self._exposed(market)], weight_bounds, fraction
+        )
 
     def _terms(
         self,

@@ -41,6 +41,7 @@ class ScenarioPoint(Point):
     slope: FloatArray | None = None
     bend: FloatArray | None = None
     risk: RiskPoint | None = None
+    spread: float | None = None  # standard deviation of the returns, once asked for
 
 
 @dataclass(frozen=True)
@@ -218,12 +219,13 @@ class ScenarioProblem(Problem):
         """
         assert point.returns is not None
         assert point.slope is not None
-        r, p = point.returns, self.probabilities
-        centred = r - p @ r
-        deviation = math.sqrt(float(p @ (centred * centred)))
+        p = self.probabilities
+        if point.spread is None:
+            centred = point.returns - p @ point.returns
+            point.spread = math.sqrt(float(p @ (centred * centred)))
         typical = self._typical
         worth = 1.0 if self.loss.in_returns else float(p @ np.abs(point.slope))
-        return worth * OPTIMAL * max(deviation, 1e-4 * typical) + 1e-15 * (worth + abs(point.value))
+        return worth * OPTIMAL * max(point.spread, 1e-4 * typical) + 1e-15 * (worth + abs(point.value))
 
     @cached_property
     def _typical(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
@@ -279,7 +280,7 @@ class Optimizer(Answer, ABC):
             weights=weights.copy(),
             assets=market.assets,
             value=proof.value + problem.offset,
-            gap=None if np.isinf(proof.gap) else proof.gap,
+            gap=None if proof.gap == math.inf else proof.gap,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,

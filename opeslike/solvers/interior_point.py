@@ -154,7 +154,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         pieces = Pieces(penalty, w, 1.0)
         gradient = gradient + lift.pull(pieces.tilt)
     y = bounds.price(gradient)
-    gap = max(linear_gap(bounds, x, gradient, y), 0.0) + abs(size) + point.excess
+    gap = box_gap(bounds, x, gradient, y)[0] + abs(size) + point.excess
     count = 2 * n if pieces is None else 2 * n + pieces.count
     target = aim * problem.tolerance(point)
     best = Iterate(x, point, gap if pieces is None else math.inf, y, 0)
