@@ -176,9 +176,9 @@ class Bounds:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
 
     def only_point(self) -> FloatArray | None:
-        """The one feasible point, where there is a single equality and the box touches it; else None."""
+        """The one feasible point, where nothing can move or the box touches a single equality; else None."""
         if not self.single:
-            return None
+            return None if self.free.any() else self.linear_minimum(np.zeros(self.lower.size))[0]
         least, most, missing, reach = self._span
         slack = TOUCHING * max(1.0, reach)
         return least if missing <= slack else most if missing >= reach - slack else None

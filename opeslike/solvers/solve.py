@@ -107,6 +107,8 @@ def solve(
 def _solved(
     problem: Problem, solver: str, start: FloatArray | None, constraints: Extra | Sequence[Constraint]
 ) -> Solved:
+    if not constraints and problem.bounds.only_point() is not None:  # leaves cvxpy nothing to choose
+        solver = "auto"
     if solver == "cvxpy" or constraints:
         return _through_cvxpy(problem, constraints)
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
