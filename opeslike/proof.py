@@ -34,6 +34,7 @@ from opeslike.modelling.problem import OPTIMAL, Point, Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 
 FloatArray = NDArray[np.float64]
+User = UserConstraints | None
 
 #: weights may be off their limits by this much
 FEASIBLE = 1e-9
@@ -102,11 +103,7 @@ class Proof:
 
 
 def prove(
-    problem: Problem,
-    x: FloatArray,
-    witness: Witness = NOTHING,
-    extra: UserConstraints | None = None,
-    point: Point | None = None,
+    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: User = None, point: Point | None = None
 ) -> Proof:
     """Prove how good ``x`` is, its feasibility first.
 
@@ -132,11 +129,7 @@ def prove(
 
 
 def check_feasible(
-    problem: Problem,
-    x: FloatArray,
-    witness: Witness = NOTHING,
-    extra: UserConstraints | None = None,
-    point: Point | None = None,
+    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: User = None, point: Point | None = None
 ) -> None:
     """Check bounds, equalities, the domain, the limit on risk and the user's constraints, in this order.
 
@@ -175,11 +168,7 @@ def check_feasible(
 
 
 def bound(
-    problem: Problem,
-    x: FloatArray,
-    witness: Witness = NOTHING,
-    extra: UserConstraints | None = None,
-    point: Point | None = None,
+    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: User = None, point: Point | None = None
 ) -> Proof:
     """The proof without the check of feasibility, for the stopping rules of solvers; x must be feasible.
 
@@ -221,7 +210,7 @@ def tangents(
 
     Of a regulariser with kinks they contain the slope of the witness, or nothing with ``smooth_only``.
     """
-    change: FloatArray | None = None
+    change: FloatArray | float = 0.0
     shortfall, penalty = 0.0, problem.penalty
     if penalty is not None and not penalty.smooth and (smooth_only or witness.slopes):
         w = problem.weights(x)
@@ -234,18 +223,14 @@ def tangents(
                 slope += part.pull(y, w.size)
                 shortfall += part.shortfall(part.measure(w), y)
         change = problem.lift.pull(slope)
-    yield point.gradient if change is None else point.gradient + change, point.excess + shortfall, None
+    yield point.gradient + change, point.excess + shortfall, None
     if not isinstance(problem, ScenarioProblem) or witness.q is None or witness.q.shape != problem.probabilities.shape:
         return
     envelope = problem.envelope()
     if envelope is not None:
         q = envelope.project(witness.q)
         value, gradient = problem.value_under(x, q)
-        yield (
-            gradient if change is None else gradient + change,
-            max(point.value + point.excess - value, 0.0) + shortfall,
-            q,
-        )
+        yield gradient + change, max(point.value + point.excess - value, 0.0) + shortfall, q
 
 
 def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: FloatArray) -> tuple[float, FloatArray]:

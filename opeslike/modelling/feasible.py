@@ -193,9 +193,6 @@ class Lift:
         if self.plain:
             return slope
         gradient = worth * self.known
-        if self.direct:
-            gradient[: self.size] += slope
-            return gradient
         gradient[: self.parts.signs.size] += self.parts.signs * slope[self.parts.assets]
         return gradient
 
@@ -222,23 +219,17 @@ class Lift:
         if self.plain:
             return h
         count = self.known.size if free is None else free.size
-        many = self.parts.signs.size
-        many = many if free is None else int(free.searchsorted(many))
-        out = np.zeros((count, count))
+        many = self.parts.signs.size if free is None else int(free.searchsorted(self.parts.signs.size))
         chosen: Any = slice(many) if free is None else free[:many]
-        if self.direct:
-            h = h if len(h) == many else h[np.ix_(chosen, chosen)]
-        else:
-            where, signs = self.parts.assets[chosen], self.parts.signs[chosen]
-            if assets is not None:
-                where = np.searchsorted(assets, where)
-            h = signs[:, None] * h[np.ix_(where, where)] * signs
-            along = None if along is None else signs * along[where]
-        out[:many, :many] = h
+        where, signs = self.parts.assets[chosen], self.parts.signs[chosen]
+        if assets is not None:
+            where = np.searchsorted(assets, where)
+        out = np.zeros((count, count))
+        out[:many, :many] = signs[:, None] * h[np.ix_(where, where)] * signs
         if along is not None:
             known = self.known if free is None else self.known[free]
             side = 0.5 * total * known
-            side[:many] += along
+            side[:many] += signs * along[where]
             out += side[:, None] * known + known[:, None] * side
         return out
 

@@ -151,17 +151,10 @@ class Mandate(Parameters):
         """
         if weight_bounds is self.bounds is self.groups is self.exposures is None:  # nothing can change later
             return _lasting(self, market.assets, fraction)
-        return self._terms(
-            market.assets, [*self._grouped(market.assets), *self._exposed(market)], weight_bounds, fraction
-        )
+        limits = [*self._grouped(market.assets), *self._exposed(market)]
+        return self._terms(market.assets, limits, weight_bounds, fraction)
 
-    def _terms(
-        self,
-        assets: tuple[Hashable, ...],
-        limits: Sequence[tuple[str, FloatArray, tuple[float, float]]],
-        weight_bounds: Any,
-        fraction: float,
-    ) -> Terms:
+    def _terms(self, assets: Any, limits: Sequence[Any], weight_bounds: Any, fraction: float) -> Terms:
         lower, upper = self._box(assets, weight_bounds, fraction)
         cash_rate, borrow_rate, short_fee = self._rates
         return Terms(
