@@ -173,8 +173,8 @@ class Lift:
         """How the weights move with the variables."""
         if self.direct:
             return change[: self.size]
-        signs = self.parts.signs
-        return np.asarray(np.bincount(self.parts.assets, signs * change[: signs.size], self.size))
+        steps = self.parts.signs * change[: self.parts.signs.size]
+        return np.asarray(np.bincount(self.parts.assets, steps, self.size))
 
     def weights(self, x: Any) -> Any:
         """The weights, as numbers or as a cvxpy expression."""

@@ -27,6 +27,8 @@ from opeslike.modelling.risks import Risk, RiskPoint
 
 FloatArray = NDArray[np.float64]
 
+#: no default: a problem gives what stands after the defaults of a point
+_GIVEN: Any = None
 #: numbers in a block of the scaled scenario matrix, and assets up to which a plain product is quicker
 _BLOCK, _FEW = 1 << 17, 24
 
@@ -35,12 +37,12 @@ _BLOCK, _FEW = 1 << 17, 24
 class ScenarioPoint(Point):
     """A scenario problem evaluated at ``x``."""
 
-    core: FloatArray | None = None
-    returns: FloatArray | None = None
-    losses: FloatArray | None = None
-    slope: FloatArray | None = None
-    bend: FloatArray | None = None
-    risk: RiskPoint | None = None
+    core: FloatArray = _GIVEN
+    returns: FloatArray = _GIVEN
+    losses: FloatArray = _GIVEN
+    slope: FloatArray = _GIVEN
+    bend: FloatArray = _GIVEN
+    risk: RiskPoint = _GIVEN
     spread: float | None = None  # standard deviation of the returns, once asked for
 
 
@@ -135,11 +137,6 @@ class ScenarioProblem(Problem):
 
     def hessian(self, point: ScenarioPoint, free: Index | None = None) -> FloatArray:
         """``R' diag(q loss'' + d loss'^2) R`` and the rank-one terms of the risk, in blocks of scenarios."""
-        assert point.risk is not None
-        assert point.slope is not None
-        assert point.bend is not None
-        assert point.losses is not None
-        assert point.core is not None
         diagonal, pairs = self.risk.curvature(point.losses, point.risk)
         weight = point.risk.q * point.bend
         if diagonal is not None:
@@ -198,7 +195,6 @@ class ScenarioProblem(Problem):
         slope = self.loss.margin_slope
         if slope == 0.0:
             return math.inf
-        assert point.returns is not None
         change = self.change(direction)
         change /= self.loss.margin(point.returns)
         fastest = slope * float(change.min() if slope > 0 else change.max())
@@ -217,8 +213,6 @@ class ScenarioProblem(Problem):
         A portfolio without risk has none, so there is a floor of ``1e-11`` times the size of a typical return (taken
         from the first hundred scenarios), and one at the rounding of the values.
         """
-        assert point.returns is not None
-        assert point.slope is not None
         p = self.probabilities
         if point.spread is None:
             centred = point.returns - p @ point.returns
@@ -240,7 +234,6 @@ class ScenarioProblem(Problem):
     def refusal(self, point: ScenarioPoint) -> str | None:
         """Which scenario leaves the domain of the loss, for losses that are extended beyond it."""
         returns = point.returns
-        assert returns is not None
         outside = self.loss.outside(returns)
         if outside is None or not outside.any():
             return None

@@ -78,9 +78,8 @@ class QuadraticProblem(Problem):
 
     def hessian(self, point: QuadraticPoint, free: Index | None = None) -> FloatArray:
         """``aversion * covariance`` and the curvature of the penalty."""
-        n = point.x.size if free is None else free.size
-        known = self.covariance is not None
-        h = self.aversion * self.lift.restricted(self.covariance, free) if known else np.zeros((n, n))
+        n, c = point.x.size if free is None else free.size, self.covariance
+        h = np.zeros((n, n)) if c is None else self.aversion * self.lift.restricted(c, free)
         more = self.bend(point.x, free)
         return h if more is None else h + more
 

@@ -10,7 +10,7 @@ step. See Wright, *Primal-Dual Interior-Point Methods* (1997), for the predictor
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -280,11 +280,9 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
             bounds.lower[free],
             np.where(dual[n:] > unit * slack[n:], bounds.upper[free], snapped[free]),
         )
-        best.snapped = snapped
-        return best
+        return replace(best, snapped=snapped)
     settled = _settled(problem, core, best, best_pieces)
-    settled.point, settled.slopes = problem.evaluate(settled.x), best_pieces.slopes()
-    return settled
+    return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
 
 
 @dataclass(slots=True)

@@ -107,9 +107,7 @@ def solve(
 def _solved(
     problem: Problem, solver: str, start: FloatArray | None, constraints: Extra | Sequence[Constraint]
 ) -> Solved:
-    if not constraints and problem.bounds.only_point() is not None:  # leaves cvxpy nothing to choose
-        solver = "auto"
-    if solver == "cvxpy" or constraints:
+    if constraints or (solver == "cvxpy" and problem.bounds.only_point() is None):  # else there is nothing to choose
         return _through_cvxpy(problem, constraints)
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
         x, met, steps = limited_point(problem, partial(_minimise, solver), start)
