@@ -34,6 +34,7 @@ from opeslike.modelling.problem import OPTIMAL, Point, Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 
 FloatArray = NDArray[np.float64]
+User = UserConstraints | None
 
 #: weights may be off their limits by this much
 FEASIBLE = 1e-9
@@ -101,7 +102,9 @@ class Proof:
         return "optimal" if self.optimal else "optimal_inaccurate" if self.gap <= INACCURATE * self.tolerance else None
 
 
-def prove(problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: UserConstraints | None = None) -> Proof:
+def prove(
+    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: User = None, point: Point | None = None
+) -> Proof:
     """Prove how good ``x`` is, its feasibility first.
 
     Parameters
@@ -112,18 +115,21 @@ def prove(problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: Us
     witness : Witness
     extra : UserConstraints, optional
         The user's own constraints, which x must meet too.
+    point : Point, optional
+        The problem evaluated at x, if that was done already; one of another x is not used.
 
     Raises
     ------
     OptimizationError
         If x is off a limit by more than 1e-9, or outside the domain of the objective; the message says which.
     """
-    check_feasible(problem, x, witness, extra)
-    return bound(problem, x, witness, extra)
+    point = point if point is not None and point.x is x else None
+    check_feasible(problem, x, witness, extra, point)
+    return bound(problem, x, witness, extra, point)
 
 
 def check_feasible(
-    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: UserConstraints | None = None
+    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: User = None, point: Point | None = None
 ) -> None:
     """Check bounds, equalities, the domain, the limit on risk and the user's constraints, in this order.
 
@@ -133,22 +139,23 @@ def check_feasible(
         Naming what is violated and by how much.
     """
     bounds = problem.bounds
-    if x.shape != bounds.lower.shape or not np.isfinite(x).all():
+    largest = float(np.abs(x).max())
+    if x.shape != bounds.lower.shape or not math.isfinite(largest):
         raise OptimizationError(f"the weights are not {bounds.lower.size} finite numbers")
-    scale = max(1.0, float(np.abs(x).max()))
+    scale = max(1.0, largest)
     off = np.maximum(bounds.lower - x, x - bounds.upper)
-    worst = int(np.argmax(off))
+    worst = int(off.argmax())
     if off[worst] > FEASIBLE * scale:
         raise OptimizationError(
             f"variable {worst} ({x[worst]:.6g}) is outside its bounds [{bounds.lower[worst]:g}, "
             f"{bounds.upper[worst]:g}] by {off[worst]:.1e}"
         )
     missing = np.abs(bounds.rows @ x - bounds.totals)
-    row = int(np.argmax(missing))
+    row = int(missing.argmax())
     if missing[row] > FEASIBLE * max(scale, abs(float(bounds.totals[row]))):
         name = bounds.names[row] if row < len(bounds.names) else f"equality {row}"
         raise OptimizationError(f"the weights miss the limit {name!r} by {missing[row]:.1e}")
-    if not problem.in_domain(x):
+    if not problem.in_domain(x, point):
         raise OptimizationError("the weights lose everything in some scenario, where the objective is not defined")
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
         over = limited_value(problem, x)
@@ -161,11 +168,7 @@ def check_feasible(
 
 
 def bound(
-    problem: Problem,
-    x: FloatArray,
-    witness: Witness = NOTHING,
-    extra: UserConstraints | None = None,
-    point: Point | None = None,
+    problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: User = None, point: Point | None = None
 ) -> Proof:
     """The proof without the check of feasibility, for the stopping rules of solvers; x must be feasible.
 
@@ -183,7 +186,8 @@ def bound(
         )
     if point is None:
         point = problem.evaluate(x)
-    best = Proof(point.value, math.inf, problem.tolerance(point), point, witness)
+    tolerance = problem.tolerance(point)
+    best = Proof(point.value, math.inf, tolerance, point, witness)
     for gradient, shortfall, q in tangents(problem, x, point, witness, extra is not None):
         if not np.isfinite(gradient).all():  # entropy at a weight of exactly zero
             continue
@@ -195,7 +199,7 @@ def bound(
             gap = _cone_gap(problem, x, gradient, witness, extra)
         if gap + shortfall < best.gap:
             used = replace(witness, q=q, multipliers=multipliers)
-            best = replace(best, gap=gap + shortfall, witness=used, reduced=reduced)
+            best = Proof(point.value, gap + shortfall, tolerance, point, used, reduced)
     return best
 
 
@@ -206,8 +210,8 @@ def tangents(
 
     Of a regulariser with kinks they contain the slope of the witness, or nothing with ``smooth_only``.
     """
-    change, shortfall = np.zeros_like(x), 0.0
-    penalty = problem.penalty
+    change: FloatArray | float = 0.0
+    shortfall, penalty = 0.0, problem.penalty
     if penalty is not None and not penalty.smooth and (smooth_only or witness.slopes):
         w = problem.weights(x)
         slope = -penalty.evaluate(w)[1]

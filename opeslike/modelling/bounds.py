@@ -83,9 +83,11 @@ class Bounds:
         return self.single and bool((self.rows == 1.0).all())
 
     @cached_property
-    def _missing(self) -> float:
-        """What the lower bounds leave to be spent, for a plain budget."""
-        return float(self.totals[0] - self.lower.sum())
+    def _span(self) -> tuple[FloatArray, FloatArray, float, float]:
+        """For a single equality: the corners of least and greatest total, and how far from the first total and last."""
+        up, row = self.rows[0] >= 0, self.rows[0]
+        least, most = np.where(up, self.lower, self.upper), np.where(up, self.upper, self.lower)
+        return least, most, float(self.totals[0] - row @ least), float(row @ (most - least))
 
     def price(self, cost: FloatArray) -> FloatArray:
         """Multipliers of the equalities for ``cost``: the best ones for a plain budget, else by least squares."""
@@ -95,7 +97,7 @@ class Bounds:
             return self.linear_minimum(cost)[1]
         order = cost.argsort()
         filled = (self.upper - self.lower)[order].cumsum()
-        edge = order[min(int(filled.searchsorted(self._missing)), order.size - 1)]
+        edge = order[min(int(filled.searchsorted(self._span[2])), order.size - 1)]
         return cost[edge : edge + 1]
 
     def nearest(self, cost: FloatArray, moving: Any) -> FloatArray:
@@ -112,15 +114,10 @@ class Bounds:
         InfeasibleError
             If the set is empty.
         """
-        width = self.upper - self.lower
         if self.single:
-            row = self.rows[0]
-            start = np.where(row >= 0, self.lower, self.upper)
-            reach = float(np.abs(row) @ width)
-            share = float(self.totals[0] - row @ start) / reach if reach > 0 else 0.0
-            if not TOUCHING < share < 1.0 - TOUCHING:
-                return None
-            return np.where(row >= 0, self.lower + share * width, self.upper - share * width)
+            least, most, missing, reach = self._span
+            share = missing / reach if reach > 0 else 0.0
+            return least + share * (most - least) if TOUCHING < share < 1.0 - TOUCHING else None
         point = self._analytic_center()
         return self._widest() if point is None else point
 
@@ -183,18 +180,12 @@ class Bounds:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
 
     def only_point(self) -> FloatArray | None:
-        """The one feasible point, where there is a single equality and the box touches it; else None."""
+        """The one feasible point, where nothing can move or the box touches a single equality; else None."""
         if not self.single:
-            return None
-        row, width = self.rows[0], self.upper - self.lower
-        start = np.where(row >= 0, self.lower, self.upper)
-        reach = float(np.abs(row) @ width)
-        missing = float(self.totals[0] - row @ start)
-        if missing <= TOUCHING * max(1.0, reach):
-            return start
-        if missing >= reach - TOUCHING * max(1.0, reach):
-            return np.where(row >= 0, self.upper, self.lower)
-        return None
+            return None if self.free.any() else self.linear_minimum(np.zeros(self.lower.size))[0]
+        least, most, missing, reach = self._span
+        slack = TOUCHING * max(1.0, reach)
+        return least if missing <= slack else most if missing >= reach - slack else None
 
     def linear_minimum(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Minimise ``cost @ x`` over the set.

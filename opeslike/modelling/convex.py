@@ -124,8 +124,8 @@ class Problem(ABC):
         """A point strictly inside bounds and domain, given one strictly inside the bounds."""
         return x
 
-    def in_domain(self, x: FloatArray) -> bool:
-        """Whether the objective is finite at ``x``."""
+    def in_domain(self, x: FloatArray, point: Any = None) -> bool:
+        """Whether the objective is finite at ``x``; ``point`` is the problem evaluated there, if that was done."""
         return True
 
     @property
@@ -133,6 +133,6 @@ class Problem(ABC):
         """A constant left out of the value while solving."""
         return 0.0
 
-    def refusal(self, x: FloatArray) -> str | None:
-        """Why the optimum ``x`` is no answer: there the objective, extended while solving, is not defined."""
+    def refusal(self, point: Any) -> str | None:
+        """Why the optimum is no answer: there the objective, extended while solving, is not defined."""
         return None

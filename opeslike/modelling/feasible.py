@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -104,8 +104,8 @@ class Lift:
         Return of each variable that is known beforehand: rates of cash and borrowed money, less fees.
     constant : float
         Known return at ``x = 0``.
-    cash : int or None
-        Where cash stands; borrowed money follows it.
+    money : tuple of int
+        Where cash and, where it may be, borrowed money stand; empty where all wealth is invested.
     slacks : tuple of (variable, row, coefficient)
         The variables that close equalities.
     level : int or None
@@ -122,7 +122,7 @@ class Lift:
     known: FloatArray
     bounds: Bounds
     constant: float = 0.0
-    cash: int | None = None
+    money: tuple[int, ...] = ()
     slacks: tuple[tuple[int, int, float], ...] = ()
     level: int | None = None
     cost: FloatArray | None = None
@@ -143,6 +143,11 @@ class Lift:
     def plain(self) -> bool:
         """Whether the variables are the weights and nothing else."""
         return self.known.size == self.size and not self.parts.origin.any() and not self.earning
+
+    @cached_property
+    def direct(self) -> bool:
+        """Whether the first variables are the weights."""
+        return self.parts.signs.size == self.size and bool((self.parts.signs == 1.0).all())
 
     @cached_property
     def earning(self) -> bool:
@@ -166,12 +171,10 @@ class Lift:
 
     def moves(self, change: FloatArray) -> FloatArray:
         """How the weights move with the variables."""
-        if self.plain:
-            return change
-        signs = self.parts.signs
-        if signs.size == self.size:
-            return np.asarray(change[: signs.size])
-        return np.asarray(np.bincount(self.parts.assets, signs * change[: signs.size], self.size))
+        if self.direct:
+            return change[: self.size]
+        steps = self.parts.signs * change[: self.parts.signs.size]
+        return np.asarray(np.bincount(self.parts.assets, steps, self.size))
 
     def weights(self, x: Any) -> Any:
         """The weights, as numbers or as a cvxpy expression."""
@@ -197,7 +200,8 @@ class Lift:
         """The assets that the variables ``free`` (None: all) are parts of; None for all."""
         if free is None or self.plain:
             return free
-        assets = np.unique(self.parts.assets[free[free < self.parts.signs.size]])
+        weights = free[: free.searchsorted(self.parts.signs.size)]
+        assets = weights if self.direct else np.unique(self.parts.assets[weights])
         return None if assets.size == self.size else assets
 
     def spread(
@@ -215,17 +219,17 @@ class Lift:
         if self.plain:
             return h
         count = self.known.size if free is None else free.size
-        place = np.arange(self.parts.signs.size) if free is None else np.flatnonzero(free < self.parts.signs.size)
-        chosen = place if free is None else free[place]
+        many = self.parts.signs.size if free is None else int(free.searchsorted(self.parts.signs.size))
+        chosen: Any = slice(many) if free is None else free[:many]
         where, signs = self.parts.assets[chosen], self.parts.signs[chosen]
         if assets is not None:
             where = np.searchsorted(assets, where)
         out = np.zeros((count, count))
-        out[np.ix_(place, place)] = signs[:, None] * h[np.ix_(where, where)] * signs
+        out[:many, :many] = signs[:, None] * h[np.ix_(where, where)] * signs
         if along is not None:
             known = self.known if free is None else self.known[free]
             side = 0.5 * total * known
-            side[place] += signs * along[where]
+            side[:many] += signs * along[where]
             out += side[:, None] * known + known[:, None] * side
         return out
 
@@ -247,9 +251,9 @@ class Lift:
         x = np.zeros(self.known.size)
         reached = parts.signs * (w - parts.origin)[parts.assets] - parts.starts
         x[: reached.size] = np.minimum(np.maximum(reached, parts.least), parts.widths)
-        if self.cash is not None:
-            idle = 1.0 - float(w.sum())
-            x[self.cash], x[self.cash + 1] = max(idle, 0.0), max(-idle, 0.0)
+        idle = 1.0 - float(w.sum())
+        for variable, amount in zip(self.money, (idle, -idle), strict=False):
+            x[variable] = max(amount, 0.0)
         if self.level is not None:
             x[self.level] = float(np.abs(w).max())
         for variable, row, coefficient in self.slacks:
@@ -261,6 +265,7 @@ class Lift:
         return x if self.plain else self(self.weights(x))
 
 
+@lru_cache(maxsize=8)  # terms that depend on the mandate alone come again
 def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     """Write what may be held as bounds of variables, and the map between them and weights.
 
@@ -307,15 +312,15 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         fixed = 0.5 * float((buy + sell) @ off + (buy - sell) @ (parts.origin - held))
     if gross is not None:
         limits.append(("gross", slopes, float(constant.sum()), -np.inf, gross))
-    cash = None
+    money: tuple[int, ...] = ()
     budget = [parts.signs]
     if leverage is not None:
-        cash = parts.signs.size
         idle = 1.0 - leverage
-        low.append(np.array([max(idle, 0.0), 0.0]))
-        high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), max(-idle, 0.0)]))
-        budget.append(np.array([1.0, -1.0]))
-        known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate]])
+        money = tuple(range(parts.signs.size, parts.signs.size + (1 if idle >= 0 else 2)))
+        low.append(np.array([max(idle, 0.0), 0.0][: len(money)]))
+        high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), -idle][: len(money)]))
+        budget.append(np.array([1.0, -1.0][: len(money)]))
+        known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate][: len(money)]])
     turnover = None
     if held is not None and terms.max_turnover is not None:
         turnover = _turnover(terms, held, terms.max_turnover)
@@ -352,7 +357,7 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     bounds = Bounds(np.concatenate(low), np.concatenate(high), matrix, np.array(totals), tuple(names))
     known, cost = (np.concatenate([each, np.zeros(matrix.shape[1] - each.size)]) for each in (known, cost))
     priced = cost if cost.any() or fixed else None
-    lift = Lift(parts, known, bounds, earned, cash, tuple(slacks), cost=priced, fixed=fixed, turnover=turnover)
+    lift = Lift(parts, known, bounds, earned, money, tuple(slacks), cost=priced, fixed=fixed, turnover=turnover)
     return bounds, lift
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -149,8 +149,12 @@ class Mandate(Parameters):
         InfeasibleError
             If ``weight_bounds`` and the mandate's bounds have nothing in common; names both and the asset.
         """
-        assets = market.assets
-        limits = [*self._grouped(assets), *self._exposed(market)]
+        if weight_bounds is self.bounds is self.groups is self.exposures is None:  # nothing can change later
+            return _lasting(self, market.assets, fraction)
+        limits = [*self._grouped(market.assets), *self._exposed(market)]
+        return self._terms(market.assets, limits, weight_bounds, fraction)
+
+    def _terms(self, assets: Any, limits: Sequence[Any], weight_bounds: Any, fraction: float) -> Terms:
         lower, upper = self._box(assets, weight_bounds, fraction)
         cash_rate, borrow_rate, short_fee = self._rates
         return Terms(
@@ -246,6 +250,11 @@ class Mandate(Parameters):
                 asset = market.assets[int(np.argmin(np.isfinite(row)))]
                 raise PortfolioError(f"the exposure of {asset} to {factor} is not finite")
             yield f"exposure {factor}", row, pair
+
+
+@lru_cache(maxsize=64)
+def _lasting(mandate: Mandate, assets: tuple[Hashable, ...], fraction: float) -> Terms:
+    return mandate._terms(assets, (), None, fraction)
 
 
 def _pairs(name: str, limits: Any) -> dict[Hashable, tuple[float, float]]:

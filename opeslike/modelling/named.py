@@ -40,7 +40,7 @@ def bound_name(
         if variable == i and bounds.names[row]:
             level = _level(bounds, lift, row) - coefficient * edge
             return f"{bounds.names[row]} {'<=' if upper == (coefficient < 0) else '>='} {scale * level:g}"
-    if lift.cash is not None and i == lift.cash + upper and (upper or bounds.upper[lift.cash + 1] == 0):
+    if lift.money and i == lift.money[-1] and upper == (len(lift.money) == 2):
         return f"leverage <= {1.0 + (edge if upper else -edge):g}"
     return ""
 
@@ -48,7 +48,7 @@ def bound_name(
 def row_name(bounds: Bounds, lift: Lift, row: int, scale: float = 1.0) -> str:
     """The equality that a row without slack stands for, such as "budget == 1"; "" for none."""
     slack = any(row == other for _, other, _ in lift.slacks)
-    if slack or not bounds.names[row] or (row == 0 and lift.cash is not None):
+    if slack or not bounds.names[row] or (row == 0 and lift.money):
         return ""
     return f"{bounds.names[row]} == {(1.0 if row == 0 else scale) * _level(bounds, lift, row):g}"
 

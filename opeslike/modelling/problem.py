@@ -27,6 +27,8 @@ from opeslike.modelling.risks import Risk, RiskPoint
 
 FloatArray = NDArray[np.float64]
 
+#: no default: a problem gives what stands after the defaults of a point
+_GIVEN: Any = None
 #: numbers in a block of the scaled scenario matrix, and assets up to which a plain product is quicker
 _BLOCK, _FEW = 1 << 17, 24
 
@@ -35,12 +37,13 @@ _BLOCK, _FEW = 1 << 17, 24
 class ScenarioPoint(Point):
     """A scenario problem evaluated at ``x``."""
 
-    core: FloatArray | None = None
-    returns: FloatArray | None = None
-    losses: FloatArray | None = None
-    slope: FloatArray | None = None
-    bend: FloatArray | None = None
-    risk: RiskPoint | None = None
+    core: FloatArray = _GIVEN
+    returns: FloatArray = _GIVEN
+    losses: FloatArray = _GIVEN
+    slope: FloatArray = _GIVEN
+    bend: FloatArray = _GIVEN
+    risk: RiskPoint = _GIVEN
+    spread: float | None = None  # standard deviation of the returns, once asked for
 
 
 @dataclass(frozen=True)
@@ -134,11 +137,6 @@ class ScenarioProblem(Problem):
 
     def hessian(self, point: ScenarioPoint, free: Index | None = None) -> FloatArray:
         """``R' diag(q loss'' + d loss'^2) R`` and the rank-one terms of the risk, in blocks of scenarios."""
-        assert point.risk is not None
-        assert point.slope is not None
-        assert point.bend is not None
-        assert point.losses is not None
-        assert point.core is not None
         diagonal, pairs = self.risk.curvature(point.losses, point.risk)
         weight = point.risk.q * point.bend
         if diagonal is not None:
@@ -197,15 +195,17 @@ class ScenarioProblem(Problem):
         slope = self.loss.margin_slope
         if slope == 0.0:
             return math.inf
-        assert point.returns is not None
         change = self.change(direction)
         change /= self.loss.margin(point.returns)
         fastest = slope * float(change.min() if slope > 0 else change.max())
         return -1.0 / fastest if fastest < 0 else math.inf
 
-    def in_domain(self, x: FloatArray) -> bool:
+    def in_domain(self, x: FloatArray, point: ScenarioPoint | None = None) -> bool:
         """Whether every scenario keeps a positive margin."""
-        return self.loss.margin_slope == 0.0 or bool(self.loss.margin(self.scenario_returns(x)).min() > 0.0)
+        if self.loss.margin_slope == 0.0:
+            return True
+        returns = self.scenario_returns(x) if point is None else point.returns
+        return bool(self.loss.margin(returns).min() > 0.0)
 
     def tolerance(self, point: ScenarioPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's returns, times its mean slope for losses in another unit.
@@ -213,14 +213,13 @@ class ScenarioProblem(Problem):
         A portfolio without risk has none, so there is a floor of ``1e-11`` times the size of a typical return (taken
         from the first hundred scenarios), and one at the rounding of the values.
         """
-        assert point.returns is not None
-        assert point.slope is not None
-        r, p = point.returns, self.probabilities
-        centred = r - p @ r
-        deviation = math.sqrt(float(p @ (centred * centred)))
+        p = self.probabilities
+        if point.spread is None:
+            centred = point.returns - p @ point.returns
+            point.spread = math.sqrt(float(p @ (centred * centred)))
         typical = self._typical
         worth = 1.0 if self.loss.in_returns else float(p @ np.abs(point.slope))
-        return worth * OPTIMAL * max(deviation, 1e-4 * typical) + 1e-15 * (worth + abs(point.value))
+        return worth * OPTIMAL * max(point.spread, 1e-4 * typical) + 1e-15 * (worth + abs(point.value))
 
     @cached_property
     def _typical(self) -> float:
@@ -232,9 +231,9 @@ class ScenarioProblem(Problem):
         """What the loss leaves out, which passes through every risk."""
         return self.loss.offset
 
-    def refusal(self, x: FloatArray) -> str | None:
+    def refusal(self, point: ScenarioPoint) -> str | None:
         """Which scenario leaves the domain of the loss, for losses that are extended beyond it."""
-        returns = self.scenario_returns(x)
+        returns = point.returns
         outside = self.loss.outside(returns)
         if outside is None or not outside.any():
             return None

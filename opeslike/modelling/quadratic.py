@@ -58,14 +58,15 @@ class QuadraticProblem(Problem):
     ) -> None:
         super().__init__(bounds, penalty, lift)
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
+        self._slope = np.zeros(self.n_assets) if mean is None else -mean
         self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets
 
     def evaluate(self, x: FloatArray, near: QuadraticPoint | None = None) -> QuadraticPoint:
         """Value and gradient by one matrix-vector product."""
-        w = self.lift.weights(x)
-        slope, value, marginal = np.zeros_like(w), 0.0, None
-        if self.mean is not None:
-            slope, value = -self.mean, -float(self.mean @ w) - self.lift.earned(x)
+        w, slope, marginal = self.lift.weights(x), self._slope, None
+        value = float(slope @ w)
+        if self.mean is not None and self.lift.earning:
+            value -= self.lift.earned(x)
         if self.covariance is not None:
             marginal = self.covariance @ w
             value += 0.5 * self.aversion * float(w @ marginal)
@@ -77,10 +78,8 @@ class QuadraticProblem(Problem):
 
     def hessian(self, point: QuadraticPoint, free: Index | None = None) -> FloatArray:
         """``aversion * covariance`` and the curvature of the penalty."""
-        n = point.x.size if free is None else free.size
-        h = np.zeros((n, n))
-        if self.covariance is not None:
-            h = self.aversion * self.lift.restricted(self.covariance, free)
+        n, c = point.x.size if free is None else free.size, self.covariance
+        h = np.zeros((n, n)) if c is None else self.aversion * self.lift.restricted(c, free)
         more = self.bend(point.x, free)
         return h if more is None else h + more
 

@@ -352,7 +352,7 @@ def make_penalty(reg: str | None, strength: float, lift: Lift) -> Regularizer | 
     if reg is None or strength == 0:
         return None
     count, total = lift.size, float(lift.bounds.totals[0] + lift.parts.origin.sum())
-    invested = lift.cash is None and abs(total - 1.0) <= TOUCHING
+    invested = not lift.money and abs(total - 1.0) <= TOUCHING
     lower, upper = lift.weights_between()
     if reg in ("entropy", "jsd", "wass-1"):
         advice = "use reg='l2', 'variance' or 'mpad' instead, or long-only weights with sum 1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
@@ -265,7 +266,7 @@ class Optimizer(Answer, ABC):
         return guess / self._scale()
 
     def _keep(self, market: Market, problem: Problem, solved: Solved, given: Given, seconds: float) -> None:
-        refusal = problem.refusal(solved.x)
+        refusal = problem.refusal(solved.proof.point)
         if refusal is not None:
             raise PortfolioError(refusal)
         proof, scale = solved.proof, self._scale()
@@ -290,7 +291,7 @@ class Optimizer(Answer, ABC):
             weights=weights.copy(),
             assets=market.assets,
             value=proof.value + problem.offset,
-            gap=None if np.isinf(proof.gap) else proof.gap,
+            gap=None if proof.gap == math.inf else proof.gap,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,

@@ -55,10 +55,12 @@ def active_set(
         return None
     lower, upper, rows, totals = bounds.lower, bounds.upper, bounds.rows, bounds.totals
     movable = upper > lower
-    guess = bounds.within(problem.lift.settled(guess), near_bound)
-    x = bounds.repair(guess)
-    pinned = ((x <= lower) | (x >= upper)) & ((guess <= lower) | (guess >= upper))
-    if bounds.missed(x) > _INFEASIBLE or not problem.in_domain(x):
+    x = bounds.within(problem.lift.settled(guess), near_bound)
+    pinned, off = (x <= lower) | (x >= upper), bounds.missed(x)
+    if off > _OFF:
+        x = bounds.repair(x)
+        pinned, off = pinned & ((x <= lower) | (x >= upper)), bounds.missed(x)
+    if off > _INFEASIBLE or not problem.in_domain(x):
         return None
 
     best: Iterate | None = None

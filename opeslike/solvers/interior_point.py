@@ -39,7 +39,7 @@ _TIED = 1e-7
 _SETTLED = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass
 class Iterate:
     """Where a solver stopped.
 
@@ -154,7 +154,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         pieces = Pieces(penalty, w, 1.0)
         gradient = gradient + lift.pull(pieces.tilt)
     y = bounds.price(gradient)
-    gap = max(linear_gap(bounds, x, gradient, y), 0.0) + abs(size) + point.excess
+    gap = box_gap(bounds, x, gradient, y)[0] + abs(size) + point.excess
     count = 2 * n if pieces is None else 2 * n + pieces.count
     target = aim * problem.tolerance(point)
     best = Iterate(x, point, gap if pieces is None else math.inf, y, 0)
@@ -270,6 +270,8 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
         if pieces is not None and iteration > best.iterations + _PATIENCE and best.gap <= problem.tolerance(best.point):
             break
     if best_pieces is None:
+        if bounds.single and lift.direct:  # of plain weights those near their bounds are as good a guess
+            return best
         # a multiplier that is large against its slack, in standard deviations of the return, marks a bound that holds
         unit = problem.tolerance(best.point) / OPTIMAL
         snapped = best.x.copy()
@@ -283,7 +285,7 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     return replace(settled, point=problem.evaluate(settled.x), slopes=best_pieces.slopes())
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _System:
     """Newton's equations at one iterate, for the coordinates ``index`` (None: all)."""
 

@@ -90,10 +90,10 @@ def limited_point(
     # the nearest prices on both sides of the root; from the far side the answer is drawn back to the limit
     nearest = sorted(tried.values(), key=lambda item: abs(item[1]))[:3]
     found = [(within_limit(problem, x, inside), witness) for x, _, witness in nearest]
-    # multipliers of the rows are found anew where those of the Lagrangian prove too little
-    proofs = [
-        (x, bound(problem, x, each)) for x, given in found for each in (given, replace(given, q=None, multipliers=None))
-    ]
+    # the best multipliers of one row are found in a sort; with several those of the Lagrangian are tried too
+    rows = len(problem.bounds.rows)
+    tries = [(x, each) for x, given in found for each in (replace(given, q=None, multipliers=None), given)[:rows]]
+    proofs = [(x, bound(problem, x, each)) for x, each in tries]
     x, best = min(proofs, key=lambda item: item[1].gap)
     return x, prove(problem, x, best.witness), steps
 

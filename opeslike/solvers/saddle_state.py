@@ -148,11 +148,11 @@ class SaddleState:
         self.q = self.q + primal * move.q
         self.below, self.above = self.x[self.free] - self.lower, self.upper - self.x[self.free]
         self.deep = self.q if self.envelope.floor is None else self.deep + primal * move.q
-        if min(self.below.min(), self.above.min(), self.deep.min()) <= 0:
-            return False
         if self.capped:
             self.room = self.room - primal * move.q
             self.v = self.v + dual * move.v
+        if min(part.min(initial=np.inf) for part in (self.below, self.above, self.deep, self.room)) <= 0:
+            return False
         self.s += primal * move.s
         self.alpha += dual * move.alpha
         self.nu += dual * move.nu

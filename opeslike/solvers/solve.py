@@ -107,7 +107,7 @@ def solve(
 def _solved(
     problem: Problem, solver: str, start: FloatArray | None, constraints: Extra | Sequence[Constraint]
 ) -> Solved:
-    if solver == "cvxpy" or constraints:
+    if constraints or (solver == "cvxpy" and problem.bounds.only_point() is None):  # else there is nothing to choose
         return _through_cvxpy(problem, constraints)
     if isinstance(problem, ScenarioProblem) and problem.limit is not None:
         x, met, steps = limited_point(problem, partial(_minimise, solver), start)
@@ -142,7 +142,7 @@ def _minimise(solver: str, part: ScenarioProblem, guess: FloatArray | None) -> t
 def _proved(problem: Problem, found: Iterate) -> Proof:
     """The proof of what is returned; where a solver's multipliers prove too little, by a linear program's."""
     given = None if problem.bounds.single else found.multipliers
-    proof = prove(problem, found.x, Witness(found.q, given, found.slopes))
+    proof = prove(problem, found.x, Witness(found.q, given, found.slopes), point=found.point)
     if given is not None and proof.gap > _GOOD * proof.tolerance:
         other = bound(problem, found.x, Witness(found.q, None, found.slopes), point=proof.point)
         proof = other if other.gap < proof.gap else proof

@@ -76,7 +76,7 @@ class _Part(ScenarioProblem):
         """Whether it is not identically zero."""
         return self.loss.curved or super().bending
 
-    def in_domain(self, x: FloatArray) -> bool:
+    def in_domain(self, x: FloatArray, point: ScenarioPoint | None = None) -> bool:
         """Whether every scenario of the whole keeps a positive margin."""
         return self.whole.in_domain(x)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from opeslike import KLRobustKelly, Mandate, RiskConstrainedKelly
+from opeslike.errors import InfeasibleError
 from opeslike.modelling.ambiguity import CVaR, ProbabilityBox, WorstCase
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import feasible
@@ -14,7 +16,7 @@ from opeslike.modelling.regularizers import Spread
 from opeslike.modelling.risks import KLBall
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.wasserstein import WassersteinProblem
-from opeslike.objectives import VaR
+from opeslike.objectives import MeanCVaR, VaR
 from opeslike.objectives.hierarchical import HierarchicalRiskParity
 from opeslike.proof import Witness, prove
 from opeslike.solvers import saddle, tail
@@ -194,3 +196,64 @@ def test_a_proof_of_all_cash() -> None:
     found = solve(problem)
     assert (problem.weights(found.x) == 0).all()
     assert prove(problem, found.x, Witness(found.q, found.proof.witness.multipliers)).optimal
+
+
+@pytest.mark.parametrize("solver", ["auto", "cvxpy"])
+def test_a_limit_that_the_only_weights_there_are_cannot_meet(solver: str) -> None:
+    """Said at once: cvxpy, with nothing to choose, was asked until the time ran out."""
+    data = np.random.default_rng(0).choice([-0.5, -0.1, 0.0, 0.1, 0.6], (128, 2)) - 0.05
+    kelly = RiskConstrainedKelly(lam=0.3, mandate=Mandate(leverage=1, gross=2.5), solver=solver, time_limit=20)
+    with pytest.raises(InfeasibleError, match="least value"):
+        kelly.optimize(data, (np.full(2, 0.5), np.full(2, 0.5)), kind="returns")
+
+
+def test_nothing_to_move_under_many_limits() -> None:
+    """Several equalities and not one variable that is free: a factorisation of size 0 was asked for."""
+    n = 9
+    groups = {"a": list(range(4)), "b": list(range(4, n))}
+    met = (0.0, 4 / n - 1e-13)  # but for rounding
+    mandate = Mandate(leverage=1, short_fee=0.01, groups=groups, group_bounds={"a": met})
+    fixed = np.full(n, 1 / n)
+    kelly = KLRobustKelly(radius=3.0, mandate=mandate)
+    w = kelly.optimize(fat_tails(25, n), (fixed, fixed), kind="returns")
+    np.testing.assert_allclose(w, fixed, atol=1e-12)
+    assert kelly.solution.status == "optimal"
+
+
+def test_a_first_order_method_does_not_take_all_the_time() -> None:
+    """Where Clarabel's answer is not proved good enough SCS is asked, which ends by itself."""
+    g = np.random.default_rng(2000715)
+    g.uniform(size=2), g.choice(16)
+    data, _ = 0.01 * g.standard_t(2, (125, 19)) + g.normal(0, 0.002, 19), g.random()
+    rare = g.pareto(0.5, 125) + 1e-300
+    kelly = KLRobustKelly(
+        radius=8.893246498761949e-10,
+        fraction=0.1,
+        reg="l1",
+        strength=9.811033178133402e-05,
+        beliefs=rare,
+        solver="cvxpy",
+        time_limit=20,
+    )
+    kelly.optimize(np.maximum(data, -1.0), kind="returns")
+    assert kelly.solution.status == "optimal"
+    assert kelly.solution.iterations <= 10_000
+
+
+def test_a_probability_that_rounding_pushes_onto_its_cap() -> None:
+    """A step ends there; the next one divided by 0 (a warning is an error in these tests)."""
+    g = np.random.default_rng(2000665)
+    g.uniform(size=2), g.choice(16), g.normal(size=240 * 22), g.normal(size=22)
+    data = g.normal(0.001, 0.02, (240, 5)) @ g.normal(0, 1, (5, 22))
+    g.random()
+    objective = MeanCVaR(
+        confidence=0.5,
+        reg="variance",
+        strength=0.061151199145406794,
+        risk_aversion=22.270653774634464,
+        beliefs=g.random(240),
+        solver="interior-point",
+    )
+    w = objective.optimize(data, kind="returns")
+    assert w.sum() == pytest.approx(1.0, abs=1e-12)
+    assert objective.solution.verify(data) <= 10 * objective.solution.tolerance
