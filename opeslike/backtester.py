@@ -23,7 +23,7 @@ from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
 from opeslike.accounting.result import BacktestResult
 from opeslike.checks import flag, number, whole
-from opeslike.errors import PortfolioError, RuinWarning
+from opeslike.errors import OpesLikeWarning, PortfolioError, RuinWarning
 from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.strategies.feed import Feed, check_lag, join
@@ -196,6 +196,8 @@ class Backtester:
         -----
         RuinWarning
             If wealth reaches zero.
+        OpesLikeWarning
+            If the strategy has a mandate with costs or limits on trades and trades between its decisions.
         """
         lag = whole("execution_lag", execution_lag, 0)
         window = None if window is None else whole("window", window, 1)
@@ -224,6 +226,9 @@ class Backtester:
             costs=partial(self._cost_model.expected, feed.market.assets),
             solved=certificates.add,
         )
+        if strategy.cost_aware and (trading & ~reopt).any():
+            text = f"{strategy.name} weighs its trades, but the account also trades between its decisions"
+            warnings.warn(f"{text}; give rebalance_freq the value of reopt_freq", OpesLikeWarning, stacklevel=2)
         terms = Terms(feed.test_returns, self._cost_rates(seed), self._financing, self.initial_capital, entry_cost)
         if overlays or bands is not None or strategy.needs_state:
             account = Account(Ledger(terms), feed, lag, trading, self.periods_per_year)

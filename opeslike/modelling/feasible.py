@@ -114,6 +114,8 @@ class Lift:
         What the variables cost besides what they return, and what is paid at ``x = 0``.
     turnover : float or None
         The limit on turnover in force: the one asked for, or the least that leads into the other limits.
+    trades : pair of ndarrays of shape (N,), or None
+        Weights as far down and up from those held as may be traded.
     bounds : Bounds
         Those equalities.
     """
@@ -128,6 +130,7 @@ class Lift:
     cost: FloatArray | None = None
     fixed: float = 0.0
     turnover: float | None = None
+    trades: tuple[FloatArray, FloatArray] | None = None
 
     @classmethod
     def identity(cls, bounds: Bounds) -> Lift:
@@ -276,7 +279,13 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         Where one limit alone, with the weight bounds, cannot be met; the message names it.
     """
     if terms.held is not None and terms.max_trade is not None:
-        terms = _within_trades(terms, terms.held, terms.max_trade)
+        trades = terms.held - terms.max_trade, terms.held + terms.max_trade
+        lower, upper = (np.clip(edge, terms.lower, terms.upper) for edge in trades)  # as near as can be
+        try:
+            bounds, lift = feasible(replace(terms, lower=lower, upper=upper, max_trade=None), absolute)
+        except InfeasibleError as error:
+            raise InfeasibleError(f"no farther from what is held than max_trade, {error}") from error
+        return bounds, replace(lift, trades=trades)
     lower, upper = terms.lower, terms.upper
     broken = absolute and bool((lower < 0).any())
     if not (terms.financed or terms.traded or broken or len(terms.rows)):
@@ -356,13 +365,6 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     return bounds, lift
 
 
-def _within_trades(terms: Terms, held: FloatArray, most: FloatArray) -> Terms:
-    """Bounds no farther from what is held than may be traded; where these are apart, as near as can be."""
-    lower, upper = np.maximum(terms.lower, held - most), np.minimum(terms.upper, held + most)
-    lower, upper = np.minimum(lower, terms.upper), np.maximum(upper, terms.lower)
-    return replace(terms, lower=lower, upper=upper, max_trade=None)
-
-
 def _turnover(terms: Terms, held: FloatArray, asked: float) -> float:
     """The limit on turnover in force: the one asked for, or the least that leads into the other limits."""
     bounds, lift = feasible(replace(terms, max_turnover=None, buy=np.ones(held.size), sell=np.ones(held.size)))
@@ -370,9 +372,12 @@ def _turnover(terms: Terms, held: FloatArray, asked: float) -> float:
     if (x >= bounds.lower - _MET).all() and (x <= bounds.upper + _MET).all() and bounds.missed(x) <= _MET:
         return asked
     assert lift.cost is not None
-    x, _ = bounds.linear_minimum(lift.cost)
+    try:
+        x, _ = bounds.linear_minimum(lift.cost)
+    except InfeasibleError:  # the other limits contradict each other; they are named when they are solved
+        return np.inf
     least = float(np.abs(lift.weights(x) - held).sum())
-    return asked if asked > least else least * (1.0 + _MET) + _MET
+    return max(asked, least * (1.0 + _MET) + _MET)
 
 
 def _leverage(terms: Terms) -> tuple[float | None, float | None]:
