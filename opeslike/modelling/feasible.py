@@ -116,6 +116,8 @@ class Lift:
         The limit on turnover in force: the one asked for, or the least that leads into the other limits.
     trades : pair of ndarrays of shape (N,), or None
         Weights as far down and up from those held as may be traded.
+    forced : ndarray of shape (m,), or None
+        Where the least turnover is in force, multipliers of the equalities that prove it the least.
     bounds : Bounds
         Those equalities.
     """
@@ -131,6 +133,7 @@ class Lift:
     fixed: float = 0.0
     turnover: float | None = None
     trades: tuple[FloatArray, FloatArray] | None = None
+    forced: FloatArray | None = None
 
     @classmethod
     def identity(cls, bounds: Bounds) -> Lift:
@@ -325,9 +328,9 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), max(-idle, 0.0)]))
         budget.append(np.array([1.0, -1.0]))
         known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate]])
-    turnover = None
+    turnover = forced = None
     if held is not None and terms.max_turnover is not None:
-        turnover = _turnover(terms, held, terms.max_turnover)
+        turnover, forced = _turnover(terms, held, terms.max_turnover)
         limits.append(("turnover", turned, float(off.sum()), -np.inf, turnover))
     count = known.size
     rows, totals, names = [np.concatenate(budget)], [1.0 - float(parts.origin.sum())], ["budget"]
@@ -361,23 +364,22 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     bounds = Bounds(np.concatenate(low), np.concatenate(high), matrix, np.array(totals), tuple(names))
     known, cost = (np.concatenate([each, np.zeros(matrix.shape[1] - each.size)]) for each in (known, cost))
     priced = cost if cost.any() or fixed else None
-    lift = Lift(parts, known, bounds, earned, cash, tuple(slacks), cost=priced, fixed=fixed, turnover=turnover)
-    return bounds, lift
+    lift = Lift(parts, known, bounds, earned, cash, tuple(slacks), None, priced, fixed, turnover)
+    return bounds, replace(lift, forced=forced) if forced is not None and forced.size == len(rows) else lift
 
 
-def _turnover(terms: Terms, held: FloatArray, asked: float) -> float:
-    """The limit on turnover in force: the one asked for, or the least that leads into the other limits."""
+def _turnover(terms: Terms, held: FloatArray, asked: float) -> tuple[float, FloatArray | None]:
+    """The limit on turnover in force, asked for or the least that meets the other limits, and what proves it least."""
     bounds, lift = feasible(replace(terms, max_turnover=None, buy=np.ones(held.size), sell=np.ones(held.size)))
     x = lift(held)
     if (x >= bounds.lower - _MET).all() and (x <= bounds.upper + _MET).all() and bounds.missed(x) <= _MET:
-        return asked
-    assert lift.cost is not None
+        return asked, None
     try:
-        x, _ = bounds.linear_minimum(lift.cost)
+        x, multipliers = bounds.linear_minimum(np.zeros_like(x) if lift.cost is None else lift.cost)
     except InfeasibleError:  # the other limits contradict each other; they are named when they are solved
-        return np.inf
-    least = float(np.abs(lift.weights(x) - held).sum())
-    return max(asked, least * (1.0 + _MET) + _MET)
+        return np.inf, None
+    widened = float(np.abs(lift.weights(x) - held).sum()) * (1.0 + _MET) + _MET
+    return (asked, None) if asked >= widened else (widened, np.append(multipliers, -1.0))
 
 
 def _leverage(terms: Terms) -> tuple[float | None, float | None]:

@@ -243,6 +243,28 @@ def test_the_limit_in_force_is_reported_and_priced() -> None:
         assert wide.solution.turnover_limit == least + 0.05
 
 
+@pytest.mark.parametrize(("optimizer", "risk"), PAIRS, ids=lambda item: type(item).__name__)
+def test_where_the_least_turnover_is_in_force_the_fast_path_finds_the_best_of_it(
+    optimizer: Optimizer, risk: Any
+) -> None:
+    """A and B are sold from 60% to 20%, the others bought with it, and nobody knows better than to do just that."""
+    data, held = frame(), full(HELD)
+    ours = optimizer.copy().set_params(
+        mandate=Mandate(groups={"ab": ["A", "B"]}, group_bounds={"ab": (0, 0.2)}, max_turnover=0.05, costs=10)
+    )
+    weights = ours.optimize(data, kind="returns", held=HELD)
+    solution = ours.solution
+    assert not solution.solver.startswith("cvxpy")
+    assert np.abs(weights - held).sum() == pytest.approx(0.8, abs=1e-8)
+    assert solution.verify(data) <= solution.tolerance
+    w = cp.Variable(6)
+    within = [w >= 0, cp.sum(w) == 1, w[:2] <= held[:2], w[0] + w[1] == 0.2, w[2:] >= held[2:]]
+    objective = risk(w, data.to_numpy()) + 1e-3 / 63 * 0.8
+    peer = cp.Problem(cp.Minimize(objective), [*within, *getattr(risk, "within", [])])
+    peer.solve(solver=cp.CLARABEL)
+    assert solution.value == pytest.approx(peer.value, abs=2e-8)
+
+
 def test_the_price_of_turnover_is_what_a_little_more_gains() -> None:
     data, step = frame(), 1e-4
     values = []
