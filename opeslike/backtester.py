@@ -25,7 +25,7 @@ from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alon
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency, scheduled, written
 from opeslike.checks import flag, number, whole
-from opeslike.errors import DataWarning, PortfolioError, RuinWarning
+from opeslike.errors import DataWarning, OpesLikeWarning, PortfolioError, RuinWarning
 from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.strategies.feed import Feed, check_lag, join
@@ -225,6 +225,8 @@ class Backtester:
             If wealth reaches zero.
         DataWarning
             If newcomers cost an estimation over a third of its rows.
+        OpesLikeWarning
+            If the strategy has a mandate with costs or limits on trades and trades between its decisions.
         """
         lag = whole("execution_lag", execution_lag, 0)
         window = None if window is None else whole("window", window, 1)
@@ -255,6 +257,9 @@ class Backtester:
             costs=partial(self._cost_model.expected, feed.market.assets),
             solved=certificates.add,
         )
+        if strategy.cost_aware and (trading & ~reopt).any():
+            text = f"{strategy.name} weighs its trades, but the account also trades between its decisions"
+            warnings.warn(f"{text}; give rebalance_freq the value of reopt_freq", OpesLikeWarning, stacklevel=2)
         terms = Terms(feed.test_returns, self._cost_rates(seed), self._financing, self.initial_capital, entry_cost)
         lives = feed.lives
         if lives is not None:

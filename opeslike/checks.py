@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from opeslike.errors import DataError, PortfolioError
 
 FloatArray = NDArray[np.float64]
+#: the key that stands for every ticker, group or factor that is not named
+REST = "*"
+
 Check = Callable[[str, Any], Any]
 
 #: Periods a year beyond which no calendar goes; rates per period would overflow long before.
@@ -245,6 +248,45 @@ def radii_of(radius: Any) -> float | FloatArray:
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
         raise PortfolioError("radius must be a finite number >= 0, or one a scenario")
     return values
+
+
+def by_asset(name: str, values: Any, assets: Sequence[Hashable], rest: float | None = None) -> FloatArray:
+    """Numbers by asset in the order of the assets, shape (N,).
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for messages.
+    values : number, mapping or Series by ticker, or array-like of shape (N,)
+        A number holds for every asset; in a mapping "*" stands for the tickers that are not named.
+    assets : sequence of N labels
+    rest : float, optional
+        For tickers that are not named where there is no "*"; None asks for all.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the tickers that are unknown or lack a number.
+    """
+    if hasattr(values, "items"):
+        given = dict(values.items())
+        rest = given.pop(REST, rest)
+        unknown = [str(key) for key in given if key not in assets]
+        lacking = [str(asset) for asset in assets if asset not in given] if rest is None else []
+        if unknown or lacking:
+            what = f"names {', '.join(unknown)}, not among the assets" if unknown else f"lacks {', '.join(lacking)}"
+            raise PortfolioError(f"{name} {what}")
+        values = [given.get(asset, rest) for asset in assets]
+    array = numbers(name, values)
+    if array.ndim == 0:
+        array = np.full(len(assets), array)
+    if array.shape != (len(assets),):
+        raise PortfolioError(f"{name} must be {len(assets)} numbers, one an asset, got an array of shape {array.shape}")
+    bad = ~np.isfinite(array) & (array != (np.nan if rest is None else rest))
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise PortfolioError(f"{name} of {assets[i]} must be a finite number, got {array[i]}")
+    return array
 
 
 def check_mean(values: Any, assets: Sequence[Hashable], name: str = "custom_mean") -> FloatArray:

@@ -310,8 +310,8 @@ def prove_ratio(
         marginal = problem.covariance @ problem.weights(calm)
         size = math.sqrt(max(float(problem.weights(calm) @ marginal), 0.0))
         for price in (0.0, max(witness.price, 0.0)) if size > 0 else ():
-            slope = problem.lift.pull(marginal - price * problem.gain)
-            lowest = float(slope @ x) - linear_gap(problem.bounds, x, slope)
+            slope = marginal - price * problem.gain
+            lowest = float(slope @ problem.weights(x)) - linear_gap(problem.bounds, x, problem.lift.pull(slope))
             least = max(least, lowest / size)
     gap = inner.gap / least if least > 0 else math.inf
     reduced = None if inner.reduced is None else inner.reduced / point.deviation

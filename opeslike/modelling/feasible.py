@@ -114,6 +114,10 @@ class Lift:
         What the variables cost besides what they return, and what is paid at ``x = 0``.
     turnover : float or None
         The limit on turnover in force: the one asked for, or the least that leads into the other limits.
+    trades : pair of ndarrays of shape (N,), or None
+        Weights as far down and up from those held as may be traded.
+    forced : ndarray of shape (m,), or None
+        Where the least turnover is in force, multipliers of the equalities that prove it the least.
     bounds : Bounds
         Those equalities.
     """
@@ -128,6 +132,8 @@ class Lift:
     cost: FloatArray | None = None
     fixed: float = 0.0
     turnover: float | None = None
+    trades: tuple[FloatArray, FloatArray] | None = None
+    forced: FloatArray | None = None
 
     @classmethod
     def identity(cls, bounds: Bounds) -> Lift:
@@ -281,7 +287,13 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         Where one limit alone, with the weight bounds, cannot be met; the message names it.
     """
     if terms.held is not None and terms.max_trade is not None:
-        terms = _within_trades(terms, terms.held, terms.max_trade)
+        trades = terms.held - terms.max_trade, terms.held + terms.max_trade
+        lower, upper = (np.clip(edge, terms.lower, terms.upper) for edge in trades)  # as near as can be
+        try:
+            bounds, lift = feasible(replace(terms, lower=lower, upper=upper, max_trade=None), absolute)
+        except InfeasibleError as error:
+            raise InfeasibleError(f"no farther from what is held than max_trade, {error}") from error
+        return bounds, replace(lift, trades=trades)
     lower, upper = terms.lower, terms.upper
     broken = absolute and bool((lower < 0).any())
     if not (terms.financed or terms.traded or broken or len(terms.rows)):
@@ -321,9 +333,9 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), -idle][: len(money)]))
         budget.append(np.array([1.0, -1.0][: len(money)]))
         known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate][: len(money)]])
-    turnover = None
+    turnover = forced = None
     if held is not None and terms.max_turnover is not None:
-        turnover = _turnover(terms, held, terms.max_turnover)
+        turnover, forced = _turnover(terms, held, terms.max_turnover)
         limits.append(("turnover", turned, float(off.sum()), -np.inf, turnover))
     count = known.size
     rows, totals, names = [np.concatenate(budget)], [1.0 - float(parts.origin.sum())], ["budget"]
@@ -358,26 +370,21 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     known, cost = (np.concatenate([each, np.zeros(matrix.shape[1] - each.size)]) for each in (known, cost))
     priced = cost if cost.any() or fixed else None
     lift = Lift(parts, known, bounds, earned, money, tuple(slacks), cost=priced, fixed=fixed, turnover=turnover)
-    return bounds, lift
+    return bounds, replace(lift, forced=forced) if forced is not None and forced.size == len(rows) else lift
 
 
-def _within_trades(terms: Terms, held: FloatArray, most: FloatArray) -> Terms:
-    """Bounds no farther from what is held than may be traded; where these are apart, as near as can be."""
-    lower, upper = np.maximum(terms.lower, held - most), np.minimum(terms.upper, held + most)
-    lower, upper = np.minimum(lower, terms.upper), np.maximum(upper, terms.lower)
-    return replace(terms, lower=lower, upper=upper, max_trade=None)
-
-
-def _turnover(terms: Terms, held: FloatArray, asked: float) -> float:
-    """The limit on turnover in force: the one asked for, or the least that leads into the other limits."""
+def _turnover(terms: Terms, held: FloatArray, asked: float) -> tuple[float, FloatArray | None]:
+    """The limit on turnover in force, asked for or the least that meets the other limits, and what proves it least."""
     bounds, lift = feasible(replace(terms, max_turnover=None, buy=np.ones(held.size), sell=np.ones(held.size)))
     x = lift(held)
     if (x >= bounds.lower - _MET).all() and (x <= bounds.upper + _MET).all() and bounds.missed(x) <= _MET:
-        return asked
-    assert lift.cost is not None
-    x, _ = bounds.linear_minimum(lift.cost)
-    least = float(np.abs(lift.weights(x) - held).sum())
-    return asked if asked > least else least * (1.0 + _MET) + _MET
+        return asked, None
+    try:
+        x, multipliers = bounds.linear_minimum(np.zeros_like(x) if lift.cost is None else lift.cost)
+    except InfeasibleError:  # the other limits contradict each other; they are named when they are solved
+        return np.inf, None
+    widened = float(np.abs(lift.weights(x) - held).sum()) * (1.0 + _MET) + _MET
+    return (asked, None) if asked >= widened else (widened, np.append(multipliers, -1.0))
 
 
 def _leverage(terms: Terms) -> tuple[float | None, float | None]:

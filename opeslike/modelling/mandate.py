@@ -10,23 +10,21 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from opeslike.checks import FloatArray, per_period, positive
+from opeslike.checks import REST, FloatArray, by_asset, per_period, positive
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
 from opeslike.market import Eligible, Market, describe, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.terms import Terms
+from opeslike.modelling.trading import check_amounts, check_costs, cost_rates
 from opeslike.parameters import Parameters
 
 #: leverage and gross exposure beyond this are a slip
 _MOST = 1e9
 
-#: the key that stands for every ticker, group or factor that is not named
-REST = "*"
-
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Mandate(Parameters):
-    """What may be held.
+    r"""What may be held.
 
     Limits bind what is held, the portfolio after a Kelly fraction was applied; only ``leverage`` (the budget) binds the
     portfolio before, as ``weight_bounds`` of ``optimize`` does. ``Mandate()`` is fully invested and says nothing else.
@@ -56,6 +54,26 @@ class Mandate(Parameters):
         Annual fee on short positions, a cost in the objective.
     periods_per_year : float > 0
         How annual rates become rates per period, ``(1 + rate)^(1 / periods_per_year) - 1``.
+    costs : number, mapping or Series by ticker, array, {"buy": ..., "sell": ...}, or "account", optional
+        Basis points of the amount traded, for all assets, by asset ("*" stands for the tickers that are not named), or
+        for bought and sold amounts apart, each in any of these forms. "account" takes what the account of a backtest
+        expects to pay. With h the weights held before (``held`` of ``optimize``; all cash unless given) and a Kelly
+        fraction f the objective is charged, per period,
+
+        .. math:: \frac{1}{\text{horizon}} \sum_i \left( b_i \, (w_i - h_i / f)_+ + s_i \, (h_i / f - w_i)_+ \right)
+
+        so that around what is held there is a region in which nothing is traded at all. Growth and expected returns are
+        charged as they are; other utilities by their mean marginal loss at the optimum without costs. Objectives that
+        know no return (minimum variance, ratios, parity) refuse costs.
+    horizon : float > 0
+        Periods a trade is expected to last, over which its costs are spread: a quarter of days unless given.
+    max_turnover : float >= 0, optional
+        Largest sum of bought and sold weights, :math:`\sum_i |f w_i - h_i|`. Where it does not lead from what is held
+        into the other limits, the least that does is in force: ``solution.turnover_limit``. A first purchase, from cash
+        alone, is exempt.
+    max_trade : number, mapping or Series by ticker, or array, optional
+        Largest :math:`|f w_i - h_i|` of each asset; where that does not lead into the bounds of an asset, to their
+        edge. A first purchase is exempt.
     constraints : callable or sequence of callables
         For what is left: each takes the weights held as a cvxpy expression of shape (N,) and returns a convex
         constraint or a list of them, for example ``lambda w: cp.norm2(w) <= 0.5``. They go through cvxpy and are
@@ -78,6 +96,9 @@ class Mandate(Parameters):
     [0.5, 0.2, 0.3]
     >>> mandate.set_params(group_bounds={"ab": (0, 0.7), "*": (0, 0.2)}).group_bounds
     {'ab': (0, 0.7), '*': (0, 0.2)}
+    >>> near = MaxMean(mandate=Mandate(max_turnover=0.1))
+    >>> near.optimize(returns, kind="returns", held={"A": 0.5, "C": 0.5}).round(4).tolist()
+    [0.55, 0.0, 0.45]
     """
 
     bounds: Any = None
@@ -91,6 +112,10 @@ class Mandate(Parameters):
     gross: float | None = None
     short_fee: float = 0.0
     periods_per_year: float = 252
+    costs: Any = None
+    horizon: float = 63
+    max_turnover: float | None = None
+    max_trade: Any = None
     constraints: Any = ()
 
     def __post_init__(self) -> None:
@@ -102,6 +127,12 @@ class Mandate(Parameters):
             positive(name, getattr(self, name), zero=True)
         if self.leverage is None and (self.risk_free != 0 or self.borrow_spread != 0):
             raise PortfolioError("risk_free and borrow_spread need leverage=; leverage=1 allows cash without borrowing")
+        check_costs(self.costs)
+        positive("horizon", self.horizon)
+        if self.max_turnover is not None:
+            positive("max_turnover", self.max_turnover, zero=True)
+        if self.max_trade is not None:
+            check_amounts("max_trade", self.max_trade)
         listed = callable(self.constraints) or isinstance(self.constraints, Sequence)
         for item in self.callables if listed else (self.constraints,):
             if not callable(item):
@@ -131,7 +162,19 @@ class Mandate(Parameters):
         """Whether nothing is said."""
         return repr(self) == "Mandate()"
 
-    def terms(self, market: Market, weight_bounds: Any = None, fraction: float = 1.0) -> Terms:
+    @property
+    def uses_held(self) -> bool:
+        """Whether what is held before makes a difference."""
+        return not (self.costs is None and self.max_turnover is None and self.max_trade is None)
+
+    def terms(
+        self,
+        market: Market,
+        weight_bounds: Any = None,
+        fraction: float = 1.0,
+        held: FloatArray | None = None,
+        costs: Any = None,
+    ) -> Terms:
         """The mandate in numbers, for the portfolio before a Kelly fraction is applied.
 
         Parameters
@@ -141,6 +184,10 @@ class Mandate(Parameters):
             Bounds of that portfolio, besides those of the mandate.
         fraction : float in (0, 1]
             What of that portfolio is held: limits on what is held are divided by it.
+        held : ndarray of shape (N,), optional
+            Weights held before; None is all cash.
+        costs : basis points by asset, optional
+            What the account expects to pay, for ``costs="account"``.
 
         Raises
         ------
@@ -149,12 +196,12 @@ class Mandate(Parameters):
         InfeasibleError
             If ``weight_bounds`` and the mandate's bounds have nothing in common; names both and the asset.
         """
-        if weight_bounds is self.bounds is self.groups is self.exposures is None:  # nothing can change later
+        if not self.uses_held and weight_bounds is self.bounds is self.groups is self.exposures is None:
             return _lasting(self, market.assets, fraction)
         limits = [*self._grouped(market.assets), *self._exposed(market)]
-        return self._terms(market.assets, limits, weight_bounds, fraction)
+        return self._terms(market.assets, limits, weight_bounds, fraction, held, costs)
 
-    def _terms(self, assets: Any, limits: Sequence[Any], weight_bounds: Any, fraction: float) -> Terms:
+    def _terms(self, assets: Any, limits: Sequence[Any], weight_bounds: Any, fraction: float, *trading: Any) -> Terms:
         lower, upper = self._box(assets, weight_bounds, fraction)
         cash_rate, borrow_rate, short_fee = self._rates
         return Terms(
@@ -170,7 +217,23 @@ class Mandate(Parameters):
             None if self.gross is None else self.gross / fraction,
             short_fee,
             assets,
+            **(self._trades(assets, fraction, *trading) if self.uses_held else {}),
         )
+
+    def _trades(
+        self, assets: Sequence[Hashable], fraction: float, held: FloatArray | None, costs: Any
+    ) -> dict[str, Any]:
+        """What :class:`Terms` know of trading."""
+        held = np.zeros(len(assets)) if held is None else held
+        buy, sell = cost_rates(self.costs, assets, costs)
+        told: dict[str, Any] = {"held": held / fraction}
+        if buy is not None and sell is not None:
+            told |= {"buy": buy / self.horizon, "sell": sell / self.horizon}
+        if held.any() and self.max_turnover is not None:
+            told["max_turnover"] = self.max_turnover / fraction
+        if held.any() and self.max_trade is not None:
+            told["max_trade"] = by_asset("max_trade", self.max_trade, assets, np.inf) / fraction
+        return told
 
     @cached_property
     def _rates(self) -> tuple[float, float, float]:

@@ -35,6 +35,9 @@ def bound_name(
         if abs(level - limit) > 1e-12 * max(1.0, abs(limit)):  # where another limit bends
             return ""
         label = assets[asset] if len(assets) else f"weight {asset}"
+        if lift.trades is not None and abs(limit - lift.trades[above][asset]) <= 1e-12:
+            most = 0.5 * scale * float(lift.trades[1][asset] - lift.trades[0][asset])
+            return f"{'purchase' if above else 'sale'} of {label} <= {most:g}"
         return f"{label} {'<=' if above else '>='} {scale * limit:g}"
     for variable, row, coefficient in lift.slacks:
         if variable == i and bounds.names[row]:
@@ -56,6 +59,8 @@ def row_name(bounds: Bounds, lift: Lift, row: int, scale: float = 1.0) -> str:
 def _level(bounds: Bounds, lift: Lift, row: int) -> float:
     """The right-hand side of a row in terms of the weights: what is left out of the parts is put back."""
     parts = lift.parts
+    if bounds.names[row] == "turnover" and lift.turnover is not None:
+        return lift.turnover
     if bounds.names[row] == "gross":
         return float(bounds.totals[row] + parts.distance(np.zeros(lift.size), *lift.weights_between())[1].sum())
     slopes = np.zeros(lift.size)

@@ -41,6 +41,11 @@ class Solution:
         Wall time of the solve.
     worst_case : ndarray of shape (T,) or None
         For robust objectives, the scenario probabilities the answer is worst under.
+    held : ndarray of shape (N,) or None
+        What was held before, where it made a difference or was given.
+    turnover_limit : float or None
+        The limit on turnover in force: the mandate's, or the least turnover that leads from what was held into the
+        other limits where that is more. None without a limit, and for a first purchase.
     """
 
     weights: NDArray[np.float64]
@@ -53,6 +58,9 @@ class Solution:
     seconds: float = 0.0
     tolerance: float = 0.0
     worst_case: NDArray[np.float64] | None = None
+    held: NDArray[np.float64] | None = None
+    turnover_limit: float | None = None
+    _rates: tuple[Any, Any] = (None, None)
     _again: Callable[[Any, NDArray[np.float64]], Any] | None = None
     _prices: Callable[[], dict[str, float]] | None = None
 
@@ -114,6 +122,30 @@ class Solution:
         if self._prices is None:
             raise PortfolioError(f"no shadow prices are known for the {self.status} weights of {self.solver}")
         return pd.Series(self._prices(), dtype=float, name="shadow price").sort_values(ascending=False, kind="stable")
+
+    @property
+    def trades(self) -> pd.DataFrame:
+        """What leads from the weights held before to these, by asset.
+
+        Returns
+        -------
+        DataFrame of shape (N, 3)
+            ``bought`` and ``sold``, weights of at least 0, and ``cost``, what is paid for them once at the rates of the
+            mandate, as a fraction of wealth.
+
+        Raises
+        ------
+        PortfolioError
+            If it is not known what was held: the mandate has neither costs nor limits on trades, and ``optimize`` was
+            not given ``held``.
+        """
+        if self.held is None:
+            raise PortfolioError("what was held before is not known; give optimize(data, held=...)")
+        change = self.weights - self.held
+        parts = {"bought": np.maximum(change, 0.0), "sold": np.maximum(-change, 0.0)}
+        rates = zip(parts.values(), self._rates, strict=True)
+        cost = sum((part * rate for part, rate in rates if rate is not None), np.zeros(change.size))
+        return pd.DataFrame({**parts, "cost": cost}, index=pd.Index(list(self.assets)))
 
     def without_witness(self) -> Solution:
         """The solution less what only :meth:`verify`, ``shadow_prices`` and ``worst_case`` need, to store many."""

@@ -121,3 +121,12 @@ class Answer(Parameters):
         if self.weights is None:
             raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
         return self.weights
+
+
+def key_of(value: Any) -> Hashable:
+    """What stands for a parameter where problems are told apart."""
+    try:
+        hash(value)
+    except TypeError:  # an array or a list stands for itself
+        return id(value)
+    return value  # type: ignore[no-any-return]

@@ -14,20 +14,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.beliefs.given import as_belief
+from opeslike.checks import by_asset
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market, cut, everyone, full
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
-from opeslike.modelling.losses import Loss
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
-from opeslike.modelling.risks import Mean, Risk
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
-from opeslike.objectives.answer import Answer
+from opeslike.modelling.trading import cost_rates
+from opeslike.objectives.answer import Answer, key_of
+from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.solve import SOLVERS, Solved, solve
@@ -36,19 +37,6 @@ FloatArray = NDArray[np.float64]
 
 #: fully invested, nothing else said
 FREE = Mandate()
-
-
-@dataclass(frozen=True)
-class Given:
-    """What ``optimize`` was given besides the data, a guess and a seed."""
-
-    weight_bounds: Any = None
-    kind: Kind | None = None
-    custom_mean: Any = None
-    custom_cov: Any = None
-
-
-NOTHING = Given()
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -78,6 +66,8 @@ class Optimizer(Answer, ABC):
     accepts_market: ClassVar[bool] = True
     uses_mean: ClassVar[bool] = False
     uses_covariance: ClassVar[bool] = False
+    #: whether there is a return to charge costs to
+    takes_costs: ClassVar[bool] = True
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -93,6 +83,10 @@ class Optimizer(Answer, ABC):
             raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
         if self.mandate.callables and self.solver == "interior-point":
             raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
+        if self.mandate.costs is not None and not self.takes_costs:
+            raise PortfolioError(
+                f"{type(self).__name__} has no expected return to charge costs to; leave costs out, take max_turnover"
+            )
 
     def optimize(
         self,
@@ -103,6 +97,8 @@ class Optimizer(Answer, ABC):
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
+        held: Any = None,
+        costs: Any = None,
         seed: int | None = 100,
     ) -> FloatArray:
         """Find the weights for the scenarios in ``data``.
@@ -110,23 +106,24 @@ class Optimizer(Answer, ABC):
         Parameters
         ----------
         data : DataFrame, ndarray or Market
-            Prices or simple returns, dates x assets (two-level price columns as Yahoo gives them are fine). At least 5%
-            negative values means returns, else prices; ``kind`` overrides.
+            Prices or simple returns, dates x assets (two-level price columns as Yahoo's are fine). At least 5% negative
+            values means returns, else prices; ``kind`` overrides.
         weight_bounds : pair of numbers, pair of arrays, list of pairs, or mapping of ticker to pair
             Bounds of each weight before a Kelly fraction is applied; negative lower bounds allow short positions. They
             hold besides those of the mandate; by default its own, else (0, 1), or (0, leverage).
         w : array-like of shape (N,), optional
-            A starting guess, such as the last weights. It may save time and never changes a certified answer beyond the
-            gap.
+            A starting guess, such as the last weights. It may save time and changes no certified answer beyond its gap.
         kind : {"prices", "returns"}, optional
             What ``data`` holds.
-        custom_mean : array-like of shape (N,), optional
-            Expected returns per period instead of those of the beliefs; for objectives on mean and covariance.
-        custom_cov : array-like of shape (N, N), optional
-            Covariance per period instead of that of the beliefs; for objectives on mean and covariance.
+        custom_mean, custom_cov : array-like of shape (N,) and (N, N), optional
+            Mean and covariance per period instead of the beliefs'; for objectives on mean and covariance.
+        held : mapping or Series by ticker, or array of shape (N,), optional
+            Weights held before, drifted with prices, for the mandate's costs and limits on trades; tickers that are not
+            named are not held, the rest is cash. All cash by default.
+        costs : basis points by asset, optional
+            What the account expects to pay for trading; counts under ``Mandate(costs="account")`` alone.
         seed : int or None
-            For the random starts of objectives that are not convex; the same seed gives the same answer. Others do not
-            use it.
+            For the random starts of objectives that are not convex: the same seed gives the same answer.
 
         Returns
         -------
@@ -144,7 +141,7 @@ class Optimizer(Answer, ABC):
         OptimizationError
             If no certified optimum was found.
         """
-        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
+        given = self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs)
         return self._answer(self._market(data, kind), given, w, seed=seed)
 
     def problem(
@@ -155,6 +152,8 @@ class Optimizer(Answer, ABC):
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
+        held: Any = None,
+        costs: Any = None,
     ) -> Any:
         """The optimisation problem as a ``cvxpy.Problem``, to inspect or extend.
 
@@ -165,7 +164,8 @@ class Optimizer(Answer, ABC):
         from opeslike.solvers.conic import build
 
         market = self._market(data, kind)
-        problem = self._problem(market, self._given(weight_bounds, kind, custom_mean, custom_cov))
+        given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
+        problem = self._problem(market, self._valued(market, given))
         scale = problem.natural_scale()
         return build(problem, self._extra(market), scale, unit=scale)[0]
 
@@ -187,8 +187,11 @@ class Optimizer(Answer, ABC):
 
         Returns
         -------
-        (key, scale) : hashable and float
+        (key, scale) : hashable and float, or None
+            None where the answer depends on what is held before.
         """
+        if self.uses_held:
+            return None
         given = self.get_params(deep=False)
         free = self._settings.mandate.empty
         scale = self._scale() if free else 1.0
@@ -196,7 +199,7 @@ class Optimizer(Answer, ABC):
             del given["mandate"]
         if self._scale() == scale == given.get("fraction"):
             del given["fraction"]
-        return (type(self), *((name, _key(value)) for name, value in given.items())), scale
+        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
 
     @abstractmethod
     def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
@@ -220,17 +223,36 @@ class Optimizer(Answer, ABC):
         """Solve within the time limit and keep the answer."""
         started = time.perf_counter()
         guess = None if w is None else self._starting_guess(w, market)
+        given = self._told(market, given)
         with time_limit(self._settings.time_limit):
+            given = self._valued(market, given)
             problem, solved = self._solve(market, given, guess, **options)
             self._keep(market, problem, solved, given, time.perf_counter() - started)
 
-    def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any) -> Given:
+    def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any, *trading: Any) -> Given:
         """Bundle what was given; refuse moments that the optimiser has no use for."""
         if custom_mean is not None and not self.uses_mean:
             raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
         if custom_cov is not None and not self.uses_covariance:
             raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
-        return Given(weight_bounds, kind, custom_mean, custom_cov)
+        return Given(weight_bounds, kind, custom_mean, custom_cov, *trading)
+
+    @property
+    def uses_held(self) -> bool:
+        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
+        return bool(self._settings.mandate.uses_held)
+
+    def _told(self, market: Market, given: Given) -> Given:
+        """What is held as an array."""
+        if given.held is None:
+            return replace(given, held=np.zeros(market.n_assets)) if self.uses_held else given
+        every = everyone(market.assets)
+        known = every if hasattr(given.held, "items") or np.shape(given.held) == (len(every),) else market.assets
+        return replace(given, held=cut(by_asset("held", given.held, known, 0.0), market.assets))
+
+    def _valued(self, market: Market, given: Given) -> Given:
+        """What costs are worth in the unit of the objective."""
+        return given
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
         """The scenarios believed in."""
@@ -250,7 +272,12 @@ class Optimizer(Answer, ABC):
 
     def _terms(self, market: Market, given: Given) -> Terms:
         mandate: Mandate = self._settings.mandate
-        return mandate.terms(market, given.weight_bounds, self._scale())
+        if not self.uses_held:
+            return mandate.terms(market, given.weight_bounds, self._scale())
+        terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs)
+        if terms.buy is None or terms.sell is None:
+            return terms
+        return replace(terms, buy=given.worth * terms.buy, sell=given.worth * terms.sell)
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, as functions of the weights held."""
@@ -269,8 +296,10 @@ class Optimizer(Answer, ABC):
         refusal = problem.refusal(solved.proof.point)
         if refusal is not None:
             raise PortfolioError(refusal)
-        proof, scale = solved.proof, self._scale()
+        proof, scale, mandate, limit = solved.proof, self._scale(), self._settings.mandate, problem.lift.turnover
         weights = scale * problem.weights(solved.x)
+        if self.uses_held:  # no trade is none at all, not one of the rounding of the fraction
+            weights = np.where(problem.weights(solved.x) == given.held / scale, given.held, weights)
         if isinstance(problem, ScenarioProblem) and not problem.lift.plain and solved.status != "heuristic":
             held = problem.evaluate(problem.lift.settled(solved.x)).value
             if held > proof.value + 10.0 * max(proof.tolerance, proof.gap):
@@ -298,6 +327,9 @@ class Optimizer(Answer, ABC):
             seconds=seconds,
             tolerance=proof.tolerance,
             worst_case=solved.q,
+            held=given.held,
+            turnover_limit=None if limit is None else max(scale * limit, mandate.max_turnover),
+            _rates=cost_rates(mandate.costs, market.assets, given.costs),
             _again=again,
             _prices=prices,
         )
@@ -321,14 +353,6 @@ class Optimizer(Answer, ABC):
         user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
         proof = prove(problem, problem.lift(w), witness, user)
         return replace(proof, value=proof.value + problem.offset)
-
-
-def _key(value: Any) -> Hashable:
-    try:
-        hash(value)
-    except TypeError:  # an array or a list stands for itself
-        return id(value)
-    return value  # type: ignore[no-any-return]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -366,36 +390,7 @@ class ConvexObjective(Optimizer):
     def _box(self, market: Market, given: Given) -> tuple[Bounds, Regularizer | None]:
         """The same for searches, which take bounds of fully invested weights alone."""
         terms = self._terms(market, given)
-        if terms.financed or len(terms.rows) or self.mandate.callables:
+        if terms.financed or len(terms.rows) or self.mandate.callables or self.uses_held:
             raise PortfolioError(f"{type(self).__name__} is a search that takes bounds only; leave other limits out")
         bounds = Bounds.budget(terms.lower, terms.upper)
         return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))
-
-
-@dataclass(eq=False, repr=False, kw_only=True)
-class ScenarioObjective(ConvexObjective):
-    """``minimise risk(loss(R w))``: a subclass gives the two factors."""
-
-    @property
-    @abstractmethod
-    def loss(self) -> Loss:
-        """The loss of a return."""
-
-    def risk(self, market: Market) -> Risk:
-        """The risk of losses over the scenarios of a market; their mean unless a subclass says otherwise."""
-        return Mean()
-
-    def _limit(self, market: Market) -> Risk | None:
-        """A smooth risk of the same losses that must not be positive."""
-        return None
-
-    def _problem(self, market: Market, given: Given = NOTHING) -> ScenarioProblem:
-        return self._under(self.risk(market), market, given)
-
-    def _under(self, risk: Risk, market: Market, given: Given) -> ScenarioProblem:
-        """The problem with this risk of the losses."""
-        limits = self._feasible(market, given)
-        scenarios = market.returns, market.probabilities, self.loss, risk
-        made = ScenarioProblem(*scenarios, *limits, labels=lambda: market.dates)
-        made.limit = self._limit(market)
-        return made

@@ -10,7 +10,7 @@ from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.losses import Linear, Loss
 from opeslike.modelling.risks import KLBall, Risk
-from opeslike.objectives.base import ConvexObjective, Optimizer, ScenarioObjective
+from opeslike.objectives.base import ConvexObjective, Optimizer
 from opeslike.objectives.parameters import Radius, objective, radius_for
 from opeslike.objectives.robust_kelly import (
     BayesianKelly,
@@ -19,6 +19,7 @@ from opeslike.objectives.robust_kelly import (
     KLRobustKelly,
     RiskConstrainedKelly,
 )
+from opeslike.objectives.scenarios import ScenarioObjective
 from opeslike.objectives.wasserstein import (
     WassRobustKelly,
     WassRobustMaxMean,

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from opeslike.checks import whole
 from opeslike.market import Kind, Market
-from opeslike.objectives.base import Given
+from opeslike.objectives.given import Given
 from opeslike.objectives.hierarchical import HierarchicalRiskParity
 from opeslike.objectives.moments import RatioObjective, covariance_of, mean_of, volatilities
 from opeslike.objectives.parameters import Positive, objective
@@ -49,6 +49,8 @@ class Uniform(Rule):
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
+        held: Any = None,
+        costs: Any = None,
         seed: int | None = 100,
         n_assets: int | None = None,
     ) -> FloatArray:
@@ -61,7 +63,8 @@ class Uniform(Rule):
         """
         if data is None and n_assets is not None:
             data, kind = np.zeros((1, whole("n_assets", n_assets, low=1))), "returns"
-        return super().optimize(data, weight_bounds, w, kind=kind, custom_mean=custom_mean, custom_cov=custom_cov)
+        given = {"custom_mean": custom_mean, "custom_cov": custom_cov, "held": held, "costs": costs}
+        return super().optimize(data, weight_bounds, w, kind=kind, **given)
 
     def _formula(self, market: Market, given: Given, w: Any, seed: Any) -> FloatArray:
         return np.full(market.n_assets, 1.0 / market.n_assets)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.market import Market
-from opeslike.objectives.base import Given
+from opeslike.objectives.given import Given
 from opeslike.objectives.moments import Covariance, covariance_of, volatilities
 from opeslike.objectives.parameters import objective, one_of
 from opeslike.objectives.rules import Rule, normalised

@@ -71,7 +71,7 @@ class MinVariance(QuadraticObjective):
     matrices*; Chen, Wiesel, Eldar and Hero (2010), on oracle approximating shrinkage.
     """
 
-    uses_mean = False
+    uses_mean = takes_costs = False
     aversion = 2.0
 
 

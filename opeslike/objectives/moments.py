@@ -17,7 +17,8 @@ from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.regularizers import make_penalty, regularizer_name
-from opeslike.objectives.base import NOTHING, ConvexObjective, Given
+from opeslike.objectives.base import ConvexObjective
+from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import objective
 from opeslike.proof import Proof, Witness, prove_ratio
 from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
@@ -133,6 +134,8 @@ class QuadraticObjective(MomentObjective):
 class RatioObjective(MomentObjective):
     """``maximise gain' w / sqrt(w' covariance w)``: a subclass gives the gain."""
 
+    takes_costs = False
+
     @abstractmethod
     def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
         """What is gained by a unit of each asset; raises where no feasible weights can have a positive gain."""
@@ -203,6 +206,8 @@ class RatioObjective(MomentObjective):
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
+        held: Any = None,
+        costs: Any = None,
     ) -> Any:
         """The convex form of the problem as a ``cvxpy.Problem``, to inspect or extend.
 
@@ -219,6 +224,6 @@ class RatioObjective(MomentObjective):
         market = self._market(data, kind)
         if self.reg is not None or self._extra(market):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
-        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
+        given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
         made = self._problem(market, given)
         return build_ratio(made.gain, made.covariance, self._terms(market, given))

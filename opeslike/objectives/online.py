@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Kind, Market, describe
 from opeslike.modelling.losses import Log
-from opeslike.objectives.base import Given, ScenarioObjective
+from opeslike.objectives.given import Given
 from opeslike.objectives.parameters import Count, Positive, objective, one_of
 from opeslike.objectives.rules import Rule
+from opeslike.objectives.scenarios import ScenarioObjective
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from opeslike.market import Kind, Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import Given
+from opeslike.objectives.given import Given
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import Positive, objective
 from opeslike.objectives.rules import no_problem
@@ -75,6 +75,8 @@ class REPO(MomentObjective):
         kind: Kind | None = None,
         custom_mean: ArrayLike | None = None,
         custom_cov: ArrayLike | None = None,
+        held: Any = None,
+        costs: Any = None,
         seed: int | None = 100,
         bin: int = 20,
     ) -> FloatArray:
@@ -82,7 +84,7 @@ class REPO(MomentObjective):
 
         Parameters
         ----------
-        data, weight_bounds, w, kind, custom_mean, custom_cov, seed
+        data, weight_bounds, w, kind, custom_mean, custom_cov, held, costs, seed
             As in :meth:`Optimizer.optimize`; ``w`` is one more start of the search.
         bin : int
             Number of bins of the histogram.
@@ -93,7 +95,7 @@ class REPO(MomentObjective):
             If ``bin`` is not a whole number above 0.
         """
         bins = whole("bin", bin, low=1)
-        given = self._given(weight_bounds, kind, custom_mean, custom_cov)
+        given = self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs)
         return self._answer(self._market(data, kind), given, w, seed=seed, bins=bins)
 
     def _solve(

@@ -12,9 +12,10 @@ from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.risks import Entropic, KLBall, Multiple, Risk
 from opeslike.modelling.tilt import Tilted
-from opeslike.objectives.base import NOTHING, Given, ScenarioObjective
+from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.moments import mean_of
 from opeslike.objectives.parameters import Positive, Share, objective
+from opeslike.objectives.scenarios import ScenarioObjective
 from opeslike.objectives.value_at_risk import VaR
 
 __all__ = ["CVaR", "EVaR", "EntropicRisk", "MeanCVaR", "MeanEVaR", "VaR", "WorstCaseLoss"]

@@ -15,7 +15,7 @@ from opeslike.market import Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticProblem
-from opeslike.objectives.base import Given
+from opeslike.objectives.given import Given
 from opeslike.objectives.moments import MomentObjective, volatilities
 from opeslike.objectives.parameters import objective
 from opeslike.objectives.rules import check_outside, check_within, no_problem

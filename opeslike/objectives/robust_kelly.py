@@ -17,7 +17,6 @@ from opeslike.modelling.ambiguity import DistanceBall, ProbabilityBox
 from opeslike.modelling.losses import Log
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.risks import Entropic, KLBall, Mean, Risk
-from opeslike.objectives.base import ScenarioObjective
 from opeslike.objectives.parameters import (
     AtLeastZero,
     Fraction,
@@ -29,6 +28,7 @@ from opeslike.objectives.parameters import (
     one_of,
     radius_for,
 )
+from opeslike.objectives.scenarios import ScenarioObjective
 from opeslike.objectives.utility_theory import GrowthObjective, Kelly
 
 #: with cash, without borrowing

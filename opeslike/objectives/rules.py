@@ -14,7 +14,8 @@ from opeslike.market import Market
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
-from opeslike.objectives.base import NOTHING, Given, Optimizer
+from opeslike.objectives.base import Optimizer
+from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import objective
 
 FloatArray = NDArray[np.float64]
@@ -35,8 +36,8 @@ class Rule(Optimizer):
     """A rule that gives weights without optimising anything.
 
     A mandate is outside what it can promise: the weights are checked against its bounds, groups, exposures and gross
-    limit (and ``weight_bounds``) and refused where they break one. Cash, borrowing, fees and constraints are for
-    optimisers.
+    limit (and ``weight_bounds``) and refused where they break one. Cash, borrowing, fees, costs, limits on trades and
+    constraints are for optimisers.
     """
 
     def __post_init__(self) -> None:
@@ -47,6 +48,7 @@ class Rule(Optimizer):
 
     def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> None:
         started = time.perf_counter()
+        given = self._told(market, given)
         weights = self._formula(market, given, w, **options)
         check_within(weights, self._terms(market, given), type(self).__name__)
         self.weights, self.tickers = weights, list(market.assets)
@@ -58,6 +60,7 @@ class Rule(Optimizer):
             status="closed-form",
             solver="closed-form",
             seconds=time.perf_counter() - started,
+            held=given.held,
         )
 
     @abstractmethod
@@ -72,9 +75,11 @@ def check_outside(rule: Optimizer) -> None:
     ------
     PortfolioError
     """
-    if rule.mandate.callables or rule.mandate.leverage is not None or rule.mandate.short_fee > 0:
+    mandate = rule.mandate
+    if mandate.callables or mandate.leverage is not None or mandate.short_fee > 0 or mandate.uses_held:
         raise PortfolioError(
-            f"{type(rule).__name__} is a rule, not an optimiser: it takes no leverage, short_fee or constraints"
+            f"{type(rule).__name__} is a rule, not an optimiser: it takes no leverage, short_fee, constraints, costs, "
+            "max_turnover or max_trade"
         )
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from opeslike.errors import PortfolioError
 from opeslike.modelling.losses import Exponential, Hyperbolic, Log, Power, Quadratic
-from opeslike.objectives.base import ScenarioObjective
 from opeslike.objectives.parameters import Finite, Fraction, Positive, objective, one_of
+from opeslike.objectives.scenarios import ScenarioObjective
 
 
 @objective

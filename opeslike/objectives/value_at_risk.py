@@ -17,7 +17,8 @@ from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import make_penalty, regularizer_name
 from opeslike.modelling.risks import Mean
-from opeslike.objectives.base import NOTHING, ConvexObjective, Given
+from opeslike.objectives.base import ConvexObjective
+from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import Share, objective
 from opeslike.proof import Proof, Witness
 from opeslike.solvers.nonconvex.local_search import canonical, heuristic, scattered
@@ -134,8 +135,8 @@ class VaR(ConvexObjective):
 
     def _searched(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         terms, constraints = self._terms(market, given), self._extra(market)
-        if terms.financed:
-            raise PortfolioError("VaR is fully invested; it takes no leverage, gross or short_fee")
+        if terms.financed or self.uses_held:
+            raise PortfolioError("VaR takes no leverage, gross, short_fee, costs or limits on trades; use CVaR")
         if len(terms.rows):  # groups and exposures go through cvxpy here
             above, below = np.isfinite(terms.most), np.isfinite(terms.least)
             rows = np.vstack([terms.rows[above], -terms.rows[below]])

@@ -17,9 +17,10 @@ from opeslike.modelling.problem import Problem
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.transport import TransportProblem
 from opeslike.modelling.wasserstein import WassersteinProblem
-from opeslike.objectives.base import NOTHING, Given, ScenarioObjective
+from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import AtLeastZero, Fraction, Positive, objective
+from opeslike.objectives.scenarios import ScenarioObjective
 
 logger = logging.getLogger("opeslike")
 
@@ -144,7 +145,7 @@ class WassRobustMinVariance(WassersteinObjective):
     distances*.
     """
 
-    uses_mean = False
+    uses_mean = takes_costs = False
     radius: AtLeastZero = 0.01
     ground_norm: GroundNorm = 2
 

@@ -149,8 +149,9 @@ def _calmest(problem: VolatilityProblem) -> tuple[FloatArray, float]:
     _, room = largest_gain(problem)
     rows = np.zeros((len(bounds.rows) + 1, n + 1))
     rows[:-1, :n], rows[-1, :n], rows[-1, n] = bounds.rows, lift.pull(problem.gain) / scale, -1.0
+    least = -float(problem.gain @ lift.parts.origin) / scale
     wider = Bounds(
-        np.append(bounds.lower, 0.0), np.append(bounds.upper, room / scale), rows, np.append(bounds.totals, 0.0)
+        np.append(bounds.lower, 0.0), np.append(bounds.upper, room / scale), rows, np.append(bounds.totals, least)
     )
     lift = replace(lift, known=np.append(lift.known, 0.0), bounds=wider)
     found = solve(QuadraticProblem(None, problem.covariance, 2.0, wider, None, lift))
@@ -169,14 +170,15 @@ def _check_bounded(problem: VolatilityProblem) -> None:
 
     risky = risky_directions(problem.covariance)
     bounds, gain = problem.bounds, problem.lift.pull(problem.gain)
+    origin = problem.lift.parts.origin
     result = linprog(
         -gain / float(np.abs(gain).max()),
         A_eq=np.vstack([bounds.rows, risky @ problem.lift.map]),
-        b_eq=np.r_[bounds.totals, np.zeros(len(risky))],
+        b_eq=np.r_[bounds.totals, -risky @ origin],
         bounds=np.c_[bounds.lower, bounds.upper],
         options=deadline.options("HIGHS"),
     )
-    if result.x is not None and float(gain @ result.x) > 1e-9 * float(np.abs(gain).max()):
+    if result.x is not None and float(problem.gain @ problem.weights(result.x)) > 1e-9 * float(np.abs(gain).max()):
         raise InfeasibleError(_UNBOUNDED)
 
 

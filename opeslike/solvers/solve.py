@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +38,8 @@ _GOOD = 0.1
 _SHOWN = 12
 #: a worst case on fewer scenarios than this is not left to Newton's method
 _FEWEST = 3.0
+#: what turnover costs beyond its multipliers by more than this is at a bound where turnover is least
+_FIXED = 1e-7
 #: weights nearer than this to a bound are tried there
 _NEAR = 1e-6
 
@@ -115,7 +118,7 @@ def _solved(
     direct = _direct(problem)
     if direct is not None:
         return _judged(direct, prove(problem, direct), "closed-form", 0)
-    found, name = _interior(problem, start)
+    found, name = _interior(problem, start) if problem.lift.forced is None else _forced(problem, start)
     proof = None if found is None else _proved(problem, found)
     if (proof is None or not proof.optimal) and solver == "auto":
         deadline.check(None if proof is None else proof.gap)
@@ -221,6 +224,33 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     if best is None or other.gap < best.gap:
         return other, "saddle-point"
     return best, "interior-point"
+
+
+def _forced(problem: Problem, start: FloatArray | None) -> tuple[Iterate | None, str]:
+    """Where the least turnover is in force: its face, on which what makes it the least is at its bounds.
+
+    The set itself is as thin as the rounding that it is wider by, and nothing for an interior point. Multipliers of the
+    face, with as much of those that prove the turnover the least as what was fixed needs, are multipliers of the set.
+    """
+    bounds, forced = problem.bounds, problem.lift.forced
+    assert forced is not None
+    dear = -(forced @ bounds.rows)
+    slack = problem.lift.slacks[-1][0]
+    lower = np.where(dear < -_FIXED, bounds.upper, bounds.lower)
+    upper = np.where(dear > _FIXED, bounds.lower, bounds.upper)
+    lower[slack], upper[slack], dear[slack] = -1.0, 1.0, 0.0
+    face = copy.copy(problem)
+    face.bounds = replace(bounds, lower=lower, upper=upper)
+    found, name = _interior(face, start)
+    if found is None:
+        return None, name
+    gradient = found.point.gradient
+    if isinstance(problem, ScenarioProblem) and found.q is not None:
+        gradient = problem.value_under(found.x, found.q)[1]
+    fixed = np.abs(dear) > _FIXED
+    needed = -(gradient - found.multipliers @ bounds.rows)[fixed] / dear[fixed]
+    share = max(float(needed.max(initial=0.0)), 0.0)
+    return replace(found, multipliers=found.multipliers + share * forced), name
 
 
 def _concentrated(problem: ScenarioProblem) -> bool:

@@ -103,11 +103,14 @@ class StrategyAdapter:
         self.thin: str | None = None
         """Where newcomers first cost over a third of the rows, if they did."""
         self._market = not self._estimator and getattr(strategy, "accepts_market", False) is True
-        self.needs_state, self._takes_held = "state" in named, "held" in named
+        self.needs_state = "state" in named
+        uses_held = getattr(strategy, "uses_held", None)  # an objective says whether holdings make a difference to it
+        self.cost_aware, self._takes_held = uses_held is True, "held" in named and uses_held is not False
         self._takes_w = "w" in named
         self._w_required = self._takes_w and named["w"] is inspect.Parameter.empty
         self._keywords: dict[str, Any] = {"seed": seed} if "seed" in named else {}
-        self._by_asset: dict[str, Any] = {"costs": costs()} if costs is not None and "costs" in named else {}
+        wants_costs = costs is not None and "costs" in named and uses_held is not False
+        self._by_asset: dict[str, Any] = {"costs": costs()} if costs is not None and wants_costs else {}
         if weight_bounds is not None:
             if "weight_bounds" in named:
                 self._keywords["weight_bounds"] = weight_bounds

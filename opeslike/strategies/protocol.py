@@ -144,7 +144,8 @@ class Strategy(Protocol):
 
     ``data`` is what was given to the backtester, in the same format, up to the last close the strategy may see; it is
     shared, so copy before writing. A text ``name`` is what results, reports and messages call the strategy, else the
-    name of its class. A class attribute ``accepts_market = True`` asks for a
+    name of its class. An attribute ``uses_held`` of False declines ``held`` and ``costs``; one of True says that trades
+    are weighed in the decision. A class attribute ``accepts_market = True`` asks for a
     :class:`~opeslike.market.Market` instead, which costs no copy.
 
     Where assets come and go, ``data`` and everything by asset are those of the *eligible* assets alone, on the dates on

@@ -59,6 +59,7 @@ class SolvedOnce:
     def __init__(self, strategy: Any, scale: float, solved: list[Any], whole: bool) -> None:
         self.name = getattr(strategy, "name", type(strategy).__name__)
         self.solution: Any = None
+        self.uses_held = getattr(strategy, "uses_held", None)
         self._label, decisions = repr(strategy), itertools.count()
 
         @functools.wraps(strategy.optimize)  # the walk passes the keywords that a signature names

@@ -22,8 +22,9 @@ from opeslike.objectives import (
     VaR,
     WassRobustKelly,
 )
-from opeslike.objectives.base import ConvexObjective, Optimizer, ScenarioObjective
+from opeslike.objectives.base import ConvexObjective, Optimizer
 from opeslike.objectives.moments import QuadraticObjective
+from opeslike.objectives.scenarios import ScenarioObjective
 
 CLASSES = [
     kind

@@ -21,7 +21,7 @@ from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.objectives import KLRobustKelly, MaxMean, MaxSharpe, MinVariance, RiskConstrainedKelly, RiskParity
-from opeslike.objectives.base import Given
+from opeslike.objectives.given import Given
 from opeslike.objectives.risk_measures import CVaR, EVaR
 from opeslike.objectives.utility_theory import Kelly
 from opeslike.proof import NOTHING, Witness, bound, box_gap, prove, prove_budgets, prove_ratio

@@ -32,8 +32,9 @@ from opeslike.objectives import (
     WassRobustMeanVariance,
     WassRobustMinVariance,
 )
-from opeslike.objectives.base import Optimizer, ScenarioObjective
+from opeslike.objectives.base import Optimizer
 from opeslike.objectives.risk_measures import CVaR, EntropicRisk, EVaR, MeanCVaR, MeanEVaR, WorstCaseLoss
+from opeslike.objectives.scenarios import ScenarioObjective
 from opeslike.objectives.utility_theory import CARA, CRRA, HARA, Kelly, QuadraticUtility
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.modelling.limits import limited_value
-from opeslike.objectives.base import Given, Optimizer
+from opeslike.objectives.base import Optimizer
+from opeslike.objectives.given import Given
 from tests.properties.registry import ENTRIES, Entry
 
 TIGHT = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 500}
