@@ -54,7 +54,7 @@ def single_solves(rows: int, assets: int) -> None:
             makers[way] = kind(mandate=Mandate(**terms))
             makers[f"{way}, cvxpy"] = kind(mandate=Mandate(**terms), solver="cvxpy")
         calls = {name: partial(one.optimize, data, kind="returns", held=held) for name, one in makers.items()}
-        seconds = paired(calls, 3, {name: 5 for name in calls if "cvxpy" not in name})
+        seconds = paired(calls, 1, {name: 5 for name in calls if "cvxpy" not in name})
         notes = {name: (f"{one.solution.gap:.1e}", one.solution.solver, turned(one)) for name, one in makers.items()}
         report(f"{kind.__name__}, {rows} x {assets}", seconds, notes, ("gap", "solver", "turnover"), "no mandate")
 
