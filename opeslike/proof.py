@@ -139,10 +139,9 @@ def check_feasible(
         Naming what is violated and by how much.
     """
     bounds = problem.bounds
-    largest = float(np.abs(x).max())
-    if x.shape != bounds.lower.shape or not math.isfinite(largest):
+    scale = float(np.abs(x).max(initial=1.0))
+    if x.shape != bounds.lower.shape or not math.isfinite(scale):
         raise OptimizationError(f"the weights are not {bounds.lower.size} finite numbers")
-    scale = max(1.0, largest)
     off = np.maximum(bounds.lower - x, x - bounds.upper)
     worst = int(off.argmax())
     if off[worst] > FEASIBLE * scale:

@@ -179,8 +179,7 @@ class Lift:
         """How the weights move with the variables."""
         if self.direct:
             return change[: self.size]
-        steps = self.parts.signs * change[: self.parts.signs.size]
-        return np.asarray(np.bincount(self.parts.assets, steps, self.size))
+        return np.asarray(np.bincount(self.parts.assets, self.parts.signs * change[: self.parts.signs.size], self.size))
 
     def weights(self, x: Any) -> Any:
         """The weights, as numbers or as a cvxpy expression."""

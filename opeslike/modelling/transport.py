@@ -172,6 +172,7 @@ class TransportProblem(Problem):
     def hessian(self, point: TransportPoint, free: Index | None = None) -> FloatArray:
         """By the implicit function theorem: ``O(T N^2)``, like the Hessian of Kelly."""
         n, p = self.n_assets, self.probabilities
+        assert point.slope is not None
         assert point.w is not None
         h = np.zeros((n, n))
         still = np.ones(p.size, dtype=bool) if point.shares is None else ~point.shares.moved

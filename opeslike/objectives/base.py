@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
@@ -320,7 +319,7 @@ class Optimizer(Answer, ABC):
             weights=weights.copy(),
             assets=market.assets,
             value=proof.value + problem.offset,
-            gap=None if proof.gap == math.inf else proof.gap,
+            gap=None if np.isinf(proof.gap) else proof.gap,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,

@@ -149,8 +149,7 @@ class SaddleState:
         self.below, self.above = self.x[self.free] - self.lower, self.upper - self.x[self.free]
         self.deep = self.q if self.envelope.floor is None else self.deep + primal * move.q
         if self.capped:
-            self.room = self.room - primal * move.q
-            self.v = self.v + dual * move.v
+            self.room, self.v = self.room - primal * move.q, self.v + dual * move.v
         if min(part.min(initial=np.inf) for part in (self.below, self.above, self.deep, self.room)) <= 0:
             return False
         self.s += primal * move.s
