@@ -1,9 +1,7 @@
 """From what may be held to the variables of a problem: a box cut by a few equalities, and the map back to weights.
 
-A weight is ``w = origin + signed parts``: where a limit or a cost bends at some level (a gross limit at 0, say), what
-lies on either side of the level is a variable of its own, so that the limit is linear in them. Cash and borrowed money
-are variables with known returns, and a limit that may be slack has its slack for a variable. No scenario matrix is
-copied for them: solvers work with products of the matrix and weights, and expand gradients and Hessians by signs.
+A weight is ``w = origin + signed parts``: where a limit or a cost bends at some level (a gross limit at 0, say), each side
+is a variable, so that the limit is linear in them. So are cash, borrowed money and slacks of limits. No scenarios are copied.
 """
 
 from __future__ import annotations
@@ -308,11 +306,10 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     slopes, constant = parts.distance(zero, lower, upper)
     known = -0.5 * terms.short_fee * (slopes - parts.signs)
     earned = -0.5 * terms.short_fee * float((constant - parts.origin).sum())
+    named = zip(terms.names or [""] * len(terms.rows), terms.rows, terms.least, terms.most, strict=True)
     limits = [
         (name, row[parts.assets] * parts.signs, float(row @ parts.origin), float(least), float(most))
-        for name, row, least, most in zip(
-            terms.names or [""] * len(terms.rows), terms.rows, terms.least, terms.most, strict=True
-        )
+        for name, row, least, most in named
     ]
     cost, fixed, turned, off = np.zeros(parts.signs.size), 0.0, np.zeros(0), np.zeros(0)
     if held is not None:
