@@ -1,7 +1,7 @@
 """From what may be held to the variables of a problem: a box cut by a few equalities, and the map back to weights.
 
-A weight is ``w = origin + signed parts``: where a limit or a cost bends at some level (a gross limit at 0, say), each side
-is a variable, so that the limit is linear in them. So are cash, borrowed money and slacks of limits. No scenarios are copied.
+A weight is ``w = origin + signed parts``: where a limit or a cost bends at some level (a gross limit at 0, say) each
+side is a variable, which makes it linear. So are cash, borrowed money and slacks of limits. No scenarios are copied.
 """
 
 from __future__ import annotations
@@ -395,7 +395,6 @@ def _leverage(terms: Terms) -> tuple[float | None, float | None]:
         Bounds.budget(terms.lower, terms.upper)  # raises where the bounds cannot sum to one
     elif least > leverage + TOUCHING * max(1.0, abs(least)):
         raise InfeasibleError(
-            f"the lower weight bounds sum to {least:.6g}, more than the {leverage:g} that leverage and gross allow; "
-            "lower them"
+            f"the lower weight bounds sum to {least:.6g}; leverage and gross allow no more than the {leverage:g}; lower them"
         )
     return leverage, gross
