@@ -395,6 +395,6 @@ def _leverage(terms: Terms) -> tuple[float | None, float | None]:
         Bounds.budget(terms.lower, terms.upper)  # raises where the bounds cannot sum to one
     elif least > leverage + TOUCHING * max(1.0, abs(least)):
         raise InfeasibleError(
-            f"the lower weight bounds sum to {least:.6g}; leverage and gross allow no more than the {leverage:g}; lower them"
+            f"the lower weight bounds sum to {least:.6g}; leverage and gross allow {leverage:g}; lower them"
         )
     return leverage, gross
