@@ -74,11 +74,12 @@ def signature_of(path: str) -> inspect.Signature | None:
 
 
 def default_of(value: object, source: object) -> str | None:
-    """A default as it would be written: as it is in the source, where that is known."""
+    """A default as it would be written: as it is in the source where ``repr`` is no Python."""
     if value is inspect.Parameter.empty:
         return None
-    known = source is not None and "field(" not in str(source)
-    return str(source) if known else getattr(value, "__name__", None) or repr(value)
+    text = getattr(value, "__name__", None) or repr(value)
+    unclear = "<" in text or "mappingproxy" in text
+    return str(source) if unclear and source is not None and "field(" not in str(source) else text
 
 
 def written(annotation: Any) -> str | None:

@@ -27,6 +27,13 @@ _NARROW = 1e-3
 _NEWTON, _CENTRED = 50, 4.0
 
 
+def least_squares(matrix: FloatArray, sides: FloatArray) -> FloatArray:
+    """The shortest least-squares solution; NaN where a number is not finite, of which LAPACK complains in print."""
+    if not (np.isfinite(matrix).all() and np.isfinite(sides).all()):
+        return np.full((matrix.shape[1], *sides.shape[1:]), np.nan)
+    return np.asarray(np.linalg.lstsq(matrix, sides, rcond=None)[0])
+
+
 @dataclass(frozen=True, eq=False)
 class Bounds:
     """``{x : lower <= x <= upper, rows x = totals}``.
@@ -102,7 +109,7 @@ class Bounds:
 
     def nearest(self, cost: FloatArray, moving: Any) -> FloatArray:
         """Multipliers that explain ``cost`` best on the coordinates ``moving``."""
-        return np.asarray(np.linalg.lstsq(self.rows[:, moving].T, cost[moving], rcond=None)[0])
+        return least_squares(self.rows[:, moving].T, cost[moving])
 
     def center(self) -> FloatArray | None:
         """A point strictly inside the box (where the box has an inside) that satisfies the equalities.
@@ -139,7 +146,7 @@ class Bounds:
             below, above = 1.0 / (at - lower), 1.0 / (upper - at)
             soft, slope = 1.0 / (below * below + above * above), above - below
             across = rows * soft
-            y = np.linalg.lstsq(across @ rows.T, missing + across @ slope, rcond=None)[0]
+            y = least_squares(across @ rows.T, missing + across @ slope)
             step = soft * (y @ rows - slope)
             fastest = max(float((-step * below).max()), float((step * above).max()), 1e-300)
             length = min(1.0, 0.9 / fastest)
@@ -270,7 +277,7 @@ class Bounds:
                     reach = float(weighted[0] @ self.rows[0])
                     shift = weighted[0] * (missing[0] / reach) if reach > 0 else np.zeros_like(x)
                 else:
-                    shift = np.linalg.lstsq(weighted @ self.rows.T, missing, rcond=None)[0] @ weighted
+                    shift = least_squares(weighted @ self.rows.T, missing) @ weighted
                 if not shift.any():
                     break
                 x = np.minimum(np.maximum(x + shift, self.lower), self.upper)

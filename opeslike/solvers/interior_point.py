@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike import deadline
+from opeslike.modelling.bounds import least_squares
 from opeslike.modelling.problem import OPTIMAL, Point, Problem
 from opeslike.proof import box_gap, linear_gap
 from opeslike.solvers.pieces import Pieces, longest
@@ -62,7 +63,7 @@ def solve_positive(matrix: FloatArray, sides: FloatArray) -> FloatArray:
     """Solve ``matrix z = sides`` by Cholesky, adding to the diagonal only where rounding left the matrix indefinite."""
     factor, shifted = _cholesky(matrix)
     if factor is None:
-        return np.asarray(np.linalg.lstsq(shifted, sides, rcond=None)[0])
+        return least_squares(shifted, sides)
     return np.asarray(lapack.dpotrs(factor, sides, lower=1)[0])
 
 
@@ -91,7 +92,7 @@ class KKT:
 
     def _apply(self, sides: FloatArray) -> FloatArray:
         if self._factor is None:
-            return np.asarray(np.linalg.lstsq(self._matrix, sides, rcond=None)[0])
+            return least_squares(self._matrix, sides)
         return np.asarray(lapack.dpotrs(self._factor, sides, lower=1)[0])
 
     def solve(self, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -111,8 +112,9 @@ class KKT:
             return along + self._across[:, 0] * y, y
         # rows may depend on each other on the coordinates that are free: the shortest multipliers will do
         scale = np.sqrt(np.maximum(self._price.diagonal(), 1e-300))
-        scaled = self._price / scale / scale[:, None]
-        y = np.linalg.lstsq(scaled, (missing - self._rows @ along) / scale, rcond=None)[0] / scale
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite ends the search
+            scaled = self._price / scale / scale[:, None]
+            y = least_squares(scaled, (missing - self._rows @ along) / scale) / scale
         return along + self._across @ y, y
 
 
@@ -186,6 +188,8 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
             # where all weights are tied the budget alone decides how they move together: it has a part in the curvature
             firmness = float(matrix.diagonal().min())
             matrix += firmness * (rows.T @ rows)
+        if not complementarity > 0:  # every product has rounded to zero
+            break
         system = _System(problem, KKT(matrix, rows), pieces, index, rows, slack, here, missing, firmness)
 
         # predictor: how far does the step to the unperturbed conditions go?
