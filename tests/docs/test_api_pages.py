@@ -30,6 +30,9 @@ ROOMS = [
 ]
 PUBLIC = sorted({(room, name) for room in ROOMS for name in getattr(importlib.import_module(room), "__all__", ())})
 
+#: what defaults may be written with
+KNOWN = {"inf": float("inf")} | {name: getattr(importlib.import_module(room), name) for room, name in PUBLIC}
+
 
 def test_there_are_public_names() -> None:
     assert ("opeslike", "Kelly") in PUBLIC
@@ -113,7 +116,7 @@ def test_pages_tell_the_real_signatures(tmp_path: Path) -> None:
             seen += 1
             told = written_defaults(callable_blocks[-1 if get_overloads(value) else 0])
             told.pop("self", None)
-            scope = {name: getattr(opeslike, name) for name in opeslike.__all__} | vars(sys.modules[value.__module__])
+            scope = KNOWN | vars(sys.modules[value.__module__])
             if list(told) != list(true_defaults):
                 wrong.append(f"{path}: page {list(told)}, code {list(true_defaults)}")
                 continue
@@ -135,5 +138,7 @@ def same(text: str | None, true: Any, scope: dict[str, Any]) -> bool:
         return text is None and true is inspect.Parameter.empty
     if text in ("...", "<factory>"):
         return repr(true) == "<factory>"
-    value = eval(text, {"inf": float("inf"), **scope})
+    if ast.dump(ast.parse(text)) == ast.dump(ast.parse(re.sub("<.*>", "0", repr(true)))):
+        return True
+    value = eval(text, dict(scope))
     return value is true or bool(value == true) or repr(value) == repr(true)
