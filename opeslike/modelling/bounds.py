@@ -143,11 +143,14 @@ class Bounds:
         small = 1e-14 * (1.0 + float(np.abs(self.totals).max()) + float((np.abs(self.rows) @ np.abs(x)).max()))
         at: FloatArray = x[free]
         for _ in range(_NEWTON):
-            below, above = 1.0 / (at - lower), 1.0 / (upper - at)
-            soft, slope = 1.0 / (below * below + above * above), above - below
-            across = rows * soft
-            y = least_squares(across @ rows.T, missing + across @ slope)
-            step = soft * (y @ rows - slope)
+            with np.errstate(all="ignore"):
+                below, above = 1.0 / (at - lower), 1.0 / (upper - at)
+                soft, slope = 1.0 / (below * below + above * above), above - below
+                across = rows * soft
+                y = least_squares(across @ rows.T, missing + across @ slope)
+                step = soft * (y @ rows - slope)
+            if not np.isfinite(step).all():  # rounding has put a coordinate onto its bound
+                return None
             fastest = max(float((-step * below).max()), float((step * above).max()), 1e-300)
             length = min(1.0, 0.9 / fastest)
             at = at + length * step

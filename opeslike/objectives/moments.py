@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import field
 from typing import Annotated, Any
@@ -177,8 +178,8 @@ class RatioObjective(MomentObjective):
 
         def parts(x: FloatArray) -> tuple[float, float]:
             w = lift.weights(x)
-            deviation = float(np.sqrt(w @ covariance @ w))
-            return float(gain @ w) / deviation, deviation
+            deviation = math.sqrt(max(float(w @ covariance @ w), 0.0))
+            return float(gain @ w) / deviation if deviation > 0 else -math.inf, deviation
 
         def value(x: FloatArray) -> float:
             return penalty.evaluate(lift.weights(x))[0] - parts(x)[0]

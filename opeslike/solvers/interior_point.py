@@ -168,6 +168,8 @@ def interior_point(problem: Problem, start: FloatArray, aim: float, max_iteratio
     best_pieces = pieces
     # slack and multiplier of the lower bounds, then of the upper ones
     slack = np.concatenate([x[free], -x[free]]) - limits
+    if slack.min() <= 0:  # so narrow a box that rounding leaves no inside
+        return best
     dual = mu / slack
     careful = halved = 0
     for iteration in range(1, max_iterations + 1):
