@@ -103,7 +103,7 @@ def conic(problem: Problem, constraints: Extra | Sequence[Constraint] = ()) -> t
     best: tuple[FloatArray, Proof, str, int] | None = None
     failures: list[str] = []
     for name in [solver for solver in _TIGHT if solver in installed]:
-        if deadline.passed() or (name == "SCS" and best is not None and best[1].status is not None):
+        if deadline.passed():
             break  # a first-order method takes long to add a digit
         try:
             with warnings.catch_warnings():

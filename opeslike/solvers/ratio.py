@@ -131,6 +131,7 @@ def _priced(
         if last and (not best or best[-1].proof.gap > _AIM):
             if calm is None:  # the least variance tells how little volatility better weights may have
                 calm, price = _calmest(problem)
+                best += _pivoted(problem, inner.x, Witness(calm=calm, price=price)) if direct else []
             proof = prove_ratio(problem, inner.x, replace(inner.proof.witness, calm=calm, price=price), extra)
             best.append(replace(inner, proof=proof, iterations=iterations))
         best = sorted(best, key=lambda solved: -solved.proof.gap)

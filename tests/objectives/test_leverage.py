@@ -203,7 +203,7 @@ def test_limits_that_cannot_be_met() -> None:
     data = market(40, 4)
     with pytest.raises(InfeasibleError, match=r"gross=0\.9 is less than the 1"):
         Kelly(mandate=Mandate(gross=0.9)).optimize(data, kind="returns")
-    with pytest.raises(InfeasibleError, match=r"sum to 2, more than the 1\.5"):
+    with pytest.raises(InfeasibleError, match=r"sum to 2; leverage and gross allow 1\.5"):
         Kelly(mandate=Mandate(leverage=1.5)).optimize(data, (0.5, 1), kind="returns")
     with pytest.raises(InfeasibleError, match=r"rest be met: budget == 1, 0 <= -0\.2, gross <= 1\.2"):
         Kelly(mandate=Mandate(gross=1.2)).optimize(data, ([-1, -1, -1, 0.9], [-0.2, 1, 1, 1]), kind="returns")
