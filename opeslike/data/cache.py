@@ -21,7 +21,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, cast, final
 from urllib.parse import quote
 
 import numpy as np
@@ -42,6 +42,9 @@ _TOLERANCE: Final = 1e-6
 _MAGIC: Final = "opeslike-cache 1 sha256 "
 _ABANDONED: Final = 3600.0  # seconds after which nobody is writing any more
 _PRICES: Final = list(BAR[:4])
+
+#: pandas reads every digit by default from 3.1 on, and says so where it is told to
+_EXACT: dict[str, Any] = {} if pd.__version__ >= "3.1" else {"float_precision": "round_trip"}
 
 
 @final
@@ -216,7 +219,7 @@ def _first_line(body: bytes) -> bytes:
 
 
 def _parse(about: dict[str, str], table: bytes) -> Entry:
-    bars = pd.read_csv(io.BytesIO(table), index_col="Date", parse_dates=["Date"], float_precision="round_trip")
+    bars = cast(pd.DataFrame, pd.read_csv(io.BytesIO(table), index_col="Date", parse_dates=["Date"], **_EXACT))
     bars = bars[list(BAR)].astype(np.float64)
     bars.index = pd.DatetimeIndex(bars.index).as_unit("ns")
     start = None if about["start"] is None else pd.Timestamp(about["start"])

@@ -464,10 +464,10 @@ def test_coins_beside_stocks_keep_their_weekends():
     days = pd.date_range("2019-01-01", periods=600)
     values = 100 * np.cumprod(1 + np.random.default_rng(3).normal(0, 0.02, (600, 3)), axis=0)
     prices = pd.DataFrame(values, index=days, columns=["coin", "stock", "other"])
-    prices.loc[days.dayofweek >= 5, ["stock", "other"]] = np.nan
+    prices.loc[days.day_of_week >= 5, ["stock", "other"]] = np.nan
     result = run(prices, InverseVolatility(), split=300, window=100, min_history=100, periods_per_year=365)
     assert len(result["returns"]) == 299
-    weekend = np.asarray(result.universe.index.dayofweek >= 5)
+    weekend = np.asarray(result.universe.index.day_of_week >= 5)
     assert (result.traded.loc[:, ["stock", "other"]].to_numpy()[weekend] == 0.0).all()
     assert result.universe["suspended"]["stock"].to_numpy().tolist() == weekend.tolist()
     assert (result.asset_returns["coin"] != 0).all()
