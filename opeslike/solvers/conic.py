@@ -104,7 +104,7 @@ def conic(problem: Problem, constraints: Extra | Sequence[Constraint] = ()) -> t
     failures: list[str] = []
     for name in [solver for solver in _TIGHT if solver in installed]:
         if deadline.passed():
-            break  # a first-order method takes long to add a digit
+            break
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # cvxpy warns of inaccurate answers; the proof judges them here
