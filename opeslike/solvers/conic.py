@@ -83,6 +83,13 @@ def build_ratio(gain: FloatArray, covariance: FloatArray, terms: Terms) -> Any:
         ]
     if terms.gross is not None:
         within.append(cp.norm1(y) <= terms.gross * total)
+    if terms.benchmark is not None and terms.active is not None:
+        away = y - terms.benchmark * total
+        within += [away >= terms.active[0] * total, away <= terms.active[1] * total]
+    if terms.benchmark is not None and terms.max_active is not None:
+        within.append(cp.norm1(y - terms.benchmark * total) <= terms.max_active * total)
+    if terms.mean is not None and terms.target is not None:
+        within.append(terms.mean @ y >= terms.target * total)
     return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(covariance))), within)
 
 
