@@ -111,7 +111,7 @@ class _Search:
                 if best[1].gap <= enough or (best[1].optimal and round_ > last + _PATIENCE):
                     break
             deadline.check(None if best is None else best[1].gap)
-            for k in np.flatnonzero(over > 0):
+            for k in np.flatnonzero((over > 0) | (self.prices > 0)):
                 at = x if self.inside is None else self._drawn(x, self.inside, [self.limits[k]])
                 self.cut(int(k), at)
                 if self.stiffness[k] == 0 and self.inside is not None:
