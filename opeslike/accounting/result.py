@@ -138,10 +138,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     @property
     def targets(self) -> pd.DataFrame:
         """What each decision aimed for, by its date P_t; NaN where a strategy left its holdings alone."""
+        steps, rows = self.decided
+        return pd.DataFrame(rows, self._closes[steps], pd.Index(list(self.assets)))
+
+    @property
+    def decided(self) -> tuple[NDArray[np.intp], FloatArray]:
+        """Steps of the decisions, and what each aimed for, shape (D, N)."""
         none = np.full(len(self.assets), np.nan)
         rows = np.array([none if target is None else target for target in self._targets]).reshape(-1, len(self.assets))
-        dates = self._closes[[step for step, *_ in self._decisions[: len(rows)]]]
-        return pd.DataFrame(rows, dates, pd.Index(list(self.assets)))
+        return np.array([step for step, *_ in self._decisions[: len(rows)]], dtype=np.intp), rows
 
     @cached_property
     def costs(self) -> pd.Series:

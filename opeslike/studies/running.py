@@ -171,7 +171,7 @@ def unpacked(names: list[str], parcel: Any) -> dict[str, Any]:
 def stream(
     work: Callable[..., Any],
     job: Any,
-    units: Mapping[Hashable, tuple[Any, ...]],
+    units: Mapping[Any, tuple[Any, ...]],
     n_jobs: int | None = 1,
     client: Any = None,
     ordered: bool = False,
@@ -200,7 +200,7 @@ def stream(
     PortfolioError
         If the job cannot be pickled.
     """
-    if client is None and (n_jobs == 1 or len(units) < 2):
+    if client is None and (n_jobs == 1 or len(units) < 2 or _workers(n_jobs) == 1):
         yield from ((key, work(job, *units[key])) for key in units)
         return
     from cloudpickle import dumps
@@ -231,6 +231,12 @@ def stream(
                     "a worker process died, three times in a row; perhaps memory ran out: fewer n_jobs need less, and "
                     "n_jobs=1 uses no other process"
                 ) from error
+
+
+def _workers(n_jobs: int | None) -> int:
+    from joblib import effective_n_jobs
+
+    return int(effective_n_jobs(n_jobs))
 
 
 def _losses(client: Any) -> tuple[type[BaseException], ...]:

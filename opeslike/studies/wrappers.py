@@ -247,10 +247,13 @@ class Tuned(Wrapper):
             raise DataError(f"Tuned has {rows} returns to choose on and needs {2 * self.step}; train on more")
         given = {name: value for name, value in keywords.items() if name in ("weight_bounds", "seed", "costs")}
         asked, held = _ask(copy.deepcopy(candidate)), np.zeros(market.n_assets)
-        earned = []
+        warm = "w" in inspect.signature(asked).parameters
+        earned: list[FloatArray] = []
         for start in range(rows - length, rows, self.step):
             if "held" in keywords:
                 given["held"] = held
+            if warm and earned:
+                given["w"] = held
             held = np.asarray(asked(_rows(data, 0, start), **given), dtype=np.float64)
             earned.append(returns[start : start + self.step] @ held)
         past = np.maximum(np.concatenate(earned), -1.0)
