@@ -92,7 +92,17 @@ def run(args: argparse.Namespace) -> None:
         head = [textwrap.fill(line, width) for line in head]
         report = f"Report in {folder}: {', '.join(files)}, weights/ of {len(table)} strategies"
         report = textwrap.fill(report, width, break_long_words=False, break_on_hyphens=False)
-        print("\n\n".join(["\n".join(head), table.to_text(args.format, width=width), *table.notes, report]))
+        print(
+            "\n\n".join(
+                [
+                    "\n".join(head),
+                    table.to_text(args.format, width=width),
+                    *table.notes,
+                    *table.verdict(args.format, width=width),
+                    report,
+                ]
+            )
+        )
 
 
 def _strategies(args: argparse.Namespace, size: float | str) -> dict[str, Any]:
