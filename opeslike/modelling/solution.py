@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -166,3 +167,14 @@ class Solution:
         held = ", ".join(f"{self.assets[i]} {self.weights[i]:.1%}" for i in top if self.weights[i] != 0)
         value = "" if np.isnan(self.value) else f"value={self.value:.6g}, "
         return f"Solution({held}; {value}gap={gap}, status={self.status!r}, solver={self.solver!r})"
+
+    def _repr_html_(self) -> str:
+        """Show what is held, the certificate and the shadow prices in a notebook."""
+        held = self.to_series()
+        held = held[held != 0].sort_values(key=abs, ascending=False)
+        table = held.rename("weight").to_frame().to_html(float_format="{:.2%}".format, border=0)
+        gap = "no gap" if self.gap is None else f"gap {self.gap:.1e}"
+        words = f"{self.status} by {self.solver}, {gap}; cash {self.cash:.2%}"
+        if self._prices is not None and len(prices := self.shadow_prices):
+            table += prices.to_frame("shadow price").to_html(float_format="{:.2e}".format, border=0)
+        return f"<p>{html.escape(words)}</p>\n{table}"
