@@ -134,9 +134,9 @@ def main() -> None:
     print(tabulate(rows, ["problem", "package", "ms", "solved exactly?", "certified?"], "pipe", disable_numparse=True))
     packages = ("opeslike", "cvxpy", "clarabel", "riskfolio-lib", "opes", "skfolio", "PyPortfolioOpt")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    print(
-        f"\nCPU time, the least of {ROUNDS} turns; {datetime.date.today()}; Python {platform.python_version()}; {versions}."
-    )
+    today = f"{datetime.date.today()}; Python {platform.python_version()}"
+    print(f"
+CPU time, the least of {ROUNDS} turns; {today}; {versions}.")
 
 
 if __name__ == "__main__":
