@@ -135,8 +135,7 @@ def main() -> None:
     packages = ("opeslike", "cvxpy", "clarabel", "riskfolio-lib", "opes", "skfolio", "PyPortfolioOpt")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     today = f"{datetime.date.today()}; Python {platform.python_version()}"
-    print(f"
-CPU time, the least of {ROUNDS} turns; {today}; {versions}.")
+    print(f"\nCPU time, the least of {ROUNDS} turns; {today}; {versions}.")
 
 
 if __name__ == "__main__":
