@@ -36,11 +36,21 @@ class Terms:
     sell: FloatArray | None = None  # (N,)
     max_turnover: float | None = None  # cap on sum(abs(w - held))
     max_trade: FloatArray | None = None  # (N,) caps on abs(w - held)
+    benchmark: FloatArray | None = None  # (N,)
+    max_active: float | None = None  # cap on sum(abs(w - benchmark))
+    active: tuple[FloatArray, FloatArray] | None = None  # bounds of w - benchmark
+    mean: FloatArray | None = None  # (N,) expected returns
+    target: float | None = None  # least mean return, interest and fees included
 
     @property
     def financed(self) -> bool:
         """Whether cash, borrowing or short positions have a part of their own in the problem."""
         return self.leverage is not None or self.gross is not None or self.short_fee > 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is no more than bounds and rows, fully invested."""
+        return not (self.financed or self.traded) and self.max_active is self.target is None
 
     @property
     def traded(self) -> bool:

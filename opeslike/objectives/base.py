@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.beliefs.given import as_belief
-from opeslike.checks import by_asset
+from opeslike.checks import by_asset, check_covariance
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, Market, cut, everyone, full
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
+from opeslike.modelling.limits import Basis, RiskLimit, TrackingError
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
@@ -164,7 +165,7 @@ class Optimizer(Answer, ABC):
 
         market = self._market(data, kind)
         given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
-        problem = self._problem(market, self._valued(market, given))
+        problem = self._limited(market, self._valued(market, given))
         scale = problem.natural_scale()
         return build(problem, self._extra(market), scale, unit=scale)[0]
 
@@ -204,9 +205,27 @@ class Optimizer(Answer, ABC):
     def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
 
+    @property
+    def _risk_limits(self) -> tuple[RiskLimit, ...]:
+        """Limits on the risk of what is held."""
+        return tuple(self._settings.mandate.risk_limits)
+
+    def _limited(self, market: Market, given: Given) -> Problem:
+        """The problem with its limits on risk."""
+        problem, mandate = self._problem(market, given), self._settings.mandate
+        asked = self._risk_limits
+        if mandate.max_tracking_error is not None:
+            asked = (*asked, TrackingError(mandate.max_tracking_error, mandate.benchmark_of(market.assets)))
+        if asked:
+            covariance = given.custom_cov if given.custom_cov is not None else getattr(self, "custom_cov", None)
+            covariance = None if covariance is None else check_covariance(covariance, market.assets)
+            basis = Basis(market, problem, self._scale(), mandate.periods_per_year, covariance)
+            problem.limits = tuple(one.on(basis) for one in asked)
+        return problem
+
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
-        problem = self._problem(market, given)
+        problem = self._limited(market, given)
         start = None if w is None else problem.lift(w)
         return problem, solve(problem, self._settings.solver, start, self._extra(market))
 
@@ -312,7 +331,9 @@ class Optimizer(Answer, ABC):
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
-                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale)
+                prices = partial(
+                    shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale, problem.limits
+                )
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
@@ -347,7 +368,7 @@ class Optimizer(Answer, ABC):
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         """The proof of weights before a fraction is applied."""
-        problem = self._problem(market, given)
+        problem = self._limited(market, given)
         extra = self._extra(market)
         user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
         proof = prove(problem, problem.lift(w), witness, user)

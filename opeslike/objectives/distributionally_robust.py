@@ -127,9 +127,9 @@ class KLRobust(ScenarioObjective):
     def __post_init__(self) -> None:
         inner = self.objective
         kind, plain = type(inner), ScenarioObjective
-        if not isinstance(inner, plain) or (kind.risk, kind._limit, kind._problem) != (
+        if not isinstance(inner, plain) or (kind.risk, kind._risk_limits, kind._problem) != (
             plain.risk,
-            plain._limit,
+            plain._risk_limits,
             plain._problem,
         ):
             raise PortfolioError(

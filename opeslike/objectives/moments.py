@@ -38,10 +38,7 @@ Covariance = Annotated[Any, lambda _, value: check_estimator(value)]
 
 def mean_of(market: Market, custom_mean: Any = None) -> FloatArray:
     """Expected returns per period, shape (N,): those given, else the mean of the scenarios."""
-    if custom_mean is not None:
-        return check_mean(custom_mean, market.assets)
-    p = market.probabilities
-    return np.asarray(market.returns.mean(axis=0) if p is None else p @ market.returns)
+    return market.mean() if custom_mean is None else check_mean(custom_mean, market.assets)
 
 
 def covariance_of(market: Market, custom_cov: Any, estimator: Any) -> FloatArray:

@@ -112,9 +112,8 @@ def _solved(
 ) -> Solved:
     if constraints or (solver == "cvxpy" and problem.bounds.only_point() is None):  # else there is nothing to choose
         return _through_cvxpy(problem, constraints)
-    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
-        x, met, steps = limited_point(problem, partial(_minimise, solver), start)
-        return _judged(x, met, "interior-point", steps)
+    if problem.limits:
+        return _limited(problem, solver, start, constraints)
     direct = _direct(problem)
     if direct is not None:
         return _judged(direct, prove(problem, direct), "closed-form", 0)
@@ -137,9 +136,20 @@ def _solved(
     return _judged(found.x, proof, name, found.iterations)
 
 
-def _minimise(solver: str, part: ScenarioProblem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
-    solved = solve(part, solver, guess)
-    return solved.x, solved.proof, solved.iterations
+def _limited(problem: Problem, solver: str, start: FloatArray | None, named: Extra | Sequence[Constraint]) -> Solved:
+    def minimise(part: Problem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
+        solved = solve(part, solver, guess, named)
+        return solved.x, solved.proof, solved.iterations
+
+    try:
+        x, met, steps = limited_point(problem, minimise, start)
+        return _judged(x, met, "interior-point", steps)
+    except (TimeLimitError, InfeasibleError):
+        raise
+    except OptimizationError:
+        if solver != "auto":
+            raise
+    return _through_cvxpy(problem, ())
 
 
 def _proved(problem: Problem, found: Iterate) -> Proof:
@@ -235,7 +245,7 @@ def _forced(problem: Problem, start: FloatArray | None) -> tuple[Iterate | None,
     bounds, forced = problem.bounds, problem.lift.forced
     assert forced is not None
     dear = -(forced @ bounds.rows)
-    slack = problem.lift.slacks[-1][0]
+    slack = next(variable for variable, row, _ in problem.lift.slacks if bounds.names[row] == "turnover")
     lower = np.where(dear < -_FIXED, bounds.upper, bounds.lower)
     upper = np.where(dear > _FIXED, bounds.lower, bounds.upper)
     lower[slack], upper[slack], dear[slack] = -1.0, 1.0, 0.0
