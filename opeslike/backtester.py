@@ -28,6 +28,7 @@ from opeslike.checks import flag, number, whole
 from opeslike.errors import DataWarning, OpesLikeWarning, PortfolioError, RuinWarning
 from opeslike.market import FloatArray, Kind, describe
 from opeslike.strategies.adapter import StrategyAdapter
+from opeslike.strategies.decided import Decided
 from opeslike.strategies.feed import Feed, check_lag, join
 
 T = TypeVar("T")
@@ -245,18 +246,22 @@ class Backtester:
             for name, given in (("reopt_freq", reopt_freq), ("rebalance_freq", rebalance_freq))
         )
         certificates = Certificates(keep_solutions)
-        strategy = StrategyAdapter(
-            optimizer,
-            feed,
-            weight_bounds=weight_bounds,
-            clean=clean_weights,
-            seed=seed,
-            window=window,
-            lag=lag,
-            min_history=min_history,
-            costs=partial(self._cost_model.expected, feed.market.assets),
-            solved=certificates.add,
-        )
+        strategy: StrategyAdapter | Decided
+        if isinstance(optimizer, Decided):
+            strategy, reopt = optimizer, optimizer.due(feed.horizon)
+        else:
+            strategy = StrategyAdapter(
+                optimizer,
+                feed,
+                weight_bounds=weight_bounds,
+                clean=clean_weights,
+                seed=seed,
+                window=window,
+                lag=lag,
+                min_history=min_history,
+                costs=partial(self._cost_model.expected, feed.market.assets),
+                solved=certificates.add,
+            )
         if strategy.cost_aware and (trading & ~reopt).any():
             text = f"{strategy.name} weighs its trades, but the account also trades between its decisions"
             warnings.warn(f"{text}; give rebalance_freq the value of reopt_freq", OpesLikeWarning, stacklevel=2)
@@ -288,6 +293,7 @@ class Backtester:
             risk_free=self._rates.risk_free,
             periods_per_year=self.periods_per_year,
             decisions=strategy.decisions,
+            targets=strategy.targets,
             listed=None if lives is None else feed.at_steps(lives.listed),
         )
         if strategy.thin is not None:
@@ -321,9 +327,12 @@ class Backtester:
 
 
 def _walk_blocks(
-    strategy: StrategyAdapter, blocks: Blocks, lag: int, reopt: NDArray[np.bool_], progress: bool | None
+    strategy: StrategyAdapter | Decided, blocks: Blocks, lag: int, reopt: NDArray[np.bool_], progress: bool | None
 ) -> Path:
     """Nothing depends on wealth: fill whole blocks, account at the end."""
+    if isinstance(strategy, Decided) and strategy.until is None and not blocks.terms.financing.has_fees:
+        blocks.fill_all(strategy.at(blocks.trades))
+        return blocks.settle()
     target: FloatArray | None = None
     due = [*np.flatnonzero(reopt).tolist(), len(reopt)]
     for step, stop in zip(tracked(due[:-1], strategy.name, "step", progress, len(due) - 1), due[1:], strict=True):
@@ -336,7 +345,7 @@ def _walk_blocks(
 
 
 def _walk_steps(
-    strategy: StrategyAdapter,
+    strategy: StrategyAdapter | Decided,
     account: Account,
     overlays: Sequence[Overlay],
     bands: Bands | None,

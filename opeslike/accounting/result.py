@@ -63,6 +63,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
         decisions: Sequence[tuple[int, int, NDArray[np.intp] | None]] = (),
+        targets: Sequence[FloatArray | None] = (),
         listed: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path
@@ -72,7 +73,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.settings = settings
         self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self._certificates = certificates
-        self._decisions, self._listed = decisions, listed
+        self._decisions, self._targets, self._listed = decisions, targets, listed
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -133,6 +134,19 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     def weights(self) -> pd.DataFrame:
         """Weights held through each step, shape (H, N)."""
         return self._frame(self["weights"])
+
+    @property
+    def targets(self) -> pd.DataFrame:
+        """What each decision aimed for, by its date P_t; NaN where a strategy left its holdings alone."""
+        steps, rows = self.decided
+        return pd.DataFrame(rows, self._closes[steps], pd.Index(list(self.assets)))
+
+    @property
+    def decided(self) -> tuple[NDArray[np.intp], FloatArray]:
+        """Steps of the decisions, and what each aimed for, shape (D, N)."""
+        none = np.full(len(self.assets), np.nan)
+        rows = np.array([none if target is None else target for target in self._targets]).reshape(-1, len(self.assets))
+        return np.array([step for step, *_ in self._decisions[: len(rows)]], dtype=np.intp), rows
 
     @cached_property
     def costs(self) -> pd.Series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final
 
@@ -175,6 +175,7 @@ def evidence(
     *,
     statistics: Sequence[str] = ("growth", "sharpe", "volatility"),
     equalise: str | None = None,
+    fractions: Mapping[str, float] | None = None,
     risk_free: float | pd.Series = 0.0,
     periods_per_year: float = 252,
     confidence: float = 0.95,
@@ -207,8 +208,11 @@ def evidence(
         ``std(r) * sqrt(periods_per_year)``; ``periods_per_year * mean(r)``. Each is a family of tests of its own.
     equalise : {None, "volatility", "beta"}
         Scale every strategy to the benchmark's exposure first, see :func:`equal_exposure`; the scale is taken as known.
+    fractions : mapping of strategy to number, optional
+        Of those that hold a fraction f of a portfolio, the rest in cash: they are judged at full size, by their returns
+        over the risk-free rate times 1/f, and a note says so. Exposure is no skill.
     risk_free : float or Series
-        Annual rate, a fraction; for Sharpe and for ``equalise``.
+        Annual rate, a fraction; for Sharpe, ``equalise`` and ``fractions``.
     periods_per_year : float
         252 for daily stock prices, 365 for daily crypto, 52, 12.
     confidence : float
@@ -241,7 +245,15 @@ def evidence(
         returns = equal_exposure(returns, benchmark, equalise, risk_free=risk_free, periods_per_year=periods)
         if isinstance(benchmark, pd.Series):  # now one of the columns
             benchmark = returns[0].columns[-1]
-    return Evidence(*read_samples(returns, benchmark), statistics, risk_free, periods, terms)
+    samples, base = read_samples(returns, benchmark)
+    part = {name: size for name, size in (fractions or {}).items() if size != 1.0 and name in samples.strategies}
+    if part and equalise is None:
+        samples = samples.at_full_size(part, period_rates(risk_free, samples.dates, periods))
+    found = Evidence(samples, base, statistics, risk_free, periods, terms)
+    if part and equalise is None:
+        sizes = ", ".join(f"{name} (x {1 / size:.4g})" for name, size in part.items())
+        found.notes.append(f"At full size, for exposure is no skill: returns over cash of {sizes}.")
+    return found
 
 
 def _figure(name: str, value: float, sign: str = "") -> str:
