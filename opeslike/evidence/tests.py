@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opeslike.errors import PortfolioError
-from opeslike.evidence.bootstrap import block_length_of, load_bootstrap
+from opeslike.beliefs.bootstrap import block_length_of, load_bootstrap
 from opeslike.evidence.samples import (
     FloatArray,
     ReturnsLike,

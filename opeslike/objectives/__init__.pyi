@@ -11,6 +11,7 @@ from .distributionally_robust import WassRobustMaxMean as WassRobustMaxMean
 from .distributionally_robust import WassRobustMeanVariance as WassRobustMeanVariance
 from .distributionally_robust import WassRobustMinVariance as WassRobustMinVariance
 from .distributionally_robust import kl_radius as kl_radius
+from .rival_kelly import RegretKelly as RegretKelly
 from .heuristics import REPO as REPO
 from .heuristics import HierarchicalRiskParity as HierarchicalRiskParity
 from .heuristics import InverseVolatility as InverseVolatility

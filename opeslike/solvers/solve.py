@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +17,13 @@ from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.named import irreducible
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import KLBall
+from opeslike.modelling.rivals import LargestRegret
 from opeslike.proof import Proof, Witness, bound, prove
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.limited import limited_point
+from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
 from opeslike.solvers.tail import worst_case_point
 
@@ -206,6 +209,8 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
         few = by_columns(problem, center, start, _AIM, partial(_interior, columns=False))
         if few is not None:
             return few
+    if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, LargestRegret):
+        return rival_point(problem, _AIM, partial(_interior, columns=columns)), "shares"
     if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
         worst = worst_case_point(problem, center, _AIM)
         return None if worst is None else _snapped(problem, worst), "saddle-point"
@@ -266,8 +271,7 @@ def _forced(problem: Problem, start: FloatArray | None) -> tuple[Iterate | None,
 def _concentrated(problem: ScenarioProblem) -> bool:
     """Whether the worst case of a KL ball sits on so few scenarios that Newton's method meets its kinks."""
     radius = problem.risk.radius if isinstance(problem.risk, KLBall) else 0.0
-    spread = float(np.exp(-(problem.probabilities @ np.log(problem.probabilities)) - radius))
-    return radius > 0 and spread < _FEWEST
+    return radius > 0 and -float(problem.probabilities @ np.log(problem.probabilities)) - radius < math.log(_FEWEST)
 
 
 def _snapped(problem: Problem, found: Iterate) -> Iterate:

@@ -12,7 +12,8 @@ import pytest
 from opeslike.data import load_us20
 from opeslike.errors import DataError, PortfolioError
 from opeslike.evidence import equal_exposure, evidence
-from opeslike.evidence.bootstrap import block_length_of, draw_counts, step_down
+from opeslike.beliefs.bootstrap import block_length_of, draw_counts
+from opeslike.evidence.bootstrap import step_down
 from opeslike.evidence.samples import STATISTICS, read_samples, statistic
 
 bootstrap = pytest.importorskip("arch.bootstrap", reason="arch is not installed (extra 'evidence')")
