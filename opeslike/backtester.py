@@ -20,6 +20,7 @@ from opeslike.accounting.bands import Bands
 from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.costs import CostModel, CostRates
 from opeslike.accounting.financing import Financing, RateTerms
+from opeslike.accounting.flows import Flows, check_flows, flows_at
 from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
 from opeslike.accounting.result import BacktestResult
@@ -72,6 +73,10 @@ class Backtester:
     delisting_return : float, or mapping of ticker to float
         What holders get when that happens, as a return on the last price, at least -1; in a mapping "*" stands for the
         tickers not named (else 0).
+    flows : Series by date or Monthly, optional
+        Money paid in, below 0 taken out, at the close of its date or the next one, before the trading there; see
+        :mod:`opeslike.accounting.flows`. ``Monthly(-2_000, inflation=0.02)`` lives on the account. Returns and metrics
+        stay time-weighted; dividends need no flow, they are in adjusted prices.
 
     Raises
     ------
@@ -118,6 +123,7 @@ class Backtester:
         listed: pd.DataFrame | None = None,
         delisted_after: int = 5,
         delisting_return: float | Mapping[Hashable, float] = 0.0,
+        flows: Flows | None = None,
     ) -> None:
         self.train, self.test, self.kind = train_data, test_data, kind
         self.cost = dict(cost) if isinstance(cost, Mapping) else cost
@@ -127,7 +133,9 @@ class Backtester:
         self.periods_per_year: float = periods_per_year
         self.listed = listed
         self.delisted_after = whole("delisted_after", delisted_after, 1)
-        self.delisting_return = delisting_return
+        self.delisting_return, self.flows = delisting_return, flows
+        if flows is not None:
+            check_flows(flows)
         if train_data is not None and test_data is not None:
             self._cost_rates(None)
             self._financing.active  # noqa: B018  (checks the dates of the rates)
@@ -223,7 +231,7 @@ class Backtester:
         Warns
         -----
         RuinWarning
-            If wealth reaches zero.
+            If wealth reaches zero, or a withdrawal takes all there is.
         DataWarning
             If newcomers cost an estimation over a third of its rows.
         OpesLikeWarning
@@ -269,7 +277,9 @@ class Backtester:
         lives = feed.lives
         if lives is not None:
             terms = replace(terms, quoted=feed.at_steps(lives.quoted), paid_out=lives.ends[feed.first :])
-        if overlays or bands is not None or strategy.needs_state or lives is not None:
+        if self.flows is not None:
+            terms = replace(terms, flows=flows_at(self.flows, feed.closes))
+        if overlays or bands is not None or strategy.needs_state or lives is not None or self.flows is not None:
             account = Account(Ledger(terms), feed, lag, trading, self.periods_per_year)
             path = _walk_steps(strategy, account, overlays, bands, reopt, progress)
         else:
@@ -282,6 +292,7 @@ class Backtester:
             **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
             **({} if bands is None else {"bands": repr(bands)}),
             **({} if lives is None else self._life_settings(min_history)),
+            **({} if self.flows is None else {"flows": _described(self.flows)}),
         }
         result = BacktestResult(
             path,
@@ -299,8 +310,8 @@ class Backtester:
         if strategy.thin is not None:
             warnings.warn(strategy.thin, DataWarning, stacklevel=2)
         if path.ruin is not None:
-            text = f"{strategy.name} lost all its wealth on {describe(result.ruin_date)}; the path stays at zero"
-            warnings.warn(text, RuinWarning, stacklevel=2)
+            how = result.ran_out or f"lost all its wealth on {describe(result.ruin_date)}"
+            warnings.warn(f"{strategy.name} {how}; the path stays at zero", RuinWarning, stacklevel=2)
         return result
 
     def get_metrics(self, returns: ArrayLike) -> dict[str, float]:
@@ -324,6 +335,13 @@ class Backtester:
 
         options.setdefault("show", True)
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
+
+
+def _described(flows: Flows) -> str:
+    """Flows as the settings hold them."""
+    if not isinstance(flows, pd.Series):
+        return repr(flows)
+    return f"{len(flows)} flows, {flows[flows > 0].sum():,.2f} paid in, {-flows[flows < 0].sum():,.2f} taken out"
 
 
 def _walk_blocks(

@@ -28,8 +28,9 @@ _NAMES = {
     "percent": "total_return annual_return annual_growth annual_volatility max_drawdown best_period worst_period "
     "hit_ratio cvar_95 time_in_market average_exposure average_gross max_gross excess_annual_return tracking_error "
     "alpha up_capture down_capture win_rate depth return average_weight contribution annual_contribution "
-    "average_win_return average_loss_return average_return",
-    "money": "initial_capital final_wealth profit cost notional average_win average_loss expectancy money",
+    "average_win_return average_loss_return average_return money_weighted_return",
+    "money": "initial_capital final_wealth paid_in taken_out profit cost notional average_win average_loss expectancy "
+    "money",
     "count": "periods days steps trades max_drawdown_days longest_drawdown_days solves",
 }
 #: The kind of a figure by its name; "number" where there is none.
@@ -38,6 +39,7 @@ KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names.split(
 LABELS = {
     "annual_return": "Annual return (compound)",
     "annual_growth": "Annual growth (log)",
+    "money_weighted_return": "Money-weighted return (annual)",
     "sharpe": "Sharpe (annual)",
     "sortino": "Sortino (annual)",
     "cvar_95": "CVaR 95 per step",

@@ -151,8 +151,10 @@ class _Report:
         records = records_of(sources)
         styles = looks(records, first.rival or None)
         lines = lines_of(records, None, first.origin)
+        moneys = {name: money for each in sources for name, money in each.moneys.items()}
+        paid = {name: replace(lines[name], money=money) for name, money in moneys.items()}
         charts = {
-            "wealth": wealth_chart(lines, first.result.initial_capital, log=True, styles=styles),
+            "wealth": wealth_chart(lines | paid, first.result.initial_capital, log=True, styles=styles),
             "drawdown": drawdown_chart(lines, styles),
         }
         if first.own.values.size >= 4:
@@ -171,10 +173,9 @@ class _Report:
 
     def _ruins(self) -> list[str]:
         lost = [(each.name, each.result) for each in self._sources if each.result.ruin_date is not None]
-        return [
-            f"{name} lost everything on {describe(one.ruin_date)}, and the lender {cell(one.lender_loss, 'money')}."
-            for name, one in lost
-        ]
+        how = "lost everything on {}, and the lender {}"
+        ends = [one.ran_out or how.format(describe(one.ruin_date), cell(one.lender_loss, "money")) for _, one in lost]
+        return [f"{name} {end}." for (name, _), end in zip(lost, ends, strict=True)]
 
     def _page(self, *, full: bool) -> Page:
         raise NotImplementedError

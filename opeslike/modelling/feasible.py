@@ -309,7 +309,9 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
     """The same under further limits ``least <= slope . x + offset <= most``: a row each, and what closes it."""
     bounds = lift.bounds
     m, count = bounds.rows.shape
-    rows, totals, offsets, names, slacks, widths = [], [], [], [], [], []
+    rows, offsets, names, slacks = [], [], [], []
+    sums: list[float] = []
+    widths: list[float] = []
     for name, slope, offset, least, most in limits:
         lows, highs = bounds.lower[: slope.size], bounds.upper[: slope.size]
         first, last = np.where(slope > 0, lows, highs), np.where(slope > 0, highs, lows)
@@ -328,7 +330,7 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
             widths.append(most - max(least, nearest) if capped else farthest - least)
         rows.append(slope)
         names.append(name)
-        totals.append((most if np.isfinite(most) else least) - offset)
+        sums.append((most if np.isfinite(most) else least) - offset)
         offsets.append(offset)
     if not rows:
         return lift
@@ -342,7 +344,7 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
     lower, upper, totals = (
         np.append(bounds.lower, none),
         np.append(bounds.upper, widths),
-        np.append(bounds.totals, totals),
+        np.append(bounds.totals, sums),
     )
     return replace(
         lift,

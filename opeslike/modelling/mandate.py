@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -255,7 +255,7 @@ class Mandate(Parameters):
         lower, upper = self._box(assets, weight_bounds, fraction)
         if self.net is not None:
             limits = [*limits, ("net", np.ones(len(assets)), pairs("bounds", {"net": self.net})["net"])]
-        cash_rate, borrow_rate, short_fee = self._rates
+        cash_rate, borrow_rate, short_fee = self.rates
         return Terms(
             lower,
             upper,
@@ -317,8 +317,8 @@ class Mandate(Parameters):
             told["max_trade"] = by_asset("max_trade", self.max_trade, assets, np.inf) / fraction
         return told
 
-    @cached_property
-    def _rates(self) -> tuple[float, float, float]:
+    @property
+    def rates(self) -> tuple[float, float, float]:
         """Of cash, borrowed money and short positions, per period."""
         cash, borrowed = self.risk_free, self.risk_free + self.borrow_spread
         every = [per_period(rate, self.periods_per_year) for rate in (cash, borrowed, self.short_fee)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +27,8 @@ from opeslike.modelling.regularizers import Regularizer, make_penalty, regulariz
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
-from opeslike.objectives.answer import Answer, key_of
+from opeslike.objectives.answer import key_of
+from opeslike.objectives.estimator import Estimator
 from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
@@ -40,7 +41,7 @@ FREE = Mandate()
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Optimizer(Answer, ABC):
+class Optimizer(Estimator):
     """Base class of everything that turns returns into weights.
 
     After :meth:`optimize`, ``weights`` holds the answer, ``tickers`` the labels, and ``solution`` the certificate.
@@ -75,7 +76,6 @@ class Optimizer(Answer, ABC):
     time_limit: Positive = 60.0
 
     def __post_init__(self) -> None:
-        self._forget()
         for name, check in checks_of(type(self)).items():
             check(name, getattr(self, name))
         as_belief(self.beliefs)
@@ -279,11 +279,6 @@ class Optimizer(Answer, ABC):
         if believed.assets == seen.assets:  # a belief need not know that there are others
             believed.assets = seen.assets
         return believed
-
-    @property
-    def _settings(self) -> Any:
-        """Whose beliefs, mandate, solver and time limit hold."""
-        return self
 
     def _belief(self) -> Callable[[Market], Market]:
         return as_belief(self._settings.beliefs)

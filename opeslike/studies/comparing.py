@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from opeslike.accounting.bands import Bands
+from opeslike.accounting.flows import Flows
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency
@@ -50,6 +51,7 @@ def compare(
     listed: pd.DataFrame | None = None,
     delisted_after: int = 5,
     delisting_return: float | Mapping[Hashable, float] = 0.0,
+    flows: Flows | None = None,
     overlays: Sequence[Overlay] = (),
     bands: Bands | None = None,
     keep_solutions: bool = False,
@@ -68,7 +70,7 @@ def compare(
     train, test : DataFrame, Series or array
         Prices or simple returns, as for :class:`~opeslike.backtester.Backtester`.
     cost, kind, initial_capital, risk_free, borrow_spread, short_fee, periods_per_year, listed, delisted_after, \
-    delisting_return
+    delisting_return, flows
         As for :class:`~opeslike.backtester.Backtester`.
     reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, min_history, execution_lag, entry_cost, seed, \
     overlays, bands

@@ -106,7 +106,7 @@ class Comparison(Mapping[str, BacktestResult]):
                 gap: Any = "heuristic" if result.certificate == "heuristic" else result.max_gap
                 runs[name] = StrategyRun(result.returns, gap=gap, turnover=result.turnover, costs=result.costs)
             self._metrics = metrics_table(runs, self._periods, self._risk_free)
-            self._metrics.loc["Final wealth"] *= [result.initial_capital for result in self.results.values()]
+            self._metrics.loc["Final wealth"] = [result["wealth"][-1] for result in self.results.values()]
         return self._metrics.copy()
 
     @property
