@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from opeslike.beliefs.belief import Belief, chances, position
 from opeslike.beliefs.language import View, read_views
-from opeslike.checks import FloatArray, number, positive
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.kl import Pooled, pool
 from opeslike.market import Market
+from opeslike.parameters import Part, Positive
 
 #: rounds of looking for the levels from which CVaR counts
 _ROUNDS = 200
@@ -71,13 +72,12 @@ class Views(Belief):
     """
 
     views: Mapping[str, Any]
-    confidence: float = 1.0
-    periods_per_year: float = 252
+    confidence: Part = 1.0
+    periods_per_year: Positive = 252
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_views(self.views)
-        number("confidence", self.confidence, low=0.0, high=1.0, open_low=True)
-        positive("periods_per_year", self.periods_per_year)
 
     def __call__(self, market: Market) -> Market:
         """The same returns, with the probabilities of the views."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from opeslike.checks import at_least, flag, optional, part, per_period, positive, rate
-from opeslike.errors import DataError, PortfolioError
+from opeslike.checks import per_period
+from opeslike.errors import DataError
 from opeslike.market import FloatArray
-from opeslike.sizing import EMPIRICAL_KELLY, SizingRule
+from opeslike.parameters import Count, Part, Positive, Rate, Several
+from opeslike.sizing import EMPIRICAL_KELLY
 from opeslike.sizing.reading import ROUNDING
-from opeslike.strategies.outcome_sizes import LONG, FromOutcomes, Unlucky, check_periods
+from opeslike.strategies.outcome_sizes import LONG, FromOutcomes, Rule, Unlucky, check_periods
 from opeslike.strategies.past import Memo, Past
 from opeslike.strategies.record import Record
 from opeslike.strategies.selection import tell_waiting, unsized
@@ -25,11 +26,10 @@ from opeslike.strategies.sizers import Sizer
 class _RecordSizer(Sizer):
     """Leverage of the unsized rule, from its own record."""
 
-    window: int | None = None
-    every: int = 1
+    window: Several | None = None
+    every: Count = 1
     _memo: Memo[tuple[tuple[int, int], float]] = field(default_factory=Memo, init=False, compare=False)
 
-    ranges: ClassVar = {"window": optional(at_least(2)), "every": at_least(1)}
     needs_record: ClassVar[bool] = True
 
     @abstractmethod
@@ -95,21 +95,13 @@ class KellySizer(_RecordSizer):
     Liability Management 1, 2006.
     """
 
-    window: int | None = 252
-    max_leverage: float | None = None
-    fraction: float = 1.0
-    risk_free: float = 0.0
-    min_periods: int | None = None
+    window: Several | None = 252
+    max_leverage: Positive | None = None
+    fraction: Part = 1.0
+    risk_free: Rate = 0.0
+    min_periods: Several | None = None
     use_log: bool = False
-    every: int = 1
-
-    ranges: ClassVar = {
-        "max_leverage": optional(positive),
-        "fraction": part,
-        "risk_free": rate,
-        "min_periods": optional(at_least(2)),
-        "use_log": flag,
-    }
+    every: Count = 1
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -144,11 +136,6 @@ class KellySizer(_RecordSizer):
         return min(factor, cap)
 
 
-def _periods_or_trades(name: str, value: Any) -> None:
-    if value not in ("periods", "trades"):
-        raise PortfolioError(f"{name} must be 'periods' or 'trades', got {value!r}")
-
-
 @dataclass(frozen=True, kw_only=True, repr=False)
 class OutcomeSizerBase(_RecordSizer, FromOutcomes):
     """What the sizers by outcomes have in common: a leverage from the outcomes of the rule's own record.
@@ -181,9 +168,7 @@ class OutcomeSizerBase(_RecordSizer, FromOutcomes):
     """
 
     outcomes: Literal["periods", "trades"] = "periods"
-    min_outcomes: int = 30
-
-    ranges: ClassVar = {"outcomes": _periods_or_trades, "min_outcomes": at_least(2)}
+    min_outcomes: Several = 30
 
     def leverage(self, record: Record, rows: slice, past: Past) -> float:
         """Size by the outcomes of the record."""
@@ -213,7 +198,7 @@ class OutcomeSizer(OutcomeSizerBase):
         A parameter out of range.
     """
 
-    rule: SizingRule = EMPIRICAL_KELLY
+    rule: Rule = EMPIRICAL_KELLY
 
 
 @dataclass(frozen=True, repr=False)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from opeslike.checks import at_least
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Kind, full
-from opeslike.parameters import Parameters
+from opeslike.parameters import Count, Parameters
 from opeslike.strategies.past import Memo
 from opeslike.strategies.protocol import State
 from opeslike.strategies.record import Track, read_record
@@ -49,10 +48,8 @@ class Sized(Parameters):
 
     selection: Selection
     sizer: Sizer
-    every: int = 1
+    every: Count = 1
     _tracks: Memo[Track] = field(default_factory=Memo, init=False, compare=False)
-
-    ranges: ClassVar = {"every": at_least(1)}
 
     def __post_init__(self) -> None:
         """Check the parts."""
