@@ -27,6 +27,20 @@ AWARE = Mandate(costs="account")
 FRACTIONS = {"Full": 1.0, "Half": 0.5, "Quarter": 0.25}
 #: which assets belong together, in the worked mandate
 SECTORS = {"technology": ["AAPL", "AMD", "MSFT"], "banks": ["BAC", "JPM"], "energy": ["CVX", "RRC"]}
+#: what the account is measured against, and holds
+INDEX = {
+    **{"AAPL": 0.30, "MSFT": 0.20, "JPM": 0.12, "UNH": 0.10, "CVX": 0.10},
+    **{"BAC": 0.08, "GE": 0.06, "BBY": 0.02, "AMD": 0.01, "RRC": 0.01},
+}
+WORKED = Mandate(
+    bounds=(0, 0.3),
+    groups=SECTORS,
+    group_bounds={"technology": (0, 0.5), "*": (0, 0.25)},
+    costs=10,
+    max_turnover=0.3,
+    benchmark=INDEX,
+    max_tracking_error=0.03,
+)
 COLUMNS = {"Turnover a year": ",.1f", "Costs % a year": ",.2f", "Growth % a year": ",.2f", "Sharpe": ",.2f"}
 
 
@@ -76,6 +90,36 @@ def chart(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def aloud(limit: str, points: float) -> str:
+    """A shadow price in words."""
+    gained = f"{abs(points):.1f} basis points of growth a year"
+    if limit.startswith("budget"):
+        return f"Each point of wealth that has to be invested {'adds' if points > 0 else 'costs'} {gained}."
+    return f"A point more room in `{limit}` is worth {gained}."
+
+
+def mandate(found: study.Study, prices: pd.DataFrame) -> None:
+    """One decision under a benchmark, groups, costs and a turnover limit, and its shadow prices read aloud."""
+    robust = KLRobustKelly(radius="auto", mandate=WORKED)
+    robust.optimize(prices, held=INDEX)
+    solution = robust.solution
+    changed = solution.trades.loc[lambda trades: (trades != 0).any(axis=1)]
+    weights = pd.DataFrame({"Index %": INDEX, "Held %": solution.to_series()}).reindex(prices.columns).T * 100
+    found.table("weights", "A mandate: what is held", weights, {"Index %": ",.1f", "Held %": ",.1f"})
+    # growth a day per unit becomes basis points a year per percentage point
+    prices_of = solution.shadow_prices * 252 * 0.01 * 1e4
+    words = [aloud(str(limit), value) for limit, value in prices_of.items()]
+    traded = 100 * float(changed[["bought", "sold"]].to_numpy().sum())
+    found.say(
+        f"{len(changed)} of {len(prices.columns)} positions are traded, {traded:.1f}% of wealth; the gap is "
+        f"{solution.gap:.0e} a day.\n\n" + "\n".join(f"- {line}" for line in words),
+        prices="\n".join(f"- {line}" for line in words),
+        traded=f"{traded:.1f}",
+        positions=len(changed),
+        own=f"{solution.gap:.0e}",
+    )
+
+
 def run() -> study.Study:
     found = study.Study("costs-inside", "Costs inside the objective")
     prices = load_us20(tickers=TICKERS, start="2010", end="2019")
@@ -99,6 +143,14 @@ def run() -> study.Study:
         }
     shape = {"Decisions that trade %": ",.0f", **COLUMNS}
     found.table("horizons", "Full Kelly, weekly, 20 basis points, by horizon", pd.DataFrame(rows), shape)
+    mandate(found, train)
+    row = tables["daily"]["Full Kelly, 20 bps"]
+    out, kept = (row[f"Turnover a year, {where}"] for where in ("outside", "inside"))
+    saved = row["Costs % a year, outside"] - row["Costs % a year, inside"]
+    found.say(
+        f"At 20 basis points, daily, full Kelly trades {out:.1f} a year with costs outside, {kept:.1f} inside.",
+        **{"out": f"{out:.1f}", "in": f"{kept:.1f}", "saved": f"{saved:.2f}", "bps": 20, "tickers": TICKERS},
+    )
     return found
 
 
