@@ -47,6 +47,9 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     initial_capital : float
     lender_loss : float
         Money lost beyond zero wealth; 0 without ruin.
+    decisions : list of (step, rows, ndarray or None)
+        Step, returns it rested on and places of the eligible assets (None: all) of each decision; :attr:`rows` and
+        :attr:`universe` show it by date.
 
     Its report takes ``risk_free``, an annual rate, and ``periods_per_year`` from who made it.
     """
@@ -72,7 +75,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.settings = settings
         self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self._certificates = certificates
-        self._decisions, self._listed = decisions, listed
+        self.decisions, self._listed = decisions, listed
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -199,7 +202,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         listed = everyone if self._listed is None else self._listed
         quoted = everyone if self._path.terms.quoted is None else self._path.terms.quoted
         eligible = np.zeros(held.shape, dtype=bool)
-        for step, _, places in self._decisions:
+        for step, _, places in self.decisions:
             eligible[step:] = False
             eligible[step:, slice(None) if places is None else places] = True
         states = {"listed": listed, "eligible": eligible, "held": held, "suspended": listed & ~quoted}
@@ -207,10 +210,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         return pd.concat({name: pd.DataFrame(flags, index, columns) for name, flags in states.items()}, axis=1)
 
     @cached_property
-    def rows(self) -> pd.Series:
-        """Returns that each decision rested on, by its date P_t: those on which all eligible assets were quoted."""
-        steps, counts = [step for step, *_ in self._decisions], [count for _, count, _ in self._decisions]
-        return pd.Series(counts, index=self._closes[steps], name="rows", dtype=np.intp)
+    def rows(self) -> pd.DataFrame:
+        """Returns that each decision rested on, by its date P_t.
+
+        ``observed``: rows on which all eligible assets were quoted. ``filled``: further ones, in which returns before a
+        listing were drawn (:class:`~opeslike.beliefs.FilledHistory`).
+        """
+        dates = self._closes[[step for step, *_ in self.decisions]]
+        frame = pd.DataFrame({"observed": [count for _, count, _ in self.decisions]}, index=dates, dtype=np.intp)
+        return frame.assign(filled=self.certificates["filled"].reindex(dates).fillna(0).astype(np.intp))
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
@@ -281,7 +289,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """One row a re-optimisation, dated by P_t.
 
         ``gap`` (NaN where there is none), ``tolerance``, ``status``, ``solver``, ``seconds`` (0 where another strategy
-        of a comparison had solved the problem); empty for strategies that keep no ``solution``.
+        of a comparison had solved the problem), ``filled`` (see :attr:`rows`); empty for strategies that keep no
+        ``solution``.
         """
         return self._certificates.frame(self._closes)
 

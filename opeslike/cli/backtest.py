@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     name = args.strategy if args.sizer is None else f"{args.strategy}, {args.sizer}"
     title = name if args.title is None else args.title
     report = result.report(args.benchmark, title)
-    figures = Comparison({title: result}, periods_per_year=args.periods_per_year, risk_free=args.risk_free).metrics
+    figures = Comparison({title: result}, periods_per_year=tester.periods_per_year, risk_free=args.risk_free).metrics
     written = {"Report": args.html, "Weights": args.weights, "Trades": args.trades}
     if args.html is not None:
         report.to_html(args.html)

@@ -145,7 +145,7 @@ def add_walk_options(parser: argparse.ArgumentParser, reopt: int) -> None:
     opt(trading, "--short-fee RATE", "annual, on shorts", float, default=0.0)
     paid = "when quotes end, on the last price: -0.3, or LEH=-1,*=0 (default: 0)"
     opt(trading, "--delisting-return R", paid, delisting, default=0.0)
-    opt(trading, "--periods-per-year P", "252 (default), 365, 52 or 12", float, default=252.0)
+    opt(trading, "--periods-per-year P", "252, 365, 52, 12 ... (default: as the dates show)", float)
 
 
 def walk_terms(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
