@@ -85,14 +85,14 @@ def run(args: argparse.Namespace) -> None:
         write_atomically(args.trades, result.trades.to_csv(index=False, lineterminator="\n"))
     if args.quiet:
         return
-    if args.format == "csv":
-        print(figures.to_csv(lineterminator="\n"), end="")
-    elif args.format == "json":
-        facts = {"strategy": title, "test": [str(result.start), str(result.timeline[-1])], "settings": result.settings}
+
+    def facts() -> dict[str, Any]:
+        span = [str(result.start), str(result.timeline[-1])]
         last = dict(zip(map(str, result.assets), result["weights"][-1].tolist(), strict=True))
-        facts |= {"figures": figures[title].to_dict(), "weights": last, "certificate": result.certificate}
-        options.show_json(facts)
-    else:
-        print(
-            "\n\n".join([str(report), *(f"{what} in {where}" for what, where in written.items() if where is not None)])
-        )
+        return {
+            **{"strategy": title, "test": span, "settings": result.settings, "figures": figures[title].to_dict()},
+            **{"weights": last, "certificate": result.certificate},
+        }
+
+    files = [f"{what} in {where}" for what, where in written.items() if where is not None]
+    options.show(args.format, lambda: "\n\n".join([str(report), *files]), facts, figures)
