@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 from opeslike.data.cache import OVERLAP, STEP, Cache, Entry, finished
 from opeslike.data.client import Client, NoDataError, OutageError
 from opeslike.data.selection import BAR, Day, check_fields, read_range, take_fields
-from opeslike.errors import DataError, OfflineWarning, OpesLikeWarning
+from opeslike.errors import DataError, OfflineWarning, warn
 
 logger = logging.getLogger(__name__)
 
@@ -173,11 +172,9 @@ class Job:
         try:
             self.cache.write(entry)
         except OSError as error:
-            warnings.warn(
+            warn(
                 f"{self.cache.folder} cannot be written ({error.strerror or error}): prices are not "
-                "kept; pass another folder as cache=, or cache=False",
-                OpesLikeWarning,
-                stacklevel=6,
+                "kept; pass another folder as cache=, or cache=False"
             )
             self.cache = None
 
@@ -196,12 +193,12 @@ class Job:
                     message += f". Pass errors='warn' to go on with {', '.join(self.bars)}"
                 raise DataError(message)
             logger.warning(message)
-            warnings.warn(message, OpesLikeWarning, stacklevel=4)
+            warn(message)
         if self.stale:
             ends = ", ".join(f"{ticker} to {day.date()}" for ticker, day in self.stale.items())
             message = f"{self.outage}: prices come from the cache ({ends})"
             logger.warning(message)
-            warnings.warn(message, OfflineWarning, stacklevel=4)
+            warn(message, OfflineWarning)
 
 
 def _cached(entry: Entry | None) -> str:

@@ -47,6 +47,8 @@ class Solution:
     turnover_limit : float or None
         The limit on turnover in force: the mandate's, or the least turnover that leads from what was held into the
         other limits where that is more. None without a limit, and for a first purchase.
+    filled : int
+        Rows of the past in which returns were drawn, not observed (:class:`~opeslike.beliefs.FilledHistory`).
     """
 
     weights: NDArray[np.float64]
@@ -61,6 +63,7 @@ class Solution:
     worst_case: NDArray[np.float64] | None = None
     held: NDArray[np.float64] | None = None
     turnover_limit: float | None = None
+    filled: int = 0
     _rates: tuple[Any, Any] = (None, None)
     _again: Callable[[Any, NDArray[np.float64]], Any] | None = None
     _prices: Callable[[], dict[str, float]] | None = None

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from opeslike.beliefs.given import as_belief
 from opeslike.checks import by_asset, check_covariance
+from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market, cut, everyone, full
+from opeslike.market import Kind, Market, cut, everyone, full, read_panel
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
@@ -273,8 +274,11 @@ class Optimizer(Estimator):
         return given
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
-        """The scenarios believed in."""
-        seen = Market.from_data(data, kind)
+        """The scenarios believed in; what looks wrong in prices is told."""
+        panel = data if isinstance(data, Market) else read_panel(data)
+        seen = Market.from_data(panel, kind)
+        if panel is not seen:
+            warn_about(panel, kind)
         believed = self._belief()(seen)
         if believed.assets == seen.assets:  # a belief need not know that there are others
             believed.assets = seen.assets
@@ -344,6 +348,7 @@ class Optimizer(Estimator):
             worst_case=solved.q,
             held=given.held,
             turnover_limit=None if limit is None else max(scale * limit, mandate.max_turnover),
+            filled=market.filled,
             _rates=cost_rates(mandate.costs, market.assets, given.costs),
             _again=again,
             _prices=prices,
@@ -353,7 +358,7 @@ class Optimizer(Estimator):
         self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
     ) -> Proof:
         """The proof of weights, from the data: see :meth:`Solution.verify`."""
-        market = self._market(data, given.kind)
+        market = self._market(Market.from_data(data, given.kind), None)
         if market.assets != assets:
             raise PortfolioError(
                 f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "

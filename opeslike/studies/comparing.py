@@ -47,7 +47,7 @@ def compare(
     risk_free: float | pd.Series = 0.0,
     borrow_spread: float | pd.Series = 0.0,
     short_fee: float | pd.Series = 0.0,
-    periods_per_year: float = 252,
+    periods_per_year: float | None = None,
     listed: pd.DataFrame | None = None,
     delisted_after: int = 5,
     delisting_return: float | Mapping[Hashable, float] = 0.0,
@@ -142,7 +142,7 @@ def compare(
             else:
                 warnings.warn_explicit(message, category, file, line)
     results = {name: results[name] for name in own}  # those that share their solves came together
-    return Comparison(results, periods_per_year=periods_per_year, risk_free=risk_free)
+    return Comparison(results, periods_per_year=tester.periods_per_year, risk_free=risk_free)
 
 
 def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters: Any) -> dict[str, Any]:

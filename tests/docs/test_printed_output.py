@@ -12,7 +12,7 @@ PAGES = Path(__file__).resolve().parent.parent.parent / "docs"
 
 @pytest.mark.parametrize(
     ("page", "count"),
-    [pytest.param("evidence.md", 4, marks=pytest.mark.slow), ("orders.md", 2), ("universe.md", 2)],
+    [pytest.param("evidence.md", 4, marks=pytest.mark.slow), ("orders.md", 2), ("universe.md", 3)],
     ids=["evidence", "orders", "universe"],
 )
 def test_the_page_shows_what_its_code_prints(page, count, capsys):
