@@ -134,7 +134,7 @@ def test_own_rule():
     half = SizingRule("half Kelly", "leverage", lambda x: 0.5 * kelly_empirical(x))
     values = outcomes()
     assert conservative(half, values).leverage == pytest.approx(0.5 * conservative(EMPIRICAL_KELLY, values).leverage)
-    with pytest.raises(PortfolioError, match="'risk_fraction' or 'leverage'"):
+    with pytest.raises(PortfolioError, match="'risk_fraction', 'leverage'"):
         SizingRule("mine", "percent", lambda x: 1.0)
     with pytest.raises(PortfolioError, match="wrap it as SizingRule"):
         conservative(lambda x: 1.0, values)
