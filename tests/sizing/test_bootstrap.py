@@ -151,7 +151,7 @@ def test_own_rule():
     with pytest.raises(PortfolioError, match="rule 'whole' must return a number, got OptimalFSize"):
         conservative(SizingRule("whole", "risk_fraction", optimal_f), values)
     third.unit = "euros"
-    with pytest.raises(PortfolioError, match="unit of rule 'third' must be"):
+    with pytest.raises(PortfolioError, match="rule 'third': unit="):
         conservative(third, values)
     with pytest.raises(DataError, match="broken gave nan"):
         conservative(SizingRule("broken", "leverage", lambda x: math.nan), values)
