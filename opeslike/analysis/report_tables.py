@@ -177,17 +177,13 @@ def headline(source: Source) -> Table:
 def deepest(source: Source) -> Table:
     """The worst spells below a peak."""
     frame = drawdown_table(source.own, 5, source.origin)
-    if source.dated:
-        return Table("Deepest drawdowns", frame, "column", index=False)
-    kinds = dict.fromkeys(("peak", "trough", "recovery"), "count")
-    return Table("Deepest drawdowns", frame.drop(columns="days"), "column", index=False, kinds=kinds)
+    return Table("Deepest drawdowns", frame if source.dated else frame.drop(columns="days"), "column", index=False)
 
 
 def monthly(source: Source) -> Table:
     """Compound return of each month and year."""
-    frame = monthly_returns(source.own)
-    note, kinds = "First and last month as far as they go.", dict.fromkeys(frame.columns, "percent")
-    return Table("Monthly returns", frame, "column", note, "Year", heat=True, kinds=kinds)
+    note = "First and last month as far as they go."
+    return Table("Monthly returns", monthly_returns(source.own), "column", note, "Year", heat=True, kind="percent")
 
 
 def past_spans(source: Source) -> Table:
