@@ -152,7 +152,7 @@ class Path:
         if step == 0 or self.wealth[step] <= 0:
             return np.zeros(self.weights.shape[1])
         drifted = self.terms.drifted(self.weights[step - 1], float(self.growth[step - 1]), step - 1)
-        return drifted * (1.0 - self.flows[step] / self.wealth[step])
+        return np.asarray(drifted * (1.0 - self.flows[step] / self.wealth[step]))
 
     def traded(self) -> FloatArray:
         """Amounts bought (above zero) and sold at P_0..P_{H-1}, fractions of wealth there, shape (H, N)."""
