@@ -19,7 +19,7 @@ from opeslike.accounting.bands import Bands
 from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.costs import CostModel, CostRates
 from opeslike.accounting.financing import Financing, RateTerms
-from opeslike.accounting.flows import Flows, check_flows, flows_at
+from opeslike.accounting.flows import Flows, check_flows, flows_at, told
 from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
 from opeslike.accounting.result import BacktestResult
@@ -299,7 +299,7 @@ class Backtester:
             **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
             **({} if bands is None else {"bands": repr(bands)}),
             **({} if lives is None else self._life_settings(min_history)),
-            **({} if self.flows is None else {"flows": _described(self.flows)}),
+            **({} if self.flows is None else {"flows": told(self.flows)}),
         }
         result = BacktestResult(
             path,
@@ -384,13 +384,6 @@ class Backtester:
 
         options.setdefault("show", True)
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
-
-
-def _described(flows: Flows) -> str:
-    """Flows as the settings hold them."""
-    if not isinstance(flows, pd.Series):
-        return repr(flows)
-    return f"{len(flows)} flows, {flows[flows > 0].sum():,.2f} paid in, {-flows[flows < 0].sum():,.2f} taken out"
 
 
 def _walk_blocks(

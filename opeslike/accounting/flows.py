@@ -109,6 +109,13 @@ def flows_at(flows: Flows, closes: pd.Index) -> FloatArray:
     return money
 
 
+def told(flows: Flows) -> str:
+    """Flows as the settings hold them."""
+    if not isinstance(flows, pd.Series):
+        return repr(flows)
+    return f"{len(flows)} flows, {flows[flows > 0].sum():,.2f} paid in, {-flows[flows < 0].sum():,.2f} taken out"
+
+
 def money_weighted(wealth: FloatArray, flows: FloatArray, periods_per_year: float) -> float | None:
     r"""Annual money-weighted return, the internal rate of return.
 

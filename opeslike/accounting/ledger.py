@@ -13,7 +13,7 @@ exceed wealth ruin the account before it holds anything.
 Money paid in or taken out, F_t, enters at the close P_t before its trading: W_t is counted after it, so a flow is no
 return, and g_t is time-weighted. It comes as cash: what was the weight d_t is then ``d_t (W_t - F_t) / W_t``. Where
 the account trades at P_t to w_t the flow is spread by that; else what is held is bought or sold in its proportions,
-cash included, and the trading is paid for. A withdrawal of all there is or more ends the account, which pays what it has.
+cash included, and the trading is paid for. A withdrawal of all there is or more ends the account: it pays what it has.
 
 Where assets come and go, returns are those of the last marks: an asset without a quote keeps its mark and its weight
 (:meth:`Terms.possible`), and one that is gone earns its delisting return and is cash from then on.
@@ -145,14 +145,14 @@ class Path:
     def stayed(self) -> FloatArray:
         """Of the wealth at P_0..P_{H-1}, the share that was there before what was paid in, shape (H,)."""
         wealth = self.wealth[:-1]
-        return 1.0 - np.divide(self.flows[:-1], wealth, out=np.zeros_like(wealth), where=wealth > 0.0)
+        return np.asarray(1.0 - np.divide(self.flows[:-1], wealth, out=np.zeros_like(wealth), where=wealth > 0.0))
 
     def drifted(self, step: int) -> FloatArray:
         """Weights at P_t before trading: zero before the first step and after ruin."""
         if step == 0 or self.wealth[step] <= 0:
             return np.zeros(self.weights.shape[1])
         drifted = self.terms.drifted(self.weights[step - 1], float(self.growth[step - 1]), step - 1)
-        return drifted * (1.0 - self.flows[step] / self.wealth[step])
+        return np.asarray(drifted * (1.0 - self.flows[step] / self.wealth[step]))
 
     def traded(self) -> FloatArray:
         """Amounts bought (above zero) and sold at P_0..P_{H-1}, fractions of wealth there, shape (H, N)."""

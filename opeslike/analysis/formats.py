@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +129,19 @@ def text_table(
 
     align = ["left", *["left" if words else "right"] * (len(heads) - 1)]
     return str(tabulate(rows, heads, tablefmt, colalign=align if rows else None, disable_numparse=True))
+
+
+def folded(part: Callable[[int, int], str], count: int, width: float) -> str:
+    """Text of ``count`` columns (or rows) below one another in the fewest parts that keep within ``width``.
+
+    ``part(start, stop)`` gives the text of some of them. Where nothing keeps within, each stands alone.
+    """
+    for parts in range(1, count + 1):
+        cuts = [count * place // parts for place in range(parts + 1)]
+        texts = [part(*pair) for pair in itertools.pairwise(cuts)]
+        if max(len(line) for text in texts for line in text.splitlines()) <= width:
+            break
+    return "\n\n".join(texts)
 
 
 @dataclass(frozen=True)
