@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.accounting.account import Account
-from opeslike.accounting.bands import Bands
+from opeslike.accounting.bands import Bands, WhenRegretExceedsCost
 from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.costs import CostModel, CostRates
 from opeslike.accounting.financing import Financing, RateTerms
@@ -180,6 +180,7 @@ class Backtester:
         progress: bool | None = None,
         overlays: Sequence[Overlay] = (),
         bands: Bands | None = None,
+        rebalance: WhenRegretExceedsCost | None = None,
         keep_solutions: bool = False,
     ) -> BacktestResult:
         """Walk one strategy forward.
@@ -217,6 +218,9 @@ class Backtester:
         bands : Bands, optional
             On trading dates, leave assets alone that are close to their targets; see
             :class:`~opeslike.accounting.bands.Bands`.
+        rebalance : WhenRegretExceedsCost, optional
+            On trading dates, trade only when the proven regret pays for it; for strategies that have a ``regret(w)``,
+            as objectives do.
         keep_solutions : bool
             Keep every solution whole in ``result.solutions``, with its witness, as long as the data; by default only
             the numbers in ``result.certificates``.
@@ -253,6 +257,10 @@ class Backtester:
             flag(name, value)
         if bands is not None and not isinstance(bands, Bands):
             raise PortfolioError(f"bands must be Bands(absolute=..., relative=...), got {bands!r}")
+        if rebalance is not None and not isinstance(rebalance, WhenRegretExceedsCost):
+            raise PortfolioError(
+                f"rebalance must be WhenRegretExceedsCost(horizon), got {rebalance!r}; for dates give rebalance_freq"
+            )
         overlays = tuple(copy.deepcopy(overlay) for overlay in checked_overlays(overlays))
         feed = self.feed
         check_lag(feed, lag)
@@ -286,9 +294,12 @@ class Backtester:
             terms = replace(terms, quoted=feed.at_steps(lives.quoted), paid_out=lives.ends[feed.first :])
         if self.flows is not None:
             terms = replace(terms, flows=flows_at(self.flows, feed.closes))
-        if overlays or bands is not None or strategy.needs_state or lives is not None or self.flows is not None:
+        ruled = bool(overlays) or bands is not None or rebalance is not None
+        if ruled or strategy.needs_state or lives is not None or self.flows is not None:
             account = Account(Ledger(terms), feed, lag, trading, self.periods_per_year)
-            path = _walk_steps(strategy, account, overlays, bands, reopt, progress)
+            expected = self._cost_model.expected(feed.market.assets)
+            pays = rebalance and (lambda to, held: rebalance.pays(strategy.regret(held), to, held, expected))
+            path = _walk_steps(strategy, account, overlays, bands, pays, reopt, progress)
         else:
             path = _walk_blocks(strategy, Blocks(terms, np.flatnonzero(trading)), lag, reopt, progress)
         settings = {
@@ -298,6 +309,7 @@ class Backtester:
             **{"weight_bounds": weight_bounds, "clean_weights": clean_weights, "window": window},
             **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
             **({} if bands is None else {"bands": repr(bands)}),
+            **({} if rebalance is None else {"rebalance": repr(rebalance)}),
             **({} if lives is None else self._life_settings(min_history)),
             **({} if self.flows is None else {"flows": told(self.flows)}),
         }
@@ -409,6 +421,7 @@ def _walk_steps(
     account: Account,
     overlays: Sequence[Overlay],
     bands: Bands | None,
+    pays: Callable[[FloatArray, FloatArray], bool] | None,
     reopt: NDArray[np.bool_],
     progress: bool | None,
 ) -> Path:
@@ -424,6 +437,8 @@ def _walk_steps(
             target = strategy(step, last, partial(account.held, step), partial(account.for_strategy, step))
             last = last if target is None else target
         wanted = target if account.trading[step] else None
+        if wanted is not None and pays is not None and full.any() and not pays(wanted, full):
+            wanted = None
         if wanted is not None and bands is not None:
             wanted = bands.trade(wanted, full)
         if overlays:

@@ -86,7 +86,9 @@ class Breakdown(Finding):
             return f"the weights grow no faster than {self.versus} even under the odds believed in"
         if math.isinf(self.radius):
             return f"the weights grow faster than {self.versus} in every scenario"
-        return f"the weights grow faster than {self.versus} under all odds within {self.radius:.4g} nats of those believed"
+        return (
+            f"the weights grow faster than {self.versus} under all odds within {self.radius:.4g} nats of those believed"
+        )
 
 
 def breakdown(
@@ -97,8 +99,8 @@ def breakdown(
     .. math:: \min_q \Big\{ \sum_t q_t \log \frac{q_t}{p_t} : \sum_t q_t \log(1 + w^\top r_t)
         \le \sum_t q_t \log(1 + v^\top r_t) \Big\}
 
-    with v cash or the other weights. The q that attains it is the exponential tilt of p, found by Newton's method on the
-    dual, whose value proves that nothing nearer will do.
+    with v cash or the other weights. The q that attains it is the exponential tilt of p, found by Newton's method on
+    the dual, whose value proves that nothing nearer will do.
 
     Parameters
     ----------
@@ -125,6 +127,7 @@ def breakdown(
 
     Examples
     --------
+    >>> import numpy as np
     >>> coin = np.array([[1.0]] * 60 + [[-1.0]] * 40)  # even money at 60%
     >>> found = breakdown([0.2], coin, kind="returns")  # Kelly's stake grows until heads come at 55%
     >>> round(found.radius, 6)

@@ -13,7 +13,7 @@ from opeslike.beliefs.belief import chances
 from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.insight.finding import Finding
-from opeslike.insight.posed import Posed, pose
+from opeslike.insight.posed import pose
 from opeslike.market import FloatArray, Kind
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.risks import Mean
@@ -31,8 +31,9 @@ class Influence(Finding):
     weights : DataFrame of shape (blocks, N)
         What would be held, by the first date of the block that is left out.
     table : DataFrame of shape (blocks, 4)
-        ``moved``, half the sum of absolute changes of the weights; ``value`` of the objective without the block; ``gap``,
-        certified; ``exact``, whether the block was solved on its own rather than certified after a batched step.
+        ``moved``, half the sum of absolute changes of the weights; ``value`` of the objective without the block;
+        ``gap``, certified; ``exact``, whether the block was solved on its own rather than certified after a batched
+        step.
     best : Series of shape (N,)
         Held with all days.
     """
@@ -65,8 +66,8 @@ class Influence(Finding):
         """Which block moves the portfolio most, and how many do at all."""
         moved = self.table["moved"]
         return (
-            f"without {moved.idxmax()} {moved.max():.2%} of the portfolio would be elsewhere, without half of the blocks "
-            f"less than {moved.median():.3%}"
+            f"without {moved.idxmax()} {moved.max():.2%} of the portfolio would be elsewhere, without half of the "
+            f"blocks less than {moved.median():.3%}"
         )
 
 
@@ -114,7 +115,7 @@ def influence(
     values, gaps = np.full(len(starts), np.nan), np.full(len(starts), np.inf)
     tolerance = solved.proof.tolerance
     if _batchable(posed.problem):
-        batch = _Batch(posed.problem, solved.x, starts, np.searchsorted(np.flatnonzero(p > 0), starts))
+        batch = _Batch(posed.scenarios, solved.x, starts, np.searchsorted(np.flatnonzero(p > 0), starts))
         variables, values, gaps = batch.run(tolerance)
     rest = np.flatnonzero(~(gaps <= tolerance))
     for i in rest:
@@ -215,6 +216,8 @@ class _Batch:
         if problem.cost is not None:
             gradient, value = gradient + problem.cost, value + x @ problem.cost + problem.lift.fixed
         multipliers = gradient[:, self.free] @ self.prices.T
+        if bounds.single and not self.free.size:
+            multipliers = np.array([bounds.price(each) for each in np.nan_to_num(gradient)])
         reduced = gradient - multipliers @ bounds.rows
         gap = np.maximum(reduced * (x - bounds.lower), reduced * (x - bounds.upper)).sum(axis=1)
         gap += (np.abs(multipliers) * np.abs(x @ bounds.rows.T - bounds.totals)).sum(axis=1)

@@ -45,7 +45,7 @@ class Screen(Finding):
 
     @cached_property
     def best(self) -> pd.Series:
-        """Weights of the best mix of the portfolio's assets and the entrants, certified over all outsiders' entrants."""
+        """Weights of the best mix of the portfolio's assets and the entrants, certified."""
         chosen = [self.outsiders.assets.index(name) for name in self.entrants.index]
         seen = self.posed.market
         returns = np.asfortranarray(np.hstack([seen.returns, self.outsiders.returns[:, chosen]]))
@@ -70,9 +70,9 @@ class Screen(Finding):
 def screen(objective: Any, candidates: Any, prices: Any = None, *, kind: Kind | None = None) -> Screen:
     r"""Which outsiders could add growth, by the optimality condition alone.
 
-    At the optimum with worst-case probabilities q and the budget's price y, an outsider with returns r can add something
-    only if its reduced gradient :math:`\sum_t q_t \ell'_t r_t - y` is negative, and then by no more than that times
-    the largest weight an asset may have. One product of a vector and the returns of all outsiders.
+    At the optimum with worst-case probabilities q and the budget's price y, an outsider with returns r can add
+    something only if its reduced gradient :math:`\sum_t q_t \ell'_t r_t - y` is negative, and then by no more than that
+    times the largest weight an asset may have. One product of a vector and the returns of all outsiders.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def screen(objective: Any, candidates: Any, prices: Any = None, *, kind: Kind | 
     if problem.penalty is not None:
         raise PortfolioError("a regulariser says nothing of outsiders; screen without reg")
     outside = _aligned(Market.from_data(candidates, kind), posed.market)
-    q = solved.q if problem.envelope() is not None else problem.probabilities
+    q = problem.probabilities if problem.envelope() is None or solved.q is None else solved.q
     slope = problem.loss.evaluate(problem.scenario_returns(solved.x))[1]
     worth = np.zeros(posed.market.n_scenarios)
     worth[chances(posed.market) > 0] = q * slope
@@ -125,10 +125,10 @@ def screen(objective: Any, candidates: Any, prices: Any = None, *, kind: Kind | 
 
 def _last(objective: Any) -> Posed:
     """What an objective solved last."""
-    recheck = getattr(objective, "_recheck", None)
-    if recheck is None:
+    asked = getattr(objective, "_asked", None)
+    if asked is None:
         raise PortfolioError(f"{objective!r} has no certified solution yet; call optimize, or give prices=")
-    return Posed.of(recheck.func.__self__, *recheck.args)
+    return Posed(asked.optimizer, asked.market, asked.given, asked.problem, asked.optimizer._scale())
 
 
 def _aligned(outside: Market, seen: Market) -> Market:
@@ -137,5 +137,7 @@ def _aligned(outside: Market, seen: Market) -> Market:
         return outside
     rows = outside.dates.get_indexer(seen.dates)
     if (rows < 0).any():
-        raise DataError(f"the candidates have no return on {seen.dates[int(np.argmax(rows < 0))]}, a scenario believed in")
+        raise DataError(
+            f"the candidates have no return on {seen.dates[int(np.argmax(rows < 0))]}, a scenario believed in"
+        )
     return Market(np.asfortranarray(outside.returns[rows]), outside.assets, seen.dates)

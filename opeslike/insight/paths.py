@@ -79,6 +79,8 @@ def frontier(
         raise PortfolioError(f"frontier takes one parameter, such as radius=100, got {', '.join(parameter) or 'none'}")
     ((name, grid),) = parameter.items()
     made = objective() if isinstance(objective, type) else objective
+    if name not in made.get_params():
+        raise PortfolioError(f"{type(made).__name__} has no parameter {name!r}")
     values = np.sort(_usual(name, whole(name, grid, 2)) if is_number(grid) else numbers(name, grid).ravel())
     for value in values[[0, -1]]:  # checked once: ranges are intervals
         made = made.copy().set_params(**{name: float(value)})

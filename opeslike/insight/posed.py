@@ -14,7 +14,7 @@ from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Kind, Market
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.objectives import Kelly
-from opeslike.objectives.base import ConvexObjective, Optimizer
+from opeslike.objectives.base import ConvexObjective
 from opeslike.objectives.given import Given
 from opeslike.solvers.solve import Solved, solve
 
@@ -113,10 +113,11 @@ def pose(objective: Any, data: Any, *, kind: Kind | None = None, weight_bounds: 
     if isinstance(data, Posed):
         return data
     objective = Kelly() if objective is None else objective
-    if not isinstance(objective, ConvexObjective):
+    # ratios and searches prove their answers in ways of their own
+    if not isinstance(objective, ConvexObjective) or type(objective)._proof is not ConvexObjective._proof:
         name = objective.__name__ if isinstance(objective, type) else type(objective).__name__
         raise PortfolioError(f"{name} is no convex objective that was made, such as Kelly() or MeanVariance()")
-    asked: Optimizer = objective._remembered()
+    asked = objective._remembered()
     market = asked._market(data, kind)
     given = asked._valued(market, asked._told(market, Given(weight_bounds, kind, held=held)))
     return Posed.of(asked, market, given)

@@ -56,7 +56,9 @@ class Regret(Finding):
         return f"at most {self.bound:.3g} a period is left on the table, {self.annual:.3%} a year"
 
 
-def regret(w: Any, prices: Any, objective: Any = None, *, kind: Kind | None = None, weight_bounds: Any = None) -> Regret:
+def regret(
+    w: Any, prices: Any, objective: Any = None, *, kind: Kind | None = None, weight_bounds: Any = None
+) -> Regret:
     r"""What a portfolio leaves on the table, at most, without solving for a better one.
 
     .. math:: F(w) - F^* \le \max_{v \in W} \nabla F(w)^\top (w - v)
@@ -88,11 +90,12 @@ def regret(w: Any, prices: Any, objective: Any = None, *, kind: Kind | None = No
 
     References
     ----------
-    Frank and Wolfe (1956), *An algorithm for quadratic programming*; Jaggi (2013), *Revisiting Frank-Wolfe*, on the gap;
-    Cover (1984), *An algorithm for maximizing expected log investment return*, for the bound on growth.
+    Frank and Wolfe (1956), *An algorithm for quadratic programming*; Jaggi (2013), *Revisiting Frank-Wolfe*, on the
+    gap; Cover (1984), *An algorithm for maximizing expected log investment return*, for the bound on growth.
 
     Examples
     --------
+    >>> import numpy as np
     >>> coin = np.array([[1.0, 0.0]] * 60 + [[-1.0, 0.0]] * 40)  # even money at 60%, and cash
     >>> round(regret([0.1, 0.9], coin, kind="returns").bound, 6)
     0.1

@@ -88,8 +88,8 @@ def uncertainty(
 ) -> Uncertainty:
     """Distribution of the best weights, and of their growth, over resampled pasts.
 
-    Rows are drawn by the stationary bootstrap, all assets of a row together, as probabilities: those of the sample times
-    how often each row was drawn. Each resample is solved from the optimum of the sample and certified.
+    Rows are drawn by the stationary bootstrap, all assets of a row together, as probabilities: those of the sample
+    times how often each row was drawn. Each resample is solved from the optimum of the sample and certified.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def uncertainty(
 
     References
     ----------
-    Politis and Romano (1994), *The stationary bootstrap*; Politis and White (2004), *Automatic block-length selection for
-    the dependent bootstrap*; Michaud (1998), *Efficient asset management*, on resampled weights.
+    Politis and Romano (1994), *The stationary bootstrap*; Politis and White (2004), *Automatic block-length selection
+    for the dependent bootstrap*; Michaud (1998), *Efficient asset management*, on resampled weights.
     """
     whole("resamples", resamples, 2)
     share_of("confidence", confidence)
@@ -151,7 +151,7 @@ def _several(ask: Any, counts: FloatArray) -> list[tuple[FloatArray, float, floa
 def _resampled(
     posed: Posed, seen: Market, believed: bool, start: FloatArray, counts: FloatArray
 ) -> tuple[FloatArray, float, float]:
-    """Weights of one resample, their growth there and in the sample; beliefs are asked unless they were ``believed``."""
+    """Weights of one resample, their growth there and in the sample; beliefs are asked unless ``believed`` already."""
     drawn = seen.with_probabilities(chances(seen) * counts, seen.effective_size)
     market = drawn if believed else posed.objective._belief()(drawn)
     there = Posed.of(posed.objective, market, posed.given)

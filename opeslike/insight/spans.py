@@ -14,8 +14,10 @@ from opeslike.insight.finding import Finding
 from opeslike.insight.posed import Posed, pose
 from opeslike.market import FloatArray, Kind
 
-#: how near the price of a weight must bring the value to what may be given up, and solves until then at most
-_NEAR, _SOLVES = 1e-3, 25
+#: how near the price of a weight must bring the value to what may be given up, relatively, or the ends to each other
+_NEAR, _CLOSE = 1e-4, 1e-7
+#: solves an end takes at most, and until it is taken for one of a function with corners
+_SOLVES, _SMOOTH = 40, 6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,8 +77,8 @@ def ranges(
 
     References
     ----------
-    Boyd and Vandenberghe (2004), *Convex optimization*, section 5.4; near-optimal portfolios: van der Schans and de Graaf
-    (2018), *Robust optimization by constructing near-optimal portfolios*.
+    Boyd and Vandenberghe (2004), *Convex optimization*, section 5.4; near-optimal portfolios: van der Schans and de
+    Graaf (2018), *Robust optimization by constructing near-optimal portfolios*.
     """
     posed = pose(objective, prices, kind=kind, weight_bounds=weight_bounds)
     years = float(posed.objective._settings.mandate.periods_per_year)
@@ -110,17 +112,19 @@ def _end(
     proven, reached = float(slope @ corner), here
     if problem.in_domain(corner) and problem.evaluate(corner).value <= value + room:
         return proven + constant, proven + constant, price
-    x, low, high = best, 0.0, math.inf
-    for _ in range(_SOLVES):
+    x, cheap, dear = best, (0.0, here, 0.0), (math.inf, float(slope @ corner), math.inf)  # price, weight, what is lost
+    for turn in range(_SOLVES):
         solved = posed.tilted(price * slope).solve(x)
         x = solved.x
         there, lost = float(slope @ x), solved.proof.value - price * float(slope @ x) - value
         proven = max(proven, there + (lost - solved.proof.gap - room) / price)
-        share = 1.0 if lost <= room else room / lost  # losses are convex: a share of the way costs no more
-        reached = min(reached, here + share * (there - here))
-        if abs(lost - room) <= _NEAR * room or reached - proven <= 1e-9:
+        cheap, dear = ((price, there, lost), dear) if lost <= room else (cheap, (price, there, lost))
+        # losses are convex: on the way between two portfolios they are no more than in proportion
+        share = (room - cheap[2]) / (dear[2] - cheap[2])
+        reached = min(reached, cheap[1] + (share * (dear[1] - cheap[1]) if share else 0.0))
+        if abs(lost - room) <= _NEAR * room or reached - proven <= _CLOSE:
             break
-        low, high = (price, high) if lost < room else (low, price)
-        guess = price * min(max(math.sqrt(room / max(lost, 1e-300)), 0.05), 20.0)
-        price = guess if low < guess < high else math.sqrt(max(low, 0.1 * high) * high)
+        price *= min(max(math.sqrt(room / max(lost, 1e-300)), 0.05), 20.0)
+        if turn > _SMOOTH or not cheap[0] < price < dear[0]:  # where the two lines cross, as for linear pieces
+            price = (dear[2] - cheap[2]) / (cheap[1] - dear[1]) if cheap[0] and dear[0] < math.inf else 0.3 * price
     return min(proven, reached) + constant, reached + constant, price

@@ -11,7 +11,6 @@ from .distributionally_robust import WassRobustMaxMean as WassRobustMaxMean
 from .distributionally_robust import WassRobustMeanVariance as WassRobustMeanVariance
 from .distributionally_robust import WassRobustMinVariance as WassRobustMinVariance
 from .distributionally_robust import kl_radius as kl_radius
-from .rival_kelly import RegretKelly as RegretKelly
 from .heuristics import REPO as REPO
 from .heuristics import HierarchicalRiskParity as HierarchicalRiskParity
 from .heuristics import InverseVolatility as InverseVolatility
@@ -33,6 +32,7 @@ from .risk_measures import MeanCVaR as MeanCVaR
 from .risk_measures import MeanEVaR as MeanEVaR
 from .risk_measures import VaR as VaR
 from .risk_measures import WorstCaseLoss as WorstCaseLoss
+from .rival_kelly import RegretKelly as RegretKelly
 from .utility_theory import CARA as CARA
 from .utility_theory import CRRA as CRRA
 from .utility_theory import HARA as HARA

@@ -28,7 +28,7 @@ from opeslike.modelling.regularizers import Regularizer, make_penalty, regulariz
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
-from opeslike.objectives.answer import key_of
+from opeslike.objectives.answer import Asked, key_of
 from opeslike.objectives.estimator import Estimator
 from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
@@ -324,9 +324,10 @@ class Optimizer(Estimator):
                     "the best answer throws money away, borrowing and lending at once or paying fees for nothing: the "
                     "utility falls with wealth there; lower risk_aversion"
                 )
-        again = prices = self._recheck = None
+        again = prices = self._recheck = self._asked = None
         if solved.status in ("optimal", "optimal_inaccurate"):
             asked = self._remembered()
+            self._asked = Asked(asked, market, given, problem)
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:

@@ -24,12 +24,14 @@ AFTER = ("fraction", "reg", "strength")
 
 
 def _radius(name: str, value: Any) -> None:
+    if hasattr(value, "radius"):  # it has checked itself
+        return
     if value != "auto" if isinstance(value, str) else positive(name, value, zero=True) < 0:
-        raise PortfolioError(f"{name}={value!r} must be a finite number >= 0 or 'auto'")
+        raise PortfolioError(f"{name}={value!r} must be a finite number >= 0 or 'auto', or Covering(0.95)")
 
 
 Fraction = Annotated[float, lambda _, value: fraction_of(value)]
-Radius = Annotated[float | str, _radius]
+Radius = Annotated[Any, _radius]
 Radii = Annotated[Any, lambda _, value: radii_of(value)]
 Regulariser = Annotated[str | None, lambda _, value: regularizer_name(value)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,10 +46,10 @@ class RegretKelly(GrowthObjective):
 
     Notes
     -----
-    Convex. The best under each belief is a certified solve, and so is the whole: at the optimum the weights are the Kelly
-    portfolio of a mixture of the beliefs, those that count regretting alike. ``solution.value`` is the largest regret, per
-    period; :attr:`regrets` has all of them; ``solution.worst_case`` are the probabilities of the mixture, the scenarios of
-    the beliefs one below the other.
+    Convex. The best under each belief is a certified solve, and so is the whole: at the optimum the weights are the
+    Kelly portfolio of a mixture of the beliefs, those that count regretting alike. ``solution.value`` is the largest
+    regret, per period; :attr:`regrets` has all of them; ``solution.worst_case`` are the probabilities of the mixture,
+    the scenarios of the beliefs one below the other.
 
     References
     ----------
@@ -62,7 +63,7 @@ class RegretKelly(GrowthObjective):
     >>> coin = np.array([[1.0], [-1.0]])  # even money, heads at 50% or at 70%
     >>> torn = RegretKelly([[0.5, 0.5], [0.7, 0.3]], mandate=Mandate(leverage=1))
     >>> torn.optimize(coin, kind="returns").round(4).tolist()
-    [0.203]
+    [0.2029]
     >>> torn.regrets.round(4).tolist()
     [0.021, 0.021]
     """
@@ -73,7 +74,9 @@ class RegretKelly(GrowthObjective):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.rivals, Sequence) or isinstance(self.rivals, str) or len(self.rivals) < 2:
-            raise PortfolioError(f"rivals={self.rivals!r} must be two beliefs or more, such as [Decay(252), ShrunkMeans()]")
+            raise PortfolioError(
+                f"rivals={self.rivals!r} must be two beliefs or more, such as [Decay(252), ShrunkMeans()]"
+            )
         for rival in self.rivals:
             as_belief(rival)
 
@@ -87,11 +90,11 @@ class RegretKelly(GrowthObjective):
             Before :meth:`optimize` was called.
         """
         found = self.solution.weights / self._scale()
-        if self._recheck is None:
+        if self._asked is None:
             raise PortfolioError("the data of the last optimisation are gone; call optimize again")
-        at: Any = self._recheck(found).point
-        assert isinstance(at.risk, RivalPoint)
-        return pd.Series(at.risk.regrets, [repr(rival) for rival in self.rivals], name="regret")
+        problem: Any = self._asked.problem
+        at: RivalPoint = problem.evaluate(problem.lift(found)).risk
+        return pd.Series(at.regrets, [repr(rival) for rival in self.rivals], name="regret")
 
     def _problem(self, market: Market, given: Given = NOTHING) -> ScenarioProblem:
         worlds = [as_belief(rival)(market) for rival in self.rivals]
@@ -99,13 +102,18 @@ class RegretKelly(GrowthObjective):
         best, parts = [], []
         for world in worlds:
             p, kept = chances(world), chances(world) > 0
-            alone = ScenarioProblem(world.returns, p, self.loss, Mean(), bounds, None, lift, lambda w=world: w.dates)
+            alone = ScenarioProblem(
+                world.returns[kept], p[kept], self.loss, Mean(), bounds, None, lift, partial(_dates, world)
+            )
             best.append(solve(alone, constraints=self._extra(market)).proof.value)
-            parts.append((world.returns[kept], p[kept] / len(worlds), world.dates[kept]))
-        returns, p, dates = zip(*parts, strict=True)
+            parts.append((world.returns[kept], p[kept] / len(worlds)))
+        returns, p = zip(*parts, strict=True)
         starts = np.cumsum([0, *map(len, returns)])[:-1]
         risk = LargestRegret(tuple(map(int, starts)), np.array(best))
         stacked = np.asfortranarray(np.vstack(returns)), np.concatenate(p)
-        return ScenarioProblem(
-            *stacked, self.loss, risk, bounds, penalty, lift, lambda: np.concatenate([np.asarray(d) for d in dates])
-        )
+        return ScenarioProblem(*stacked, self.loss, risk, bounds, penalty, lift, partial(_dates, *worlds))
+
+
+def _dates(*worlds: Market) -> pd.Index:
+    """Names of the scenarios with positive probability, one world below the other."""
+    return pd.Index([date for world in worlds for date in world.dates[chances(world) > 0]], dtype=object)

@@ -73,7 +73,9 @@ def rival_point(
         if here is None or deadline.passed():
             break
         found = here.found
-        witness = Witness(here.problem.probabilities, None if problem.bounds.single else found.multipliers, found.slopes)
+        witness = Witness(
+            here.problem.probabilities, None if problem.bounds.single else found.multipliers, found.slopes
+        )
         proof = bound(problem, found.x, witness)
         if best is None or proof.gap < best.gap:
             best = Iterate(found.x, proof.point, proof.gap, found.multipliers, turn, witness.q, found.slopes)
@@ -109,6 +111,8 @@ def _newton(
     bend = -0.5 * (slopes @ moves.T + moves @ slopes.T)
     size = max(float(np.abs(bend).max()), float(np.ptp(here.regrets)), 1e-300)
     bend = bend / size + _FLAT * np.eye(count)
-    model = QuadraticProblem(here.regrets / size + bend @ here.shares, bend, 1.0, Bounds.budget(np.zeros(count), np.ones(count)))
+    model = QuadraticProblem(
+        here.regrets / size + bend @ here.shares, bend, 1.0, Bounds.budget(np.zeros(count), np.ones(count))
+    )
     found, _ = minimise(model, here.shares)
     return here.shares if found is None else found.x

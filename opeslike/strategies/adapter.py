@@ -201,6 +201,20 @@ class StrategyAdapter:
         self.targets.append(weights)
         return weights
 
+    def regret(self, held: FloatArray) -> float:
+        """Return per period that the holdings give away against the last answer, at most.
+
+        Raises
+        ------
+        PortfolioError
+            If the strategy has no ``regret``; names it.
+        """
+        own = getattr(self._strategy, "regret", None)
+        if not callable(own):
+            raise PortfolioError(f"{self.name} proves no regret, so a trade cannot wait for it; leave rebalance out")
+        with self._blame:
+            return float(own(held))
+
     def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
         """What the strategy may see: a feed, its market, rows ``start..stop`` of both, and who is eligible."""
         feed = self._feed
