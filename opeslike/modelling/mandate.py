@@ -10,11 +10,11 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from opeslike.checks import REST, FloatArray, by_asset, per_period, positive
+from opeslike.checks import REST, FloatArray, by_asset, per_period, positive, whole
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
 from opeslike.market import Eligible, Market, describe, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
-from opeslike.modelling.terms import Terms
+from opeslike.modelling.terms import Counts, Terms
 from opeslike.modelling.trading import check_amounts, check_costs, cost_rates
 from opeslike.parameters import Parameters
 
@@ -74,6 +74,12 @@ class Mandate(Parameters):
     max_trade : number, mapping or Series by ticker, or array, optional
         Largest :math:`|f w_i - h_i|` of each asset; where that does not lead into the bounds of an asset, to their
         edge. A first purchase is exempt.
+    max_positions : int >= 1, optional
+        Most assets that may be held at all, long or short.
+    min_position : float >= 0
+        Least size of a position: each weight is 0, or at least this much long or short. Both make the problem one of
+        choosing assets, by branch and bound over certified relaxations: the status is "optimal" where the proved bound
+        meets the value, else "bounded", with the gap reached at the optimiser's ``time_limit``.
     constraints : callable or sequence of callables
         For what is left: each takes the weights held as a cvxpy expression of shape (N,) and returns a convex
         constraint or a list of them, for example ``lambda w: cp.norm2(w) <= 0.5``. They go through cvxpy and are
@@ -116,6 +122,8 @@ class Mandate(Parameters):
     horizon: float = 63
     max_turnover: float | None = None
     max_trade: Any = None
+    max_positions: int | None = None
+    min_position: float = 0.0
     constraints: Any = ()
 
     def __post_init__(self) -> None:
@@ -133,6 +141,9 @@ class Mandate(Parameters):
             positive("max_turnover", self.max_turnover, zero=True)
         if self.max_trade is not None:
             check_amounts("max_trade", self.max_trade)
+        if self.max_positions is not None:
+            whole("max_positions", self.max_positions, low=1)
+        positive("min_position", self.min_position, zero=True)
         listed = callable(self.constraints) or isinstance(self.constraints, Sequence)
         for item in self.callables if listed else (self.constraints,):
             if not callable(item):
@@ -166,6 +177,12 @@ class Mandate(Parameters):
     def uses_held(self) -> bool:
         """Whether what is held before makes a difference."""
         return not (self.costs is None and self.max_turnover is None and self.max_trade is None)
+
+    def counts(self, fraction: float = 1.0) -> Counts | None:
+        """How few positions there may be and how small, before a Kelly fraction is applied; None for no limit."""
+        if self.max_positions is None and self.min_position == 0:
+            return None
+        return Counts(self.max_positions, self.min_position / fraction)
 
     def terms(
         self,

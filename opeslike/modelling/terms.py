@@ -9,6 +9,18 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Positions at most (None: any number), and the least size of one; these are no matter of convex limits."""
+
+    most: int | None
+    least: float = 0.0
+
+    def __str__(self) -> str:
+        few = "any number of positions" if self.most is None else f"at most {self.most} positions"
+        return few if self.least == 0 else f"{few} of at least {self.least:g} each"
+
+
 @dataclass(frozen=True, eq=False)
 class Terms:
     """Limits on the weights w of one market; limits on what is held are divided by the fraction already.

@@ -30,6 +30,7 @@ from opeslike.objectives.answer import Answer, key_of
 from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
+from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
@@ -67,6 +68,8 @@ class Optimizer(Answer, ABC):
     uses_covariance: ClassVar[bool] = False
     #: whether there is a return to charge costs to
     takes_costs: ClassVar[bool] = True
+    #: whether positions may be counted: there is a convex relaxation to bound them by
+    takes_counts: ClassVar[bool] = True
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -85,6 +88,11 @@ class Optimizer(Answer, ABC):
         if self.mandate.costs is not None and not self.takes_costs:
             raise PortfolioError(
                 f"{type(self).__name__} has no expected return to charge costs to; leave costs out, take max_turnover"
+            )
+        if self.mandate.counts() is not None and (self.mandate.callables or not self.takes_counts):
+            where = " beside constraints in cvxpy" if self.takes_counts else ""
+            raise PortfolioError(
+                f"{type(self).__name__} takes no max_positions or min_position{where}: nothing there proves a bound"
             )
 
     def optimize(
@@ -207,8 +215,14 @@ class Optimizer(Answer, ABC):
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
         problem = self._problem(market, given)
-        start = None if w is None else problem.lift(w)
-        return problem, solve(problem, self._settings.solver, start, self._extra(market))
+        counts = self._settings.mandate.counts(self._scale())
+        if counts is not None:
+            return problem, fewest(problem, counts, self._minimise, w)
+        return problem, self._minimise(problem, None if w is None else problem.lift(w), self._extra(market))
+
+    def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
+        """Solve a problem of this kind, certified."""
+        return solve(problem, self._settings.solver, start, constraints, named)
 
     def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
@@ -307,7 +321,7 @@ class Optimizer(Answer, ABC):
                     "utility falls with wealth there; lower risk_aversion"
                 )
         again = prices = self._recheck = None
-        if solved.status in ("optimal", "optimal_inaccurate"):
+        if solved.status in ("optimal", "optimal_inaccurate") and mandate.counts() is None:
             asked = self._remembered()
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)

@@ -158,10 +158,14 @@ class RatioObjective(MomentObjective):
         best, gain = largest_gain(problem, constraints)
         if gain <= 0:
             self._refuse(market, problem.weights(best), gain)
-        start = None if w is None else problem.lift(w)
         if problem.penalty is not None:
-            return problem, self._search(problem, start, seed, constraints)
-        return problem, maximize_ratio(problem, self.solver, start, constraints)
+            if self.mandate.counts() is not None:
+                raise PortfolioError("a ratio with a regulariser takes no max_positions or min_position; leave reg out")
+            return problem, self._search(problem, None if w is None else problem.lift(w), seed, constraints)
+        return super()._solve(market, given, w, seed)
+
+    def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
+        return maximize_ratio(problem, self.solver, start, constraints)
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         problem = self._problem(market, given)
