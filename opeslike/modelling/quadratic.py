@@ -164,6 +164,11 @@ class VolatilityProblem(Problem):
         gradient = gradient if pull is None else gradient + pull
         return VolatilityPoint(x, value + extra, gradient, smooth, marginal=marginal, deviation=deviation)
 
+    def reward(self, x: FloatArray) -> float:
+        """The gain less what is paid for trading."""
+        paid = 0.0 if self.cost is None else float(self.cost @ x) + self.lift.fixed
+        return float(self.gain @ self.weights(x)) - paid
+
     def hessian(self, point: VolatilityPoint, free: Index | None = None) -> FloatArray:
         """``price / s (covariance - m m' / s^2)``, m the covariance times w and s the volatility."""
         assert point.marginal is not None

@@ -135,8 +135,6 @@ class QuadraticObjective(MomentObjective):
 class RatioObjective(MomentObjective):
     """``maximise gain' w / sqrt(w' covariance w)``: a subclass gives the gain."""
 
-    takes_costs = False
-
     @abstractmethod
     def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
         """What is gained by a unit of each asset; raises where no feasible weights can have a positive gain."""
@@ -159,8 +157,8 @@ class RatioObjective(MomentObjective):
         if gain <= 0:
             self._refuse(market, problem.weights(best), gain)
         if problem.penalty is not None:
-            if self.mandate.counts() is not None:
-                raise PortfolioError("a ratio with a regulariser takes no max_positions or min_position; leave reg out")
+            if problem.cost is not None or self.mandate.counts() is not None:
+                raise PortfolioError("a ratio with a regulariser takes no costs, max_positions or min_position")
             return problem, self._search(problem, None if w is None else problem.lift(w), seed, constraints)
         return super()._solve(market, given, w, seed)
 
@@ -231,4 +229,4 @@ class RatioObjective(MomentObjective):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
         given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
         made = self._problem(market, given)
-        return build_ratio(made.gain, made.covariance, self._terms(market, given))
+        return build_ratio(made)

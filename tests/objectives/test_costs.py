@@ -326,7 +326,7 @@ def test_costs_for_unknown_assets_or_not_for_all() -> None:
     np.testing.assert_array_equal(given, same)
 
 
-@pytest.mark.parametrize("kind", [MinVariance, MaxSharpe, MaxDiversification, WassRobustMinVariance])
+@pytest.mark.parametrize("kind", [MinVariance, MaxDiversification, WassRobustMinVariance])
 def test_who_knows_no_return_takes_turnover_but_no_costs(kind: type[Optimizer]) -> None:
     with pytest.raises(PortfolioError, match=f"{kind.__name__} has no expected return.*take max_turnover"):
         kind(mandate=Mandate(costs=10))
@@ -338,6 +338,38 @@ def test_who_knows_no_return_takes_turnover_but_no_costs(kind: type[Optimizer]) 
     free = kind()
     free.optimize(data, kind="returns")
     assert free.solution.value < near.solution.value
+
+
+@pytest.mark.parametrize("way", [*WAYS, {"max_turnover": 0.05}], ids=lambda way: "+".join(way))
+@pytest.mark.parametrize("kind", [MaxSharpe, MaxDiversification])
+def test_ratios_agree_with_their_convex_form(kind: type[Optimizer], way: dict[str, Any]) -> None:
+    """Of the cvxpy problem under the same limits on trades; for the Sharpe ratio net of costs."""
+    if "costs" in way and kind is MaxDiversification:
+        way = {name: value for name, value in way.items() if name not in ("costs", "horizon")}
+    data = frame()
+    mandate = Mandate(groups={"ab": ["A", "B"]}, group_bounds={"ab": (0, 0.65)}, **way)
+    ours = kind(mandate=mandate)
+    weights = ours.optimize(data, kind="returns", held=HELD)
+    assert ours.solution.status == "optimal"
+    assert np.abs(weights - full(HELD)).sum() <= way.get("max_turnover", 2) + 1e-9
+    peer = ours.problem(data, kind="returns", held=HELD)
+    peer.solve(solver=cp.CLARABEL)
+    assert ours.solution.value == pytest.approx(-1 / np.sqrt(peer.value), abs=1e-6)
+    scaled = next(variable for variable in peer.variables() if variable.name() == "scaled").value
+    np.testing.assert_allclose(scaled / scaled.sum(), weights, atol=2e-4)
+    assert ours.solution.verify(data) <= ours.solution.tolerance
+    if kind is MaxSharpe:
+        net = data.to_numpy().mean(axis=0) @ weights - 1.01 ** (1 / 252) + 1
+        net -= ours.solution.trades["cost"].sum() / way.get("horizon", 63)
+        assert -ours.solution.value == pytest.approx(net / np.sqrt(weights @ data.cov().to_numpy() @ weights), rel=1e-9)
+
+
+def test_dear_trades_leave_the_sharpe_ratio_alone() -> None:
+    sharpe = MaxSharpe(risk_free=0.0, mandate=Mandate(costs=1000))
+    held = full(HELD) / full(HELD).sum()
+    assert (sharpe.optimize(frame(), kind="returns", held=held) == held).all()
+    with pytest.raises(PortfolioError, match="takes no costs"):
+        MaxSharpe(reg="l2", mandate=Mandate(costs=5)).optimize(frame(), kind="returns", held=held)
 
 
 def test_rules_and_searches_take_neither() -> None:
