@@ -47,7 +47,7 @@ class Problem(ABC):
     def __init__(self, bounds: Bounds, penalty: Regularizer | None, lift: Lift | None) -> None:
         self.bounds, self.penalty = bounds, penalty
         self.lift = Lift.identity(bounds) if lift is None else lift
-        self.cost = self.lift.cost
+        self.cost, self.impact = self.lift.cost, self.lift.impact
 
     @property
     def n_assets(self) -> int:
@@ -71,22 +71,30 @@ class Problem(ABC):
         if self.cost is not None:
             value += float(self.cost @ x) + self.lift.fixed
             gradient = self.cost if gradient is None else gradient + self.cost
+        if self.impact is not None:
+            paid, slope = self.impact.evaluate(self.lift.weights(x))
+            value, pull = value + paid, self.lift.pull(slope)
+            gradient = pull if gradient is None else gradient + pull
         return value, gradient
 
     def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
         """Second derivative of the same."""
-        if self.penalty is None or not self.penalty.curved:
+        if not self.bending:
             return None
-        return self.lift.restricted(self.penalty.hessian(self.lift.weights(x)), free)
+        parts = [part for part in (self.penalty, self.impact) if part is not None]
+        h = sum(part.hessian(self.lift.weights(x)) for part in parts if getattr(part, "curved", True))
+        return self.lift.restricted(np.asarray(h), free)
 
     @property
     def bending(self) -> bool:
         """Whether it has one that is not identically zero."""
-        return self.penalty is not None and self.penalty.curved
+        return self.impact is not None or (self.penalty is not None and self.penalty.curved)
 
     def added_expression(self, x: Any, scale: float) -> Any:
         """The same divided by ``scale``, for cvxpy."""
         value: Any = 0.0 if self.penalty is None else self.penalty.expression(self.lift.weights(x)) / scale
+        if self.impact is not None:
+            value = value + self.impact.expression(self.lift.weights(x), scale)
         return value if self.cost is None else value + ((self.cost / scale) @ x + self.lift.fixed / scale)
 
     def bare(self) -> Self:

@@ -111,7 +111,7 @@ class QuadraticProblem(Problem):
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean, where there is nothing else."""
-        if self.mean is None or self.covariance is not None or self.penalty is not None:
+        if self.mean is None or self.covariance is not None or self.penalty is not None or self.impact is not None:
             return None
         gain = self.lift.pull(-self.mean, -1.0)
         return gain if self.cost is None else gain + self.cost

@@ -1,10 +1,14 @@
 """What may be held, in numbers: a mandate resolved for the assets of one market."""
 
+from __future__ import annotations
+
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from opeslike.modelling.trading import Impact
 
 FloatArray = NDArray[np.float64]
 
@@ -46,8 +50,15 @@ class Terms:
     held: FloatArray | None = None  # (N,) what is held today
     buy: FloatArray | None = None  # (N,) cost of a unit bought, per period
     sell: FloatArray | None = None  # (N,)
+    impact: Impact | None = None  # per period
     max_turnover: float | None = None  # cap on sum(abs(w - held))
     max_trade: FloatArray | None = None  # (N,) caps on abs(w - held)
+
+    def charged(self, worth: float) -> Terms:
+        """The same with trading costs in a unit of which there are ``worth`` to one of return."""
+        buy, sell = (None if price is None else worth * price for price in (self.buy, self.sell))
+        impact = None if self.impact is None else replace(self.impact, amounts=worth * self.impact.amounts)
+        return replace(self, buy=buy, sell=sell, impact=impact)
 
     @property
     def financed(self) -> bool:

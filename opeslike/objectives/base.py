@@ -28,7 +28,7 @@ from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
 from opeslike.objectives.answer import Answer, key_of
 from opeslike.objectives.given import NOTHING, Given
-from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
+from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
@@ -83,17 +83,7 @@ class Optimizer(Answer, ABC):
         as_belief(self.beliefs)
         if not isinstance(self.mandate, Mandate):
             raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
-        if self.mandate.callables and self.solver == "interior-point":
-            raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
-        if self.mandate.costs is not None and not self.takes_costs:
-            raise PortfolioError(
-                f"{type(self).__name__} has no expected return to charge costs to; leave costs out, take max_turnover"
-            )
-        if self.mandate.counts() is not None and (self.mandate.callables or not self.takes_counts):
-            where = " beside constraints in cvxpy" if self.takes_counts else ""
-            raise PortfolioError(
-                f"{type(self).__name__} takes no max_positions or min_position{where}: nothing there proves a bound"
-            )
+        check_mandate(self, self.mandate)
 
     def optimize(
         self,
@@ -288,9 +278,7 @@ class Optimizer(Answer, ABC):
         if not self.uses_held:
             return mandate.terms(market, given.weight_bounds, self._scale())
         terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs)
-        if terms.buy is None or terms.sell is None:
-            return terms
-        return replace(terms, buy=given.worth * terms.buy, sell=given.worth * terms.sell)
+        return terms.charged(given.worth)
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, as functions of the weights held."""
@@ -343,6 +331,7 @@ class Optimizer(Answer, ABC):
             held=given.held,
             turnover_limit=None if limit is None else max(scale * limit, mandate.max_turnover),
             _rates=cost_rates(mandate.costs, market.assets, given.costs),
+            _impact=None if given.held is None else mandate.market_impact(market.assets, given.held),
             _again=again,
             _prices=prices,
         )
@@ -396,7 +385,9 @@ class ConvexObjective(Optimizer):
         self, market: Market, given: Given, absolute: bool = False
     ) -> tuple[Bounds, Regularizer | None, Lift]:
         """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
-        bounds, lift = feasible(self._terms(market, given), absolute)
+        terms = self._terms(market, given)
+        bounds, lift = feasible(terms, absolute)
+        lift = lift if terms.impact is None else replace(lift, impact=terms.impact)
         reg = regularizer_name(self._settings.reg)
         return bounds, make_penalty(reg, self._strength(market), lift), lift
 

@@ -145,8 +145,8 @@ class RatioObjective(MomentObjective):
     def _problem(self, market: Market, given: Given = NOTHING) -> VolatilityProblem:
         mean, covariance = self._moments(market, given)
         assert covariance is not None
-        if self.mandate.leverage is not None or self.mandate.short_fee > 0:
-            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage or short_fee")
+        if self.mandate.leverage is not None or self.mandate.short_fee > 0 or self.mandate.impact is not None:
+            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, short_fee or impact")
         gain = self._gain(market, mean, covariance)
         return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, given))
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_o
 from opeslike.checks import choice, finite, flag, fraction_of, positive, radii_of, share_of, whole
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
+from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.regularizers import regularizer_name
 
 Kind = TypeVar("Kind", bound=type)
@@ -86,3 +87,23 @@ def checks_of(kind: type) -> dict[str, Check]:
 def _unless_none(check: Check, name: str, value: Any) -> None:
     if value is not None:
         check(name, value)
+
+
+def check_mandate(optimizer: Any, mandate: Mandate) -> None:
+    """Refuse what an optimiser cannot heed.
+
+    Raises
+    ------
+    PortfolioError
+        Naming the optimiser and the limit.
+    """
+    name = type(optimizer).__name__
+    if mandate.callables and optimizer.solver == "interior-point":
+        raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
+    if not (optimizer.takes_costs or mandate.costs is mandate.impact is None):
+        raise PortfolioError(
+            f"{name} has no expected return to charge costs or impact to; leave them out, take max_turnover"
+        )
+    if mandate.counts() is not None and (mandate.callables or not optimizer.takes_counts):
+        where = " beside constraints in cvxpy" if optimizer.takes_counts else ""
+        raise PortfolioError(f"{name} takes no max_positions or min_position{where}: nothing there proves a bound")

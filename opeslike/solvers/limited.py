@@ -102,7 +102,7 @@ def _limit_alone(problem: ScenarioProblem) -> ScenarioProblem:
     """Minimise what is limited."""
     alone = priced(problem, 0.0)
     assert problem.limit is not None
-    alone.risk, alone.penalty, alone.cost = problem.limit, None, None
+    alone.risk, alone.penalty, alone.cost, alone.impact = problem.limit, None, None, None
     return alone
 
 

@@ -1,10 +1,10 @@
 """Few positions, and none of them small: branch and bound over certified relaxations.
 
 An asset is out (weight 0), kept (counted, and at least as large as a position must be) or undecided. A node's
-relaxation lets the undecided ones have any weight, so its proved lower bound holds for all the choices below it. Leaving
-an asset out takes a solve; keeping one takes none where the relaxation holds enough of it already, for its optimum is
-then the same. The node with the least bound is split first, on the asset that raised bounds most when it was left out
-before (pseudo-costs; Benichou et al. 1971). Answers come from the largest positions of each relaxation and, at the
+relaxation lets the undecided ones have any weight, so its proved lower bound holds for all the choices below it.
+Leaving an asset out takes a solve; keeping one takes none where the relaxation holds enough of it already, for its
+optimum is then the same. The node with the least bound is split first, on the asset that raised bounds most when it
+was left out before (pseudo-costs; Benichou et al. 1971). Answers come from the largest positions of each relaxation and, at the
 root, from exchanges; with what is left open at the end they give the gap.
 """
 
@@ -98,12 +98,14 @@ class _Search:
         try:
             if start is not None:
                 self._settle(root, start)
+            if self._settle(root, root.w) and self._met(root.w):
+                return self._answer(root.bound)
             self._exchange(root)
             heapq.heappush(heap, (root.bound, next(number), root))
             while heap and not deadline.passed():
                 if heap[0][0] >= self._level():
                     break
-                bound, _, node = heap[0]
+                node = heap[0][2]
                 children = self._split(node)
                 heapq.heappop(heap)
                 for child in children:
@@ -135,9 +137,7 @@ class _Search:
             return math.inf
         return self.best.proof.value - _AIM * self.best.proof.tolerance
 
-    def _solve(
-        self, lower: FloatArray, upper: FloatArray, guess: FloatArray | None, named: bool = False
-    ) -> Solved:
+    def _solve(self, lower: FloatArray, upper: FloatArray, guess: FloatArray | None, named: bool = False) -> Solved:
         """The relaxation within bounds of the weights."""
         lift, bounds = self.problem.lift, self.problem.bounds
         low, high = lift(lower), lift(upper)
@@ -256,15 +256,14 @@ class _Search:
             raise
         except OptimizationError:
             return False
-        if self.best is None or found.proof.value < self.best.proof.value:
-            if self._met(self.problem.weights(found.x)):
-                self.best = found
-                return True
+        better = self.best is None or found.proof.value < self.best.proof.value
+        if better and self._met(self.problem.weights(found.x)):
+            self.best = found
+            return True
         return False
 
     def _exchange(self, root: _Node) -> None:
         """Start from the largest weights, and let others in, one at a time, to see who then is the least."""
-        self._settle(root, root.w)
         for _ in range(_TURNS if self.counts.most is not None else 0):
             if self.best is None:
                 return
