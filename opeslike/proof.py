@@ -291,8 +291,8 @@ def prove_ratio(
 
     With the ratio of x as price of volatility, ``price s(v) - gain' v`` is convex and 0 at x. Where it is nowhere below
     ``-short`` no ratio exceeds that of x by more than short over the least volatility of better weights v. Their gain
-    is not negative, so ``s(v) s(z) >= v' S z >= min (S z - k gain)' v`` for any k >= 0 and any z (Cauchy and Schwarz):
-    x itself, or that of the witness.
+    is not negative, before costs all the more, so ``s(v) s(z) >= v' S z >= min (S z - k gain)' v`` for any k >= 0 and
+    any z (Cauchy and Schwarz): x itself, or that of the witness.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def prove_ratio(
     """
     check_feasible(problem, x, witness, extra)
     point = problem.evaluate(x)
-    reward = float(problem.gain @ problem.weights(x))
+    reward = problem.reward(x)
     if not point.smooth or reward <= 0:
         raise OptimizationError("the weights have no gain, or no volatility, so their ratio is not defined")
     ratio = reward / point.deviation

@@ -18,6 +18,7 @@ from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import TOUCHING, Bounds
 from opeslike.modelling.parts import Parts
 from opeslike.modelling.terms import Terms
+from opeslike.modelling.trading import Impact
 from opeslike.modelling.turnover import turnover_in_force
 
 FloatArray = NDArray[np.float64]
@@ -43,8 +44,8 @@ class Lift:
         The variables that close equalities.
     level : int or None
         Where the largest absolute weight stands.
-    cost, fixed : ndarray of shape (n,) and float
-        What the variables cost besides what they return, and what is paid at ``x = 0``.
+    cost, fixed, impact : ndarray of shape (n,), float and Impact
+        What the variables cost besides what they return, what is paid at ``x = 0``, and that curved in the weights.
     turnover : float or None
         The limit on turnover in force: the one asked for, or the least that leads into the other limits.
     trades : pair of ndarrays of shape (N,), or None
@@ -67,6 +68,7 @@ class Lift:
     slacks: tuple[tuple[int, int, float], ...] = ()
     level: int | None = None
     cost: FloatArray | None = None
+    impact: Impact | None = None
     fixed: float = 0.0
     turnover: float | None = None
     trades: tuple[FloatArray, FloatArray] | None = None

@@ -100,7 +100,7 @@ class Basis:
             self.problem.lift,
             labels=lambda: self.market.dates,
         )
-        made.cost = None
+        made.cost = made.impact = None
         return made
 
     def volatility(self, centre: FloatArray | None = None) -> VolatilityProblem:
@@ -110,7 +110,7 @@ class Basis:
         made = VolatilityProblem(
             None, self.covariance, price, self.problem.bounds, None, self.problem.lift, centre=level
         )
-        made.cost = None
+        made.cost = made.impact = None
         return made
 
 

@@ -1,4 +1,4 @@
-"""Parts of weights: each side of a level at which a limit or a cost bends is a variable, which makes it linear."""
+"""Weights broken at levels where a limit or a cost bends: each side is a variable, which makes it linear."""
 
 from __future__ import annotations
 

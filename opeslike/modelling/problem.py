@@ -261,7 +261,9 @@ class ScenarioProblem(Problem):
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean returns, for a linear mean objective without penalty."""
-        if not (self.penalty or self.bowl) and isinstance(self.loss, Linear) and self.envelope() is None:
+        if self.bending or self.penalty is not None:
+            return None
+        if isinstance(self.loss, Linear) and self.envelope() is None:
             gain = -self.pull(self.probabilities)
             return gain if self.cost is None else gain + self.cost
         return None

@@ -111,7 +111,7 @@ class QuadraticProblem(Problem):
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean, where there is nothing else."""
-        if self.mean is None or self.covariance is not None or self.penalty is not None or self.bowl is not None:
+        if self.mean is None or self.covariance is not None or self.penalty is not None or self.bending:
             return None
         gain = self.lift.pull(-self.mean, -1.0)
         return gain if self.cost is None else gain + self.cost
@@ -170,6 +170,11 @@ class VolatilityProblem(Problem):
         extra, pull = self.added(x)
         gradient = gradient if pull is None else gradient + pull
         return VolatilityPoint(x, value + extra, gradient, smooth, marginal=marginal, deviation=deviation)
+
+    def reward(self, x: FloatArray) -> float:
+        """The gain less what is paid for trading."""
+        paid = 0.0 if self.cost is None else float(self.cost @ x) + self.lift.fixed
+        return float(self.gain @ self.weights(x)) - paid
 
     def hessian(self, point: VolatilityPoint, free: Index | None = None) -> FloatArray:
         """``price / s (covariance - m m' / s^2)``, m the covariance times w and s the volatility."""

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.errors import OptimizationError, PortfolioError
+from opeslike.modelling.trading import Impact
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,7 @@ class Solution:
     turnover_limit: float | None = None
     filled: int = 0
     _rates: tuple[Any, Any] = (None, None)
+    _impact: Impact | None = None
     _again: Callable[[Any, NDArray[np.float64]], Any] | None = None
     _prices: Callable[[], dict[str, float]] | None = None
 
@@ -134,8 +136,8 @@ class Solution:
         Returns
         -------
         DataFrame of shape (N, 3)
-            ``bought`` and ``sold``, weights of at least 0, and ``cost``, what is paid for them once at the rates of the
-            mandate, as a fraction of wealth.
+            ``bought`` and ``sold``, weights of at least 0, and ``cost``, what is paid for them once by the mandate's
+            costs and impact, as a fraction of wealth.
 
         Raises
         ------
@@ -149,6 +151,8 @@ class Solution:
         parts = {"bought": np.maximum(change, 0.0), "sold": np.maximum(-change, 0.0)}
         rates = zip(parts.values(), self._rates, strict=True)
         cost = sum((part * rate for part, rate in rates if rate is not None), np.zeros(change.size))
+        if self._impact is not None:
+            cost = cost + self._impact.by_asset(self.weights)
         return pd.DataFrame({**parts, "cost": cost}, index=pd.Index(list(self.assets)))
 
     def without_witness(self) -> Solution:

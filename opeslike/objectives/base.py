@@ -31,8 +31,9 @@ from opeslike.modelling.trading import cost_rates
 from opeslike.objectives.answer import Asked, key_of
 from opeslike.objectives.estimator import Estimator
 from opeslike.objectives.given import NOTHING, Given
-from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
+from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
+from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
@@ -70,6 +71,8 @@ class Optimizer(Estimator):
     uses_covariance: ClassVar[bool] = False
     #: whether there is a return to charge costs to
     takes_costs: ClassVar[bool] = True
+    #: whether positions may be counted: there is a convex relaxation to bound them by
+    takes_counts: ClassVar[bool] = True
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -82,12 +85,7 @@ class Optimizer(Estimator):
         as_belief(self.beliefs)
         if not isinstance(self.mandate, Mandate):
             raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
-        if self.mandate.callables and self.solver == "interior-point":
-            raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
-        if self.mandate.costs is not None and not self.takes_costs:
-            raise PortfolioError(
-                f"{type(self).__name__} has no expected return to charge costs to; leave costs out, take max_turnover"
-            )
+        check_mandate(self, self.mandate)
 
     def optimize(
         self,
@@ -227,8 +225,14 @@ class Optimizer(Estimator):
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
         problem = self._limited(market, given)
-        start = None if w is None else problem.lift(w)
-        return problem, solve(problem, self._settings.solver, start, self._extra(market))
+        counts = self._settings.mandate.counts(self._scale())
+        if counts is not None:
+            return problem, fewest(problem, counts, self._minimise, w)
+        return problem, self._minimise(problem, None if w is None else problem.lift(w), self._extra(market))
+
+    def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
+        """Solve a problem of this kind, certified."""
+        return solve(problem, self._settings.solver, start, constraints, named)
 
     def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
@@ -292,9 +296,7 @@ class Optimizer(Estimator):
         if not self.uses_held:
             return mandate.terms(market, given.weight_bounds, self._scale())
         terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs)
-        if terms.buy is None or terms.sell is None:
-            return terms
-        return replace(terms, buy=given.worth * terms.buy, sell=given.worth * terms.sell)
+        return terms.charged(given.worth)
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, as functions of the weights held."""
@@ -325,7 +327,7 @@ class Optimizer(Estimator):
                     "utility falls with wealth there; lower risk_aversion"
                 )
         again = prices = self._recheck = self._asked = None
-        if solved.status in ("optimal", "optimal_inaccurate"):
+        if solved.status in ("optimal", "optimal_inaccurate") and mandate.counts() is None:
             asked = self._remembered()
             self._asked = Asked(asked, market, given, problem)
             again = partial(asked._prove_again, given, proof.witness, market.assets)
@@ -351,6 +353,7 @@ class Optimizer(Estimator):
             turnover_limit=None if limit is None else max(scale * limit, mandate.max_turnover),
             filled=market.filled,
             _rates=cost_rates(mandate.costs, market.assets, given.costs),
+            _impact=None if given.held is None else mandate.market_impact(market.assets, given.held),
             _again=again,
             _prices=prices,
         )
@@ -404,7 +407,9 @@ class ConvexObjective(Optimizer):
         self, market: Market, given: Given, absolute: bool = False
     ) -> tuple[Bounds, Regularizer | None, Lift]:
         """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
-        bounds, lift = feasible(self._terms(market, given), absolute)
+        terms = self._terms(market, given)
+        bounds, lift = feasible(terms, absolute)
+        lift = lift if terms.impact is None else replace(lift, impact=terms.impact)
         reg = regularizer_name(self._settings.reg)
         return bounds, make_penalty(reg, self._strength(market), lift), lift
 

@@ -70,6 +70,7 @@ def solve(
     solver: str = "auto",
     start: FloatArray | None = None,
     constraints: Extra | Sequence[Constraint] = (),
+    named: bool = True,
 ) -> Solved:
     """Minimise a convex problem and certify the answer.
 
@@ -82,6 +83,8 @@ def solve(
         A guess, such as the last target weights. It changes the time taken, not the answer.
     constraints : Extra, or sequence of callables
         User constraints on the weights, in cvxpy.
+    named : bool
+        Whether limits that contradict each other are looked for and named, which takes linear programs.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def solve(
         return _solved(problem, solver, start, constraints)
     except InfeasibleError as error:
         extra = constraints if isinstance(constraints, Extra) else Extra()
-        limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale)
+        limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale) if named else []
         if not limits:
             raise
         shown = limits if len(limits) <= _SHOWN else [*limits[:_SHOWN], f"{len(limits) - _SHOWN} more"]
