@@ -290,7 +290,7 @@ class _Search:
         """How much a unit more of each weight would better the answer, beyond what the budget is worth."""
         problem, q = self.problem, at.q
         gradient = at.proof.point.gradient
-        if isinstance(problem, ScenarioProblem) and q is not None and problem.limit is None:
+        if isinstance(problem, ScenarioProblem) and q is not None and not problem.limits:
             gradient = problem.value_under(at.x, q)[1]
         y = at.proof.witness.multipliers
         reduced = gradient if y is None else gradient - y @ problem.bounds.rows
