@@ -3,9 +3,9 @@
 An asset is out (weight 0), kept (counted, and at least as large as a position must be) or undecided. A node's
 relaxation lets the undecided ones have any weight, so its proved lower bound holds for all the choices below it.
 Leaving an asset out takes a solve; keeping one takes none where the relaxation holds enough of it already, for its
-optimum is then the same. The node with the least bound is split first, on the asset that raised bounds most when it
-was left out before (pseudo-costs; Benichou et al. 1971). Answers come from the largest positions of each relaxation and, at the
-root, from exchanges; with what is left open at the end they give the gap.
+optimum is then the same. The node with the least bound is split first, on the asset that raised bounds most when it was
+left out before (pseudo-costs; Benichou et al. 1971). Answers come from the largest positions of each relaxation and, at
+the root, from exchanges; with what is left open at the end they give the gap.
 """
 
 from __future__ import annotations
