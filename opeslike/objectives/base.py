@@ -207,6 +207,8 @@ class Optimizer(Answer, ABC):
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
         problem = self._problem(market, given)
+        if w is None and self.uses_held:  # trades lead from there
+            w = given.held / self._scale()
         start = None if w is None else problem.lift(w)
         return problem, solve(problem, self._settings.solver, start, self._extra(market))
 
