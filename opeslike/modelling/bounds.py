@@ -136,6 +136,10 @@ class Bounds:
         InfeasibleError
             If the set is empty.
         """
+        return self._center
+
+    @cached_property
+    def _center(self) -> FloatArray | None:
         if self.single:
             least, most, missing, reach = self._span
             share = missing / reach if reach > 0 else 0.0

@@ -225,6 +225,8 @@ class Optimizer(Estimator):
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
         problem = self._limited(market, given)
+        if w is None and self.uses_held and given.held is not None and given.held.any():  # trades lead from there
+            w = given.held / self._scale()
         counts = self._settings.mandate.counts(self._scale())
         if counts is not None:
             return problem, fewest(problem, counts, self._minimise, w)
