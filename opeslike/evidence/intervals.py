@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final
@@ -132,32 +133,50 @@ class Evidence:
         rest = f"; {len(rows) - len(told)} of {len(rows)} cannot be told from it" if len(told) < len(rows) else ""
         return f"{on} {', and '.join(parts)} (adjusted p {most}){rest}."
 
-    def to_text(self, tablefmt: str = "simple") -> str:
-        """Tables and sentences, in a format of tabulate ("simple", "pipe", "html")."""
+    def texts(self) -> dict[str, tuple[str, pd.DataFrame]]:
+        """Of each statistic a title and its table as text, the benchmark first."""
+        made = {}
+        for name, table in self.tables.items():
+            kind, found = STATISTICS[name], table.to_dict("index")
+            label = kind.label.removeprefix("the ")
+            title, columns = (
+                f"{label[0].upper()}{label[1:]}, {'% a year' if kind.percent else 'annual'}",
+                [label, "difference"],
+            )
+            rows = {
+                str(k): [_figure(name, row["value"]), _figure(name, row["difference"], "+")] for k, row in found.items()
+            }
+            if found and "block_length" in table:
+                title += f" (stationary blocks of {table['block_length'].max():.0f} on average)"
+                columns += [f"{self._terms[0]:.0%} interval, each alone", "p, all together"]
+                for k, row in found.items():
+                    rows[str(k)] += [_interval(name, row), _p(row["adjusted_p"])]
+            base = [_figure(name, self.values[name].to_dict()[self.benchmark]), *[""] * (len(columns) - 1)]
+            frame = pd.DataFrame.from_dict({self.benchmark: base, **rows}, orient="index", columns=columns)
+            made[name] = title, frame.rename_axis("strategy")
+        return made
+
+    def to_text(self, tablefmt: str = "simple", *, width: int | None = None) -> str:
+        """Tables and sentences, in a format of tabulate ("simple", "pipe", "html").
+
+        Given a width, sentences and heads are folded to it, and the values are left out where that is not enough.
+        """
         from tabulate import tabulate
 
-        parts = [self.caption]
-        for name, sentence in self.sentences.items():
-            kind, found = STATISTICS[name], self.tables[name].to_dict("index")
-            label, unit = kind.label.removeprefix("the "), "% a year" if kind.percent else "annual"
-            title, columns = f"{label[0].upper()}{label[1:]}, {unit}", ["strategy", label, "difference"]
-            rows = [
-                [str(k), _figure(name, row["value"]), _figure(name, row["difference"], "+")] for k, row in found.items()
-            ]
-            if found and "block_length" in self.tables[name]:
-                title += f" (stationary blocks of {self.tables[name]['block_length'].max():.0f} on average)"
-                columns += [f"{self._terms[0]:.0%} interval, each alone", "p, all together"]
-                for cells, row in zip(rows, found.values(), strict=True):
-                    cells += [_interval(name, row), _p(row["adjusted_p"])]
-            base = [self.benchmark, _figure(name, self.values[name].to_dict()[self.benchmark])]
-            base += [""] * (len(columns) - 2)
-            align = ("left", *["right"] * (len(columns) - 1))
-            table = tabulate([base, *rows], columns, tablefmt=tablefmt, colalign=align, disable_numparse=True)
-            parts += [title, table, sentence]
+        parts, sentences = [self.caption], self.sentences
+        for name, (title, frame) in self.texts().items():
+            for shown in (frame, frame.iloc[:, 1:]):
+                heads = [head if width is None else textwrap.fill(head, 14) for head in ["strategy", *shown]]
+                rows = [[str(label), *cells] for label, *cells in shown.itertuples(name=None)]
+                align = ("left", *["right"] * shown.shape[1])
+                table = tabulate(rows, heads, tablefmt, colalign=align, disable_numparse=True)
+                if width is None or max(map(len, table.splitlines())) <= width:
+                    break
+            parts += [title, table, sentences[name]]
         parts += self.notes
         if tablefmt == "html":
             return "\n".join(part if part.startswith("<table") else f"<p>{html.escape(part)}</p>" for part in parts)
-        return "\n\n".join(parts)
+        return "\n\n".join(part if width is None or "\n" in part else textwrap.fill(part, width) for part in parts)
 
     def __str__(self) -> str:
         return self.to_text()

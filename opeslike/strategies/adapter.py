@@ -105,7 +105,7 @@ class StrategyAdapter:
         self.thin: str | None = None
         """Where newcomers first cost over a third of the rows, if they did."""
         self._market = not self._estimator and getattr(strategy, "accepts_market", False) is True
-        self.reads = [name for name in ("held", "costs", "state") if name in named]
+        self.reads: list[str] = [name for name in ("held", "costs", "state") if name in named]
         """What the strategy is told of the account: what decides with it cannot be replayed on another account."""
         self.needs_state = "state" in named
         uses_held = getattr(strategy, "uses_held", None)  # an objective says whether holdings make a difference to it

@@ -15,7 +15,7 @@ from opeslike.market import FloatArray
 class Decided:
     """What a strategy aimed for at each of its decisions; the backtester takes it in place of the strategy.
 
-    Costs, rates, fees, overlays, bands and the days of trading may differ from those it decided under: that is a replay.
+    Costs, rates, overlays, bands and the days of trading may differ from those it decided under: that is a replay.
 
     Parameters
     ----------

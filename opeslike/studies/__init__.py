@@ -1,4 +1,4 @@
-"""Studies: many strategies walked forward over many samples on the same terms; a comparison is a study of one sample."""
+"""Studies: many strategies walked forward over many samples on the same terms; a comparison has one sample."""
 
 import lazy_loader as lazy
 

@@ -24,7 +24,7 @@ from opeslike.market import Kind
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.studies.comparison import Comparison, check_names
 from opeslike.studies.running import UNCOPYABLE, Run, grouped, packed, stream, together, unpacked
-from opeslike.studies.wrappers import resolved
+from opeslike.studies.wrappers import resolved, scale_of
 
 
 def compare(
@@ -130,11 +130,11 @@ def compare(
     job = tester, options, packed(groups, apart=workers > 1)
     done = stream(_walk_group, job, {k: (k,) for k in range(len(groups))}, workers, ordered=True)
     runs = (run for _, group in done for run in group)
-    for name, result, warned, _, error, _ in tracked(
+    for name, result, warned, _, failure, _ in tracked(
         runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)
     ):
-        if error is not None:
-            raise error
+        if failure is not None or result is None:
+            raise failure or PortfolioError(f"{name!r} has no result")
         results[name] = result
         for message, category, file, line in warned:
             if issubclass(category, RuinWarning):
@@ -142,7 +142,8 @@ def compare(
             else:
                 warnings.warn_explicit(message, category, file, line)
     results = {name: results[name] for name in own}  # those that share their solves came together
-    return Comparison(results, periods_per_year=tester.periods_per_year, risk_free=risk_free)
+    fractions = {name: scale_of(strategy) for name, strategy in own.items()}
+    return Comparison(results, periods_per_year=tester.periods_per_year, risk_free=risk_free, fractions=fractions)
 
 
 def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters: Any) -> dict[str, Any]:

@@ -14,9 +14,22 @@ import pandas as pd
 
 from opeslike.errors import PortfolioError
 
-#: Raised whenever the same strategy, data and terms would give other decisions or accounts: older runs are then made anew.
+#: Raised whenever the same strategy, data and terms give other decisions or accounts: older runs are made anew.
 MEANING = 1
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, range, Enum, pd.Timestamp, pd.Timedelta, pd.offsets.BaseOffset)
+_PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    range,
+    Enum,
+    pd.Timestamp,
+    pd.Timedelta,
+    pd.offsets.BaseOffset,
+)
 
 
 def key_of(*values: Any) -> str:

@@ -12,8 +12,8 @@ import pickle
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from logging.handlers import QueueHandler
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -178,7 +178,7 @@ def stream(
 ) -> Generator[tuple[Any, Any], None, None]:
     """Yield the key of each unit and ``work(job, *unit)``: here, by joblib as it is configured, or on a Dask cluster.
 
-    What a worker that died had under way is done again; where nothing more gets done three times in a row, that is told.
+    What a worker that died had under way is done again; where nothing gets done three times in a row, that is told.
 
     Parameters
     ----------
@@ -216,7 +216,9 @@ def stream(
         before = len(pending)
         calls = ((key, units[key]) for key in list(pending))
         try:
-            with closing(_by_joblib(told, calls, n_jobs, ordered) if client is None else _by_dask(client, told, calls)) as done:
+            with closing(
+                _by_joblib(told, calls, n_jobs, ordered) if client is None else _by_dask(client, told, calls)
+            ) as done:
                 for key, found, records in done:
                     pending.remove(key)
                     for record in records:
@@ -263,7 +265,7 @@ def _by_dask(client: Any, told: bytes, calls: Iterable[Any]) -> Generator[Any, N
     (sent,) = client.scatter([told], broadcast=True, hash=False)
     futures = [client.submit(_remotely, sent, key, unit, pure=False) for key, unit in calls]
     try:
-        yield from (found for _, found in as_completed(futures, with_results=True))
+        yield from (found for _, found in as_completed(futures, client.loop, with_results=True))  # type: ignore[no-untyped-call]
     finally:
         client.cancel([future for future in futures if not future.done()])
 
@@ -299,3 +301,15 @@ def _end_with(parent: int) -> None:
     if os.getppid() == parent and parent not in _watched:
         _watched.add(parent)
         threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def cluster_of(client: Any) -> Iterator[Any]:
+    """A Dask client, made and closed where an address is given."""
+    if isinstance(client, str):
+        from distributed import Client
+
+        with Client(client, set_as_default=False) as made:  # type: ignore[no-untyped-call]
+            yield made
+    else:
+        yield client

@@ -35,7 +35,7 @@ class Samples(Sequence[Sample]):
     """Samples that are cut when they are asked for, so that a thousand cost the memory of one."""
 
     make: Callable[[int], Sample]
-    count: int
+    length: int
 
     @overload
     def __getitem__(self, number: int) -> Sample: ...
@@ -44,14 +44,14 @@ class Samples(Sequence[Sample]):
     def __getitem__(self, number: int | slice) -> Sample | list[Sample]:
         """One sample, or some of them."""
         if isinstance(number, slice):
-            return [self.make(each) for each in range(*number.indices(self.count))]
-        if not -self.count <= number < self.count:
+            return [self.make(each) for each in range(*number.indices(self.length))]
+        if not -self.length <= number < self.length:
             raise IndexError(number)
-        return self.make(number % self.count)
+        return self.make(number % self.length)
 
     def __len__(self) -> int:
         """Count them."""
-        return self.count
+        return self.length
 
 
 def random_universes(prices: pd.DataFrame, count: int, size: int, seed: int = 0) -> Samples:

@@ -6,8 +6,9 @@ import json
 import logging
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, final
@@ -138,7 +139,9 @@ class Store:
                 there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
                 lacking = {name: kind for name, kind in columns.items() if name not in there}
                 if there and lacking:
-                    logger.warning("%s was written by an older opeslike: its %s lack %s", path, table, ", ".join(lacking))
+                    logger.warning(
+                        "%s was written by an older opeslike: its %s lack %s", path, table, ", ".join(lacking)
+                    )
                 if lacking and there:
                     for name, kind in lacking.items():
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
@@ -168,18 +171,19 @@ class Store:
 def pack_dates(closes: pd.Index) -> bytes:
     """Labels of closes, compressed."""
     if isinstance(closes, pd.DatetimeIndex):
-        return zlib.compress(f"{closes.tz or ''}\n".encode() + closes.as_unit("ns").asi8.tobytes(), 1)
+        return zlib.compress(f"{closes.tz or ''}\n".encode() + np.diff(closes.as_unit("ns").asi8, prepend=0).tobytes())
     return zlib.compress(b"[" + json.dumps(closes.tolist(), default=str).encode(), 1)
 
 
 @lru_cache(maxsize=64)  # samples share their dates
 def unpack_dates(content: bytes) -> pd.Index:
     """Labels as :func:`pack_dates` left them."""
+    index: pd.Index
     raw = zlib.decompress(content)
     if raw.startswith(b"["):
         return pd.Index(json.loads(raw[1:]))
     zone, _, times = raw.partition(b"\n")
-    index = pd.DatetimeIndex(np.frombuffer(times, np.int64).view("datetime64[ns]"))
+    index = pd.DatetimeIndex(np.frombuffer(times, np.int64).cumsum().view("datetime64[ns]"))
     return index.tz_localize("UTC").tz_convert(zone.decode()) if zone else index
 
 
@@ -212,3 +216,18 @@ def unpack(content: bytes) -> FloatArray:
     if changes:
         fixed = np.cumsum(fixed, axis=0, dtype=np.int32)
     return np.where(fixed == -(2**31), np.nan, np.ldexp(fixed.astype(np.float64), exponent - 31))
+
+
+@dataclass(frozen=True, eq=False)
+class StoredReturns(Sequence[FloatArray]):
+    """Returns of the samples, dates x strategies, read one sample at a time."""
+
+    store: Store
+    keys: list[list[str]]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, number: Any) -> Any:
+        rows = self.store.full(self.keys[number])
+        return np.column_stack([unpack(rows[key]["returns"]) for key in self.keys[number]])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,7 +16,7 @@ import pandas as pd
 from opeslike.analysis.metrics import annual_figures
 from opeslike.analysis.record import record
 from opeslike.backtester import Backtester
-from opeslike.errors import DataError, OpesLikeError, PortfolioError
+from opeslike.errors import DataError, OpesLikeError, PortfolioError, RuinWarning
 from opeslike.strategies.decided import Decided
 from opeslike.studies.running import Run, together, unpacked
 from opeslike.studies.samples import Sample
@@ -87,9 +88,8 @@ def walk(plan: Plan, sample: int | Sample, part: int | None, wanted: Mapping[str
             if not about:
                 tester = plan.tester(sample)
                 about = _about(tester)
-            for run in together(tester, unpacked(names, parcel), plan.walk):
-                if run.name in left:
-                    rows.append(_row(plan, left.pop(run.name), run))
+            runs = together(tester, unpacked(names, parcel), plan.walk)
+            rows.extend(_row(plan, left.pop(run.name), run) for run in runs if run.name in left)
         except OpesLikeError as error:  # of the sample: it fails whoever walks it
             rows += [_row(plan, left.pop(name), Run(name, None, [], error=error)) for name in names if name in left]
     return about or {"dates": pack_dates(pd.RangeIndex(0)), "assets": "[]"}, rows
@@ -108,7 +108,9 @@ def rewalk(plan: Plan, sample: int | Sample, stored: Mapping[str, tuple[str, Row
         steps, targets = steps[last], targets[last]
         if not len(steps) or steps[0] > 0:
             steps, targets = np.append(0, steps), np.vstack((np.zeros((1, len(feed.market.assets))), targets))
-        result = tester.backtest(Decided(name, steps, targets, until), **plan.walk)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuinWarning)  # the row says it
+            result = tester.backtest(Decided(name, steps, targets, until), **plan.walk)
         known = {kept: row[kept] for kept in ("gap", "seconds", "more")}
         rows.append(_row(plan, key, Run(name, result, []), known))
     return _about(tester), rows
@@ -147,3 +149,21 @@ def _row(plan: Plan, key: str, run: Run, known: Row | None = None) -> Row:
         "targets": pack(targets, changes=True),
         "returns": pack(result["returns"]),
     }
+
+
+@dataclass(frozen=True)
+class Units(Mapping[Any, tuple[Any, ...]]):
+    """Arguments of the workers by (number of the sample, ...); a sample is cut when it is its turn, or by them."""
+
+    samples: Sequence[Sample]
+    each: dict[Any, Any]
+    whole: bool
+
+    def __getitem__(self, unit: Any) -> tuple[Any, ...]:
+        return self.samples[unit[0]] if self.whole else unit[0], *self.each[unit]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.each)
+
+    def __len__(self) -> int:
+        return len(self.each)

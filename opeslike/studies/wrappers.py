@@ -154,10 +154,10 @@ class Windowed(Wrapper):
 class Tuned(Wrapper):
     r"""Choose the parameters of a strategy inside the walk, on the past alone.
 
-    Whenever ``every`` returns have passed, each candidate walks over the last ``lookback`` returns (at most half of those
-    seen): every ``step`` returns it is asked anew with the data up to there, and holds its answer, traded back to it
-    daily and before costs, over the next ones, which it has not seen. The one with the highest score decides until
-    the next choice; ties go to the first. Such scores are as noisy as any backtest of that length, see
+    Whenever ``every`` returns have passed, each candidate walks over the last ``lookback`` returns (at most half of
+    those seen): every ``step`` returns it is asked anew with the data up to there, and holds its answer, traded back
+    to daily and before costs, over the next ones, which it has not seen. The one with the highest score decides
+    until the next choice; ties go to the first. Such scores are as noisy as any backtest of that length, see
     :func:`~opeslike.evidence.years_to_resolve`.
 
     Parameters
@@ -269,7 +269,7 @@ class Tuned(Wrapper):
 
 
 def shared_solve(strategy: Any) -> tuple[Hashable, float] | None:
-    """Key of what a strategy solves and the multiple it holds: its own, or the object where it asks nothing of its account."""
+    """Key of what a strategy solves and the multiple it holds; itself where it asks nothing of its account."""
     hook = getattr(strategy, "shared", None)
     if callable(hook):
         found: tuple[Hashable, float] | None = hook()
@@ -277,6 +277,12 @@ def shared_solve(strategy: Any) -> tuple[Hashable, float] | None:
     named = inspect.signature(_ask(strategy)).parameters
     alone = "state" not in named and ("held" not in named or getattr(strategy, "uses_held", None) is False)
     return (("object", id(strategy)), 1.0) if alone else None
+
+
+def scale_of(strategy: Any) -> float:
+    """The multiple of a portfolio that a strategy holds, the rest in cash."""
+    found = shared_solve(strategy)
+    return 1.0 if found is None or not found[1] else found[1]
 
 
 def resolved(strategies: Mapping[str, Any]) -> dict[str, Any]:
