@@ -66,7 +66,7 @@ def _named(ax: Axes, names: pd.Index, xlabel: str) -> np.ndarray[Any, Any]:
 def _regret(ax: Axes, found: Regret) -> None:
     years = found.annual / found.bound if found.bound else 252.0
     gain = 100.0 * years * found.frame["gain"].astype(float).sort_values(ascending=False)[:_SHOWN]
-    places = _named(ax, gain.index, "growth gained per unit of weight moved there, % a year")
+    places = _named(ax, gain.index, "growth gained per unit moved there from the mix, % a year")
     ax.barh(places, gain, color=np.where(gain > 0, GREEN, RED), height=0.7)
     ax.axvline(0.0, color="black", linewidth=0.8)
 

@@ -14,7 +14,7 @@ from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.insight.finding import Finding
 from opeslike.insight.posed import pose
-from opeslike.market import FloatArray, Kind
+from opeslike.market import FloatArray, Kind, describe
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.risks import Mean
 
@@ -66,7 +66,7 @@ class Influence(Finding):
         """Which block moves the portfolio most, and how many do at all."""
         moved = self.table["moved"]
         return (
-            f"without {moved.idxmax()} {moved.max():.2%} of the portfolio would be elsewhere, without half of the "
+            f"without {describe(moved.idxmax())} {moved.max():.2%} of the portfolio would be elsewhere, without half of the "
             f"blocks less than {moved.median():.3%}"
         )
 

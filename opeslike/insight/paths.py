@@ -63,7 +63,7 @@ def frontier(
         As in ``optimize``.
     **parameter : int, or array-like of shape (points,)
         One: ``radius=``, ``fraction=``, ``risk_aversion=`` or any other number the objective takes. A whole number is
-        that many points of a usual grid: radii from 1e-4 to 1 and risk aversions from 1/2 to 50 in equal ratios,
+        that many points of a usual grid: radii from 1e-5 to 0.1 and risk aversions from 1/2 to 50 in equal ratios,
         fractions in equal steps up to 1; for others give the values.
 
     Returns
@@ -104,7 +104,7 @@ def frontier(
 def _usual(name: str, count: int) -> Any:
     """The grid of a parameter."""
     grids = {
-        "radius": np.geomspace(1e-4, 1.0, count),
+        "radius": np.geomspace(1e-5, 0.1, count),
         "risk_aversion": np.geomspace(0.5, 50.0, count),
         "fraction": np.linspace(1.0 / count, 1.0, count),
     }

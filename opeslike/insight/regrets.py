@@ -40,13 +40,13 @@ class Regret(Finding):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """``weight`` held and ``gain``: what a unit moved into each asset adds at the margin, per period.
+        """``weight`` held and ``gain``: what a unit moved from the mix into each asset adds at the margin, per period.
 
         The gains are left out where a weight has two prices, as under a cap on gross exposure or with costs.
         """
         lift, gain = self.posed.problem.lift, None
         if self.reduced is not None and lift.direct:
-            gain = -self.reduced[: lift.size] / self.posed.scale
+            gain = (self.point.x @ self.reduced - self.reduced[: lift.size]) / self.posed.scale
         columns = {"weight": self.posed.held(self.point.x), "gain": gain}
         return pd.DataFrame(columns, index=pd.Index(list(self.posed.market.assets), name="asset"))
 
