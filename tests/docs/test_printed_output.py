@@ -12,7 +12,13 @@ PAGES = Path(__file__).resolve().parent.parent.parent / "docs"
 
 @pytest.mark.parametrize(
     ("page", "count"),
-    [pytest.param("evidence.md", 4, marks=pytest.mark.slow), ("orders.md", 2), ("universe.md", 2), ("flows.md", 2), ("sklearn.md", 4)],
+    [
+        pytest.param("evidence.md", 4, marks=pytest.mark.slow),
+        ("orders.md", 2),
+        ("universe.md", 2),
+        ("flows.md", 2),
+        ("sklearn.md", 4),
+    ],
     ids=["evidence", "orders", "universe", "flows", "sklearn"],
 )
 def test_the_page_shows_what_its_code_prints(page, count, capsys):
