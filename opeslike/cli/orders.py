@@ -20,13 +20,13 @@ examples:
   opeslike orders --csv prices.csv --holdings holdings.csv --cash 25000
   opeslike orders --csv prices.csv --cash 25000 --strategy kl-robust:radius=.02
   opeslike orders --csv prices.csv --cash 25000 --fees 1,5,3 --json
-  opeslike optimize --csv prices.csv --format csv > weights.csv
   opeslike orders --csv prices.csv --cash 25000 --weights weights.csv
 
 --holdings and --weights are CSV files of a ticker and a number a line, shares
-or fractions of wealth; a first line without a number is their header. Prices
-are the last row. What is held and not wanted is sold; all is whole shares
-unless --fractional or --lot say otherwise."""
+or fractions of wealth (as opeslike optimize --format csv prints them); a first
+line without a number is their header. Prices are the last row. What is held
+and not wanted is sold; all is whole shares unless --fractional or --lot say
+otherwise."""
 
 
 def add(commands: Any) -> None:
