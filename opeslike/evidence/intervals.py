@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.beliefs.bootstrap import INSTALL, has_bootstrap
 from opeslike.errors import PortfolioError
-from opeslike.evidence.bootstrap import INSTALL, has_bootstrap, resample
+from opeslike.evidence.bootstrap import resample
 from opeslike.evidence.deflation import years_to_resolve
 from opeslike.evidence.samples import (
     STATISTICS,

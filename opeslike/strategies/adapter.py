@@ -123,7 +123,7 @@ class StrategyAdapter:
             else:
                 logger.warning("%s does not take weight_bounds: they are ignored", self.name)
         self._solved = solved
-        self._blame = _Blame(self.name, feed)
+        self._blame = Blame(self.name, feed)
         self._shape = (feed.market.n_assets,)
         # Running moments belong to one run: runs may share a feed across threads.
         self._source = Market(feed.market.returns, feed.market.assets, feed.market.dates)
@@ -201,6 +201,20 @@ class StrategyAdapter:
         self.targets.append(weights)
         return weights
 
+    def regret(self, held: FloatArray) -> float:
+        """Return per period that the holdings give away against the last answer, at most.
+
+        Raises
+        ------
+        PortfolioError
+            If the strategy has no ``regret``; names it.
+        """
+        own = getattr(self._strategy, "regret", None)
+        if not callable(own):
+            raise PortfolioError(f"{self.name} proves no regret, so a trade cannot wait for it; leave rebalance out")
+        with self._blame:
+            return float(own(held))
+
     def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
         """What the strategy may see: a feed, its market, rows ``start..stop`` of both, and who is eligible."""
         feed = self._feed
@@ -244,9 +258,11 @@ class StrategyAdapter:
             return state
         assets = source.assets
         ahead = state.calendar[state.row - self._lag :]
+        weights = cut(state.weights, assets)
         return replace(
             state,
-            weights=cut(state.weights, assets),
+            weights=weights,
+            elsewhere=float(state.weights.sum() - weights.sum()),
             asset_returns=source.returns[:stop],
             assets=assets,
             calendar=source.dates[:stop].append(ahead),
@@ -276,7 +292,7 @@ class StrategyAdapter:
 
 
 @final
-class _Blame:
+class Blame:
     """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
 
     def __init__(self, name: str, feed: Feed) -> None:

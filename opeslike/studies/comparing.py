@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from opeslike.accounting.bands import Bands
+from opeslike.accounting.flows import Flows
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency
@@ -46,10 +47,11 @@ def compare(
     risk_free: float | pd.Series = 0.0,
     borrow_spread: float | pd.Series = 0.0,
     short_fee: float | pd.Series = 0.0,
-    periods_per_year: float = 252,
+    periods_per_year: float | None = None,
     listed: pd.DataFrame | None = None,
     delisted_after: int = 5,
     delisting_return: float | Mapping[Hashable, float] = 0.0,
+    flows: Flows | None = None,
     overlays: Sequence[Overlay] = (),
     bands: Bands | None = None,
     keep_solutions: bool = False,
@@ -68,7 +70,7 @@ def compare(
     train, test : DataFrame, Series or array
         Prices or simple returns, as for :class:`~opeslike.backtester.Backtester`.
     cost, kind, initial_capital, risk_free, borrow_spread, short_fee, periods_per_year, listed, delisted_after, \
-    delisting_return
+    delisting_return, flows
         As for :class:`~opeslike.backtester.Backtester`.
     reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, min_history, execution_lag, entry_cost, seed, \
     overlays, bands
@@ -141,7 +143,7 @@ def compare(
                 warnings.warn_explicit(message, category, file, line)
     results = {name: results[name] for name in own}  # those that share their solves came together
     fractions = {name: scale_of(strategy) for name, strategy in own.items()}
-    return Comparison(results, periods_per_year=periods_per_year, risk_free=risk_free, fractions=fractions)
+    return Comparison(results, periods_per_year=tester.periods_per_year, risk_free=risk_free, fractions=fractions)
 
 
 def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters: Any) -> dict[str, Any]:

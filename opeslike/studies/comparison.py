@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 import pandas as pd
 
 from opeslike.accounting.result import BacktestResult
+from opeslike.analysis.formats import folded
 from opeslike.analysis.output import csv_text, harmless
 from opeslike.errors import DataError, OutputError, PortfolioError
 from opeslike.market import Kind, describe
@@ -112,7 +114,7 @@ class Comparison(Mapping[str, BacktestResult]):
                 gap: Any = "heuristic" if result.certificate == "heuristic" else result.max_gap
                 runs[name] = StrategyRun(result.returns, gap=gap, turnover=result.turnover, costs=result.costs)
             self._metrics = metrics_table(runs, self._periods, self._risk_free)
-            self._metrics.loc["Final wealth"] *= [result.initial_capital for result in self.results.values()]
+            self._metrics.loc["Final wealth"] = [result["wealth"][-1] for result in self.results.values()]
         return self._metrics.copy()
 
     @property
@@ -196,14 +198,12 @@ class Comparison(Mapping[str, BacktestResult]):
         rows = frame.shape[1] > MAX_COLUMNS  # strategies become rows where they are many
         formats = {"Final wealth": ",.2f"} if max(r.initial_capital for r in self.results.values()) >= 1e3 else None
         count = frame.shape[0 if rows else 1]
-        for blocks in range(1, count + 1):
-            cuts = [count * block // blocks for block in range(blocks + 1)]
-            parts = (frame.iloc[a:b] if rows else frame.iloc[:, a:b] for a, b in itertools.pairwise(cuts))
-            texts = [render(part, tablefmt, transpose=rows, formats=formats) for part in parts]
-            longest = max(len(line) for text in texts for line in text.splitlines())
-            if width is None or longest <= width or not _FOR_TERMINALS.fullmatch(tablefmt):
-                break
-        return "\n\n".join(texts)
+
+        def part(start: int, stop: int) -> str:
+            some = frame.iloc[start:stop] if rows else frame.iloc[:, start:stop]
+            return render(some, tablefmt, transpose=rows, formats=formats)
+
+        return folded(part, count, width if width is not None and _FOR_TERMINALS.fullmatch(tablefmt) else math.inf)
 
     def to_markdown(self) -> str:
         """The table in Markdown (pipes, numbers to the right)."""
