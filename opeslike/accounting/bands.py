@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.checks import choice, not_negative, optional, positive
 from opeslike.errors import PortfolioError
-from opeslike.parameters import Parameters
+from opeslike.parameters import AtLeastZero, Parameters, Positive
 
 FloatArray = NDArray[np.float64]
 
@@ -53,15 +52,13 @@ class Bands(Parameters):
     [0.52, 0.27, 0.21]
     """
 
-    absolute: float | None = None
-    relative: float | None = None
-    to: str = "target"
-    ranges: ClassVar = dict.fromkeys(("absolute", "relative"), optional(not_negative))
+    absolute: AtLeastZero | None = None
+    relative: AtLeastZero | None = None
+    to: Literal["target", "edge"] = "target"
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
-        choice("Bands to", self.to, ("target", "edge"))
         if self.absolute is None and self.relative is None:
             raise PortfolioError("Bands needs absolute= or relative=, such as Bands(absolute=0.05)")
 
@@ -118,8 +115,7 @@ class WhenRegretExceedsCost(Parameters):
     (False, True)
     """
 
-    horizon: float = 21.0
-    ranges: ClassVar = {"horizon": positive}
+    horizon: Positive = 21.0
 
     def pays(self, regret: float, target: FloatArray, drifted: FloatArray, costs: FloatArray) -> bool:
         """Whether to trade, for a regret per period and costs in basis points of what is traded, shape (N,)."""

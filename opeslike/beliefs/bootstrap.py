@@ -11,9 +11,10 @@ import numpy as np
 
 from opeslike.beliefs.belief import Belief
 from opeslike.beliefs.chance import drawn, stream
-from opeslike.checks import FloatArray, whole
+from opeslike.checks import FloatArray
 from opeslike.errors import OpesLikeError, PortfolioError
 from opeslike.market import Market
+from opeslike.parameters import Count, Whole
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,14 +43,12 @@ class BlockBootstrap(Belief):
     Politis and Romano (1994), *The stationary bootstrap*.
     """
 
-    block: int
-    n: int = 2000
-    seed: int = 0
+    block: Count
+    n: Count = 2000
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
-        whole("block", self.block, low=1)
-        whole("n", self.n, low=1)
-        whole("seed", self.seed)
+        super().__post_init__()
         if importlib.util.find_spec("arch") is None:
             raise PortfolioError(
                 "BlockBootstrap needs arch, which is not installed; run: pip install 'opeslike[bootstrap]'"

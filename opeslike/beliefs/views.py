@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from opeslike.beliefs.belief import Belief, chances, position
 from opeslike.beliefs.language import View, read_views
-from opeslike.checks import FloatArray, number, positive
+from opeslike.checks import FloatArray, number
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError
 from opeslike.kl import Pooled, pool
 from opeslike.market import Market
+from opeslike.parameters import Positive
 
 #: rounds of looking for the levels from which CVaR counts
 _ROUNDS = 200
@@ -76,9 +77,10 @@ class Views(Belief):
 
     views: Mapping[str, Any]
     confidence: float | Mapping[str, float] = 1.0
-    periods_per_year: float = 252
+    periods_per_year: Positive = 252
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_views(self.views)
         several = isinstance(self.confidence, Mapping)
         for view, value in self.confidence.items() if isinstance(self.confidence, Mapping) else [("", self.confidence)]:
@@ -87,7 +89,6 @@ class Views(Belief):
                     f"confidence names {view!r}, which is no view; the views are {', '.join(self.views)}"
                 )
             number(f"confidence of {view}" if several else "confidence", value, low=0.0, high=1.0, open_low=True)
-        positive("periods_per_year", self.periods_per_year)
 
     def __call__(self, market: Market) -> Market:
         """The same returns, with the probabilities of the views."""

@@ -138,7 +138,7 @@ def influence(
 
 def _batchable(problem: Any) -> bool:
     smooth = isinstance(problem, ScenarioProblem) and isinstance(problem.risk, Mean) and problem.loss.curved
-    return smooth and problem.penalty is None and problem.limit is None
+    return smooth and problem.penalty is None and not problem.limits
 
 
 class _Batch:

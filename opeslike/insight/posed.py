@@ -55,7 +55,7 @@ class Posed:
         PortfolioError
             If it is one on mean and covariance.
         """
-        if not isinstance(self.problem, ScenarioProblem) or self.problem.limit is not None:
+        if not isinstance(self.problem, ScenarioProblem) or self.problem.limits:
             raise PortfolioError(f"{type(self.objective).__name__} is no mean or risk of losses over scenarios alone")
         return self.problem
 

@@ -105,7 +105,7 @@ def regret(
     posed = pose(objective, prices, kind=kind, weight_bounds=weight_bounds)
     problem = posed.problem
     x = problem.lift(posed.weights(w) / posed.scale)
-    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
+    if isinstance(problem, ScenarioProblem) and problem.limits:
         proof = prove(problem, x)
         return Regret(proof.gap, proof.value + problem.offset, posed, proof.point, proof.reduced)
     point = problem.evaluate(x)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.checks import positive
-from opeslike.errors import PortfolioError
+from opeslike.errors import NotFittedError, PortfolioError
 from opeslike.market import Market, cut
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.solution import Solution
@@ -34,25 +34,26 @@ class Asked(NamedTuple):
 class Answer(Parameters):
     """Weights with their labels and certificate, and what can be asked of them."""
 
-    weights: FloatArray | None
-    tickers: list[Hashable] | None
-    _solution: Solution | None
-    _recheck: Callable[[FloatArray], Proof] | None
-    _asked: Asked | None
-
-    def _forget(self) -> None:
-        self.weights = self.tickers = self._solution = self._recheck = self._asked = None
+    weights: FloatArray | None = None
+    tickers: list[Hashable] | None = None
+    _solution: Solution | None = None
+    _recheck: Callable[[FloatArray], Proof] | None = None
+    _asked: Asked | None = None
 
     def _remembered(self) -> Self:
         """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
         asked = object.__new__(type(self))  # as copy.copy does, in a fifth of the time
-        vars(asked).update(vars(self))
-        asked._forget()
+        vars(asked).update((name, value) for name, value in vars(self).items() if name not in vars(Answer))
         return asked
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the data of the last optimisation."""
         return {**self.__dict__, "_recheck": None, "_asked": None}
+
+    @property
+    def _settings(self) -> Any:
+        """Whose beliefs, mandate, solver and time limit hold."""
+        return self
 
     def _scale(self) -> float:
         """What the optimised portfolio is multiplied by to give the weights held."""
@@ -165,7 +166,7 @@ class Answer(Parameters):
 
     def _require_weights(self) -> FloatArray:
         if self.weights is None:
-            raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
+            raise NotFittedError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
         return self.weights
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import field
 from typing import Annotated, Any
@@ -14,9 +13,10 @@ from opeslike.checks import radii_of
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.ambiguity import DistanceBall, ProbabilityBox
+from opeslike.modelling.limits import DrawdownOdds, RiskLimit
 from opeslike.modelling.losses import Log
 from opeslike.modelling.mandate import Mandate
-from opeslike.modelling.risks import Entropic, Mean, Risk
+from opeslike.modelling.risks import Mean, Risk
 from opeslike.objectives.covering import WithinBall
 from opeslike.objectives.parameters import (
     AtLeastZero,
@@ -143,13 +143,13 @@ class RiskConstrainedKelly(ScenarioObjective):
         if self.lam is not None and (self.max_drawdown is not None or self.probability is not None):
             raise PortfolioError("give either lam, or max_drawdown and probability")
 
-    def _limit(self, market: Market) -> Risk:
-        """Entropic risk of the log losses at aversion lambda, by default for a fall of 30% at odds of 10%."""
-        if self.lam is not None:
-            return Entropic(self.lam)
+    @property
+    def _risk_limits(self) -> tuple[RiskLimit, ...]:
+        """Those of the mandate, and the odds of a drawdown: by default a fall of 30% at odds of 10%."""
         fall = 0.3 if self.max_drawdown is None else self.max_drawdown
         odds = 0.1 if self.probability is None else self.probability
-        return Entropic(math.log(odds) / math.log1p(-fall))
+        own = DrawdownOdds(fall, odds) if self.lam is None else DrawdownOdds(lam=self.lam)
+        return (*super()._risk_limits, own)
 
 
 @objective
