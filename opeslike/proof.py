@@ -176,8 +176,7 @@ def bound(
 
     ``point`` is the problem evaluated at x, if that was done already.
     """
-    if point is None:
-        point = problem.evaluate(x)
+    point = problem.evaluate(x) if point is None else point
     tolerance = problem.tolerance(point)
     best = Proof(point.value, math.inf, tolerance, point, witness)
     for gradient, shortfall, q in tangents(problem, x, point, witness, extra is not None):
@@ -231,10 +230,7 @@ def tangents(
 
 
 def limit_tangent(limit: Limit, x: FloatArray, q: FloatArray | None = None) -> tuple[FloatArray, float]:
-    """Slope of a linear function that is nowhere above what is limited, and how far below the limit it is at x.
-
-    With the worst case q of its measure, where there is one.
-    """
+    """Slope of a linear function nowhere above what is limited, by a worst case q, and its depth below the limit."""
     point = limit.measure.evaluate(x)
     *_, (gradient, below, _) = tangents(limit.measure, x, point, Witness(q), True)
     return gradient, abs(limit.most - point.value) + below
@@ -337,8 +333,7 @@ def prove_budgets(covariance: FloatArray, budgets: FloatArray, w: FloatArray) ->
     (value, gap)
         Infinite where a weight or a contribution is not positive.
     """
-    marginal = covariance @ w
-    variance = float(w @ marginal)
+    variance = float(w @ (marginal := covariance @ w))
     if not ((w > 0).all() and variance > 0):
         return math.inf, math.inf
     gap = budget_gap(w * marginal / (variance * budgets), budgets)

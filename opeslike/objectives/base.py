@@ -28,7 +28,7 @@ from opeslike.modelling.regularizers import Regularizer, make_penalty, regulariz
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
-from opeslike.objectives.answer import Asked, key_of
+from opeslike.objectives.answer import Asked
 from opeslike.objectives.estimator import Estimator
 from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
@@ -178,28 +178,6 @@ class Optimizer(Estimator):
         """
         self.set_params(reg=reg, strength=strength)
 
-    def shared(self) -> tuple[Hashable, float] | None:
-        """Key of the problem that is solved, and what its answer is multiplied by.
-
-        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
-        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
-
-        Returns
-        -------
-        (key, scale) : hashable and float, or None
-            None where the answer depends on what is held before.
-        """
-        if self.uses_held:
-            return None
-        given = self.get_params(deep=False)
-        free = self._settings.mandate.empty
-        scale = self._scale() if free else 1.0
-        if free:
-            del given["mandate"]
-        if self._scale() == scale == given.get("fraction"):
-            del given["fraction"]
-        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
-
     @abstractmethod
     def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
@@ -261,11 +239,6 @@ class Optimizer(Estimator):
         if custom_cov is not None and not self.uses_covariance:
             raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
         return Given(weight_bounds, kind, custom_mean, custom_cov, *trading)
-
-    @property
-    def uses_held(self) -> bool:
-        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
-        return bool(self._settings.mandate.uses_held)
 
     def _told(self, market: Market, given: Given) -> Given:
         """What is held as an array."""
