@@ -199,8 +199,7 @@ def tangents(
 ) -> Iterator[tuple[FloatArray, float, FloatArray | None]]:
     """Linear lower bounds at x: gradient, how far below the objective they are at x, and the q they belong to.
 
-    Limits on risk are in them at the prices of the witness. Of a regulariser with kinks they contain the slope of the
-    witness, or nothing with ``smooth_only``.
+    Limits on risk have the prices of the witness, a regulariser with kinks its slope, or none with ``smooth_only``.
     """
     change: FloatArray | float = 0.0
     shortfall, penalty = 0.0, problem.penalty
@@ -357,7 +356,7 @@ def shadow_prices(
     proof: Proof,
     assets: Sequence[Hashable],
     scale: float = 1.0,
-    limits: Sequence[Limit] = (),
+    limits: Sequence[tuple[str, float]] = (),
 ) -> dict[str, float]:
     """What a unit more room in each active limit is worth, in the unit of the objective.
 
@@ -368,8 +367,8 @@ def shadow_prices(
     assets : labels of the N weights
     scale : float
         What the weights of the problem are multiplied by to give those held, in whose units limits and prices are.
-    limits : sequence of Limit
-        On risk.
+    limits : sequence of (name, unit)
+        Of those on risk, and what a unit of each as written moves its level by.
 
     Returns
     -------
@@ -393,7 +392,7 @@ def shadow_prices(
         name = row_name(bounds, lift, row, scale)
         if name and abs(price) > least:
             found[name] = -float(price) / scale
-    for limit, (price, _) in zip(limits, proof.witness.limits, strict=False):
+    for (name, unit), (price, _) in zip(limits, proof.witness.limits, strict=False):
         if price > least:
-            found[limit.name] = price * limit.unit(limit.measure.evaluate(x))
+            found[name] = price * unit
     return found

@@ -108,9 +108,11 @@ def solve(
         limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale) if named else []
         if not limits:
             raise
+        risky = any("<=" in name for name in problem.bounds.names)
         shown = limits if len(limits) <= _SHOWN else [*limits[:_SHOWN], f"{len(limits) - _SHOWN} more"]
         raise InfeasibleError(
             f"no weights meet all of these limits, and any one loosened enough lets the rest be met: {', '.join(shown)}"
+            + ("; leverage=1 allows cash" if risky and "budget == 1" in limits else "")
         ) from error
 
 
