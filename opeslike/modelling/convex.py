@@ -79,11 +79,11 @@ class Problem(ABC):
 
     def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
         """Second derivative of the same."""
-        if not self.bending:
+        curved = [part for part in (self.penalty, self.impact) if part is not None and part.curved]
+        if not curved:
             return None
-        parts = [part for part in (self.penalty, self.impact) if part is not None]
-        h = sum(part.hessian(self.lift.weights(x)) for part in parts if getattr(part, "curved", True))
-        return self.lift.restricted(np.asarray(h), free)
+        h = np.sum([part.hessian(self.lift.weights(x)) for part in curved], axis=0)
+        return self.lift.restricted(h, free)
 
     @property
     def bending(self) -> bool:
