@@ -335,11 +335,9 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     lift = Lift(parts, known, bounds, earned, money, cost=cost if cost.any() or fixed else None, fixed=fixed)
     lift = _limited(lift, limits)
     if held is not None and terms.max_turnover is not None:
-        constant = float(off.sum())
-        turnover, forced = turnover_in_force(lift.bounds, lift, terms, turned, constant)
-        lift = _limited(lift, [("turnover", turned, constant, -np.inf, turnover)])
-        bound = forced is not None and forced.size == len(lift.bounds.rows)
-        lift = replace(lift, turnover=turnover, forced=forced if bound else None)
+        turnover, forced = turnover_in_force(lift.bounds, lift, terms, turned, off.sum())
+        lift = _limited(lift, [("turnover", turned, off.sum(), -np.inf, turnover)])
+        lift = replace(lift, turnover=turnover, forced=forced if np.size(forced) == len(lift.bounds.rows) else None)
     return lift.bounds, lift
 
 
@@ -347,7 +345,9 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
     """The same under further limits ``least <= slope . parts + offset <= most``: a row each, and what closes it."""
     parts, bounds = lift.parts, lift.bounds
     m, count = bounds.rows.shape
-    rows, totals, names, slacks, widths = [], [], [], [], []
+    rows: list[FloatArray] = []
+    slacks: list[tuple[int, int, float]] = []
+    totals, names, widths = [], [], []
     for name, slope, offset, least, most in limits:
         first, last = np.where(slope > 0, parts.low, parts.high), np.where(slope > 0, parts.high, parts.low)
         nearest, farthest = float(slope @ first) + offset, float(slope @ last) + offset
@@ -373,17 +373,13 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
     matrix[:m, :count], matrix[m:, : parts.signs.size] = bounds.rows, rows
     for variable, row, coefficient in slacks:
         matrix[row, variable] = coefficient
-    lower, upper, totals = (
-        np.append(bounds.lower, none),
-        np.append(bounds.upper, widths),
-        np.append(bounds.totals, totals),
-    )
+    lower, upper = np.append(bounds.lower, none), np.append(bounds.upper, widths)
     return replace(
         lift,
         known=np.append(lift.known, none),
         cost=None if lift.cost is None else np.append(lift.cost, none),
         slacks=(*lift.slacks, *slacks),
-        bounds=Bounds(lower, upper, matrix, totals, (*bounds.names, *names)),
+        bounds=Bounds(lower, upper, matrix, np.append(bounds.totals, totals), (*bounds.names, *names)),
     )
 
 
