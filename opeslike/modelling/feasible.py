@@ -337,7 +337,8 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     if held is not None and terms.max_turnover is not None:
         turnover, forced = turnover_in_force(lift.bounds, lift, terms, turned, off.sum())
         lift = _limited(lift, [("turnover", turned, off.sum(), -np.inf, turnover)])
-        lift = replace(lift, turnover=turnover, forced=forced if np.size(forced) == len(lift.bounds.rows) else None)
+        proved = forced is not None and forced.size == len(lift.bounds.rows)
+        lift = replace(lift, turnover=turnover, forced=forced if proved else None)
     return lift.bounds, lift
 
 
@@ -353,9 +354,9 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
         nearest, farthest = float(slope @ first) + offset, float(slope @ last) + offset
         rounding = TOUCHING * (1.0 + float(np.abs(slope) @ np.maximum(np.abs(first), np.abs(last))))
         if nearest > most + rounding or farthest < least - rounding:
-            side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
-            if farthest < least:
-                side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            if nearest > most:
+                side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
             raise InfeasibleError(f"the limit {name} cannot be met: {side}")
         if least <= nearest and farthest <= most:
             continue
@@ -368,8 +369,7 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
         totals.append((most if np.isfinite(most) else least) - offset)
     if not rows:
         return lift
-    none = np.zeros(len(slacks))
-    matrix = np.zeros((m + len(rows), count + len(slacks)))
+    none, matrix = np.zeros(len(slacks)), np.zeros((m + len(rows), count + len(slacks)))
     matrix[:m, :count], matrix[m:, : parts.signs.size] = bounds.rows, rows
     for variable, row, coefficient in slacks:
         matrix[row, variable] = coefficient
