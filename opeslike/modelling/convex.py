@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -34,6 +34,7 @@ class Point:
     gradient: FloatArray
     smooth: bool = True
     excess: float = 0.0
+    tolerance: float | None = field(default=None, kw_only=True)  # that of the problem, once asked for
 
 
 class Problem(ABC):

@@ -227,7 +227,7 @@ class Lift:
         if assets is not None:
             where = np.searchsorted(assets, where)
         out = np.zeros((count, count))
-        out[:many, :many] = signs[:, None] * h[np.ix_(where, where)] * signs
+        out[:many, :many] = signs[:, None] * h[where[:, None], where] * signs
         if along is not None:
             known = self.known if free is None else self.known[free]
             side = 0.5 * total * known
@@ -238,7 +238,7 @@ class Lift:
     def restricted(self, h: FloatArray, free: Index | None = None) -> FloatArray:
         """The second derivative in the variables ``free`` that belongs to ``h`` in the weights, shape (N, N)."""
         if self.plain:
-            return h if free is None else h[np.ix_(free, free)]
+            return h if free is None else h[free[:, None], free]
         return self.spread(h, free)
 
     def matrix(self, returns: FloatArray) -> FloatArray:

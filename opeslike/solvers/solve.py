@@ -146,10 +146,9 @@ def _minimise(solver: str, part: ScenarioProblem, guess: FloatArray | None) -> t
 
 
 def _proved(problem: Problem, found: Iterate) -> Proof:
-    """The proof of what is returned; where a solver's multipliers prove too little, by a linear program's."""
-    given = None if problem.bounds.single else found.multipliers
-    proof = prove(problem, found.x, Witness(found.q, given, found.slopes), point=found.point)
-    if given is not None and proof.gap > _GOOD * proof.tolerance:
+    """The proof of what is returned; where a solver's multipliers prove too little, by the best ones."""
+    proof = prove(problem, found.x, Witness(found.q, found.multipliers, found.slopes), point=found.point)
+    if proof.gap > (_AIM if problem.bounds.single else _GOOD) * proof.tolerance:
         other = bound(problem, found.x, Witness(found.q, None, found.slopes), point=proof.point)
         proof = other if other.gap < proof.gap else proof
     return proof
