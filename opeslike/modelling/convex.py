@@ -6,7 +6,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +35,7 @@ class Point:
     gradient: FloatArray
     smooth: bool = True
     excess: float = 0.0
+    tolerance: float | None = field(default=None, kw_only=True)  # that of the problem, once asked for
 
 
 class Problem(ABC):

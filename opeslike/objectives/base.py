@@ -208,8 +208,10 @@ class Optimizer(Estimator):
     def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
         assets = market.assets
-        mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
-        self._timed(market, replace(given, custom_mean=mean, custom_cov=covariance), cut(w, assets), **options)
+        if given.custom_mean is not None or given.custom_cov is not None:
+            mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
+            given = replace(given, custom_mean=mean, custom_cov=covariance)
+        self._timed(market, given, cut(w, assets), **options)
         self.weights, self.tickers = full(self._require_weights(), assets), list(everyone(assets))
         return self.weights.copy()
 
