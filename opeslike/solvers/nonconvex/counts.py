@@ -170,7 +170,7 @@ class _Search:
         problem = self.problem
         if not (isinstance(problem, ScenarioProblem) and isinstance(problem.risk, BoxRisk) and problem.lift.plain):
             return
-        if problem.limit is None and problem.penalty is None and problem.bounds.budgeted:
+        if not problem.limits and problem.penalty is None and problem.bounds.budgeted:
             self.smooth = copy.copy(problem)
             spread = problem.tolerance(root.proof.point) / OPTIMAL
             self.smooth.risk = Smoothed(problem.risk, _WIDTH * spread)
