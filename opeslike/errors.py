@@ -18,6 +18,10 @@ class PortfolioError(OpesLikeError, ValueError):
     """A parameter of a portfolio, strategy, backtest or chart is out of its range."""
 
 
+class NotFittedError(PortfolioError, AttributeError):
+    """Weights are asked for before anything was optimised."""
+
+
 class OptimizationError(OpesLikeError, RuntimeError):
     """A strategy failed, or no solver reached a certified optimum."""
 

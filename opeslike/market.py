@@ -356,6 +356,11 @@ class Market:
         view._every_date, view._start, view._moments = self._every_date, self._start + start, self._moments
         return view
 
+    def mean(self) -> FloatArray:
+        """Mean returns per period under the probabilities, shape (N,)."""
+        p = self.probabilities
+        return np.asarray(self.returns.mean(axis=0) if p is None else p @ self.returns)
+
     def mean_and_covariance(self) -> tuple[FloatArray, FloatArray]:
         """Sample mean (N,) and covariance (N, N) per period.
 

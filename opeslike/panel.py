@@ -83,10 +83,8 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         return data, False
     if data.columns.nlevels != 2:
         raise DataError(f"price columns have {data.columns.nlevels} levels; give one (closes) or two (ticker, field)")
-    levels = [level for level in (1, 0) if "Close" in data.columns.get_level_values(level)]
-    if levels:
-        fields = field_level(data.columns)  # a ticker may be called Close
-        level = fields if fields in levels else levels[0]
+    level = level_of(data.columns, "Close")
+    if level is not None:
         if "Adj Close" in data.columns.get_level_values(level):
             logger.warning(
                 "the columns have Close and Adj Close: Close is used, which leaves dividends out; "
@@ -97,6 +95,13 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         "two-level price columns have no 'Close' field in either level; "
         "rename the field to 'Close' or pass a one-level frame of closes"
     )
+
+
+def level_of(columns: pd.Index, field: str) -> int | None:
+    """Which of two column levels has a field of a bar; one that holds nothing but fields before one of tickers."""
+    levels = [level for level in (1, 0) if field in columns.get_level_values(level)]
+    fields = field_level(columns) if len(levels) > 1 else None  # a ticker may be called Close
+    return next(iter(levels), None) if fields is None else fields
 
 
 def field_level(columns: pd.Index) -> int | None:

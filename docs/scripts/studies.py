@@ -24,6 +24,7 @@ PAGES = {
     "kelly-crossover": "kelly_crossover",
     "kelly-and-optimal-f": "kelly_and_optimal_f",
     "dual-momentum": "dual_momentum_crypto",
+    "costs-inside": "costs_inside",
     "survivors": "survivors",
 }
 NEEDED = ("spy.csv", "tlt.csv", "rates.csv", "crypto10.csv", "us_stocks.csv.gz")

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.accounting.certificates import Certificates
+from opeslike.accounting.flows import money_weighted
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
 from opeslike.market import Kind, describe
@@ -18,7 +19,7 @@ from opeslike.market import Kind, describe
 FloatArray = NDArray[np.float64]
 
 KEYS = ("returns", "weights", "costs", "timeline", "turnover", "cash", "wealth")
-FINANCING, COSTS, LENDER = "cash and financing", "costs", "lender's loss"
+FINANCING, COSTS, LENDER, FLOWS = "cash and financing", "costs", "lender's loss", "paid in less taken out"
 
 
 @final
@@ -29,13 +30,14 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     pandas objects over ``timeline``, the dates of P_1..P_H. Row t is the step from P_t to P_{t+1}.
 
     ==============  ========  ====================================================================================
-    ``returns``     (H,)      simple returns of the account after costs; -1 in the step of ruin, 0 after it
+    ``returns``     (H,)      simple returns of the account after costs, time-weighted: money paid in or taken out is
+                              none; -1 in the step of ruin, 0 after it
     ``weights``     (H, N)    held through the step, after trading, as fractions of wealth
     ``costs``       (H,)      trading costs, a fraction of wealth at P_t
     ``timeline``    (H,)      dates of P_1..P_H
     ``turnover``    (H,)      sum of absolute amounts traded in the assets at P_t, a fraction of wealth
     ``cash``        (H,)      ``1 - sum(weights)``; negative when money is borrowed
-    ``wealth``      (H,)      money at P_1..P_H
+    ``wealth``      (H,)      money at P_1..P_H, after what is paid in or taken out there
     ==============  ========  ====================================================================================
 
     Attributes
@@ -66,6 +68,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
         decisions: Sequence[tuple[int, int, NDArray[np.intp] | None]] = (),
+        targets: Sequence[FloatArray | None] = (),
         listed: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path
@@ -75,7 +78,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.settings = settings
         self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self._certificates = certificates
-        self.decisions, self._listed = decisions, listed
+        self.decisions, self._targets, self._listed = decisions, targets, listed
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -137,6 +140,19 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """Weights held through each step, shape (H, N)."""
         return self._frame(self["weights"])
 
+    @property
+    def targets(self) -> pd.DataFrame:
+        """What each decision aimed for, by its date P_t; NaN where a strategy left its holdings alone."""
+        steps, rows = self.decided
+        return pd.DataFrame(rows, self._closes[steps], pd.Index(list(self.assets)))
+
+    @property
+    def decided(self) -> tuple[NDArray[np.intp], FloatArray]:
+        """Steps of the decisions, and what each aimed for, shape (D, N)."""
+        none = np.full(len(self.assets), np.nan)
+        rows = np.array([none if target is None else target for target in self._targets]).reshape(-1, len(self.assets))
+        return np.array([step for step, *_ in self.decisions[: len(rows)]], dtype=np.intp), rows
+
     @cached_property
     def costs(self) -> pd.Series:
         """Trading costs as fractions of wealth, shape (H,)."""
@@ -162,8 +178,36 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
 
     @cached_property
     def wealth(self) -> pd.Series:
-        """Money at P_1..P_H, shape (H,)."""
+        """Money at P_1..P_H, after what is paid in or taken out there, shape (H,)."""
         return self._series(self["wealth"], "wealth")
+
+    @cached_property
+    def flows(self) -> pd.Series:
+        """Money paid in, below 0 taken out, at P_1..P_H, shape (H,); a last withdrawal as far as there was money."""
+        return self._series(self._path.flows[1:], "flows")
+
+    @cached_property
+    def money_weighted_return(self) -> float | None:
+        """Annual return of the owner's money, see :func:`~opeslike.accounting.flows.money_weighted`."""
+        return money_weighted(self._path.wealth, self._path.flows, self._rates["periods_per_year"])
+
+    def with_flows(self, returns: FloatArray) -> FloatArray:
+        """Money at P_0..P_H of other returns of shape (H,), with the same capital and flows; 0 once none is left."""
+        flows = self._path.terms.flows
+        asked = np.zeros(len(returns) + 1) if flows is None else flows
+        wealth = [self.initial_capital]
+        for made, paid in zip(returns.tolist(), asked[1:].tolist(), strict=True):
+            wealth.append(max(wealth[-1] * (1.0 + made) + paid, 0.0) if wealth[-1] > 0.0 else 0.0)
+        return np.array(wealth)
+
+    @property
+    def ran_out(self) -> str | None:
+        """What ended the account, where it was a withdrawal."""
+        path = self._path
+        if path.ruin is None or path.terms.flows is None or path.flows[path.ruin + 1] == 0.0:
+            return None
+        paid, asked = -path.flows[path.ruin + 1], -path.terms.flows[path.ruin + 1]
+        return f"ran out of money on {describe(self.ruin_date)}, with {paid:,.2f} left for a withdrawal of {asked:,.2f}"
 
     @cached_property
     def financing(self) -> pd.Series:
@@ -225,7 +269,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """Where the money came from: one row a step, in money.
 
         Columns are the assets (profit before costs), ``cash and financing``, ``costs`` (negative) and
-        ``lender's loss`` (what the lender bore beyond zero wealth). Each row sums to the change in wealth.
+        ``lender's loss`` (what the lender bore beyond zero wealth); where there are flows also ``paid in less taken
+        out``, at the close of the step. Each row sums to the change in wealth.
         """
         path = self._path
         start = path.wealth[:-1]
@@ -236,6 +281,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         frame[LENDER] = 0.0
         if path.ruin is not None:
             frame.iloc[path.ruin, -1] = path.lender_loss
+        if path.terms.flows is not None:
+            frame[FLOWS] = path.flows[1:]
         return frame
 
     @cached_property

@@ -38,6 +38,20 @@ def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.b
     if not isinstance(frequency, (str, pd.offsets.BaseOffset)):
         due[:: whole(name, frequency, 1)] = True
         return due
+    places = calendar(name, frequency, closes)
+    due[places[places < len(due)]] = True
+    due[0] = True
+    return due
+
+
+def calendar(name: str, frequency: str | pd.offsets.BaseOffset, closes: pd.Index) -> NDArray[np.intp]:
+    """Places of the last trading day at or before each date of a pandas offset.
+
+    Raises
+    ------
+    PortfolioError
+        If it is no offset, does not count in days or more, or the data have no dates.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # names that pandas is about to drop
@@ -52,11 +66,7 @@ def scheduled(name: str, frequency: Frequency, closes: pd.Index) -> NDArray[np.b
     start, end = days[[0, -1]]
     if start + offset < start + pd.Timedelta(days=1):
         raise PortfolioError(f"{name}={frequency!r} must count forward in days or more")
-    dates = pd.date_range(start, end, freq=offset)
-    last = days.searchsorted(dates, side="right") - 1
-    due[last[last < len(due)]] = True
-    due[0] = True
-    return due
+    return np.asarray(days.searchsorted(pd.date_range(start, end, freq=offset), side="right") - 1)
 
 
 def periods_in_year(closes: pd.Index) -> float:

@@ -21,8 +21,8 @@ from opeslike.parameters import Parameters
 class Belief(Parameters, ABC):
     """What one believes: a function from Market to Market, composed from left to right by ``|``.
 
-    A subclass is a frozen dataclass in a module of its own (``@dataclass(frozen=True, eq=False, repr=False)``) that
-    checks its fields in ``__post_init__`` and gives ``__call__``. The market it returns is a new one over the same
+    A subclass is a frozen dataclass in a module of its own (``@dataclass(frozen=True, eq=False, repr=False)``) whose
+    fields say by their types what they may be, with a ``__call__``. The market it returns is a new one over the same
     assets; the one it was given is not written to. It may
 
     - give other probabilities: ``market.reweighted(factors)`` or ``market.with_probabilities(p, effective_size=...)``;

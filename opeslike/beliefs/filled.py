@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from opeslike.beliefs.belief import Belief
-from opeslike.checks import FloatArray, whole
+from opeslike.checks import FloatArray
 from opeslike.market import Market
+from opeslike.parameters import Whole
 
 #: Observed returns for each regressor at least, so that the fit is not of noise.
 _EACH = 10
@@ -56,10 +57,7 @@ class FilledHistory(Belief):
     (5, 2)
     """
 
-    seed: int
-
-    def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
+    seed: Whole
 
     def __call__(self, market: Market) -> Market:
         """All rows since the longest history began, what is missing in them drawn."""

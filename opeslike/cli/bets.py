@@ -44,9 +44,7 @@ def add(commands: Any) -> None:
         ("--step MONEY", 0.0, "round stakes down to multiples of it (default: 0, not at all)"),
     ):
         opt(parser, option, words, float, default=default)
-    output = parser.add_argument_group("output")
-    add_format(output)
-    output.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    add_format(parser.add_argument_group("output"))
 
 
 def run(args: argparse.Namespace) -> None:

@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> None:
         head = [textwrap.fill(line, width) for line in head]
         report = f"Report in {folder}: {', '.join(files)}, weights/ of {len(table)} strategies"
         report = textwrap.fill(report, width, break_long_words=False, break_on_hyphens=False)
-        return "\n\n".join(["\n".join(head), table.to_text(args.format, width=width), *table.notes, report])
+        parts = [table.to_text(args.format, width=width), *table.notes, *table.verdict(args.format, width=width)]
+        return "\n\n".join(["\n".join(head), *parts, report])
 
     options.show(args.format, text, table.metrics.to_dict, table.metrics)
 

@@ -190,10 +190,15 @@ def add_objective_options(group: Any) -> None:
     opt(group, "--bounds LO,HI", "of each weight (default: 0,1)", numbers(2))
 
 
-def add_format(group: Any) -> None:
-    """``--format``."""
-    formats = "csv, json, or any of tabulate: simple (the default), github, grid, html, latex ..."
-    opt(group, "--format NAME", formats, table_format, default="simple")
+def add_format(group: Any, *known: str) -> None:
+    """``--format``, of which the first known one is the default, and ``--json``."""
+    if known:
+        about = f"of what is printed: {', '.join(known)} (default: {known[0]})"
+        group.add_argument("--format", choices=known, default=known[0], help=about)
+    else:
+        formats = "csv, json, or any of tabulate: simple (the default), github, grid, html, latex ..."
+        opt(group, "--format NAME", formats, table_format, default="simple")
+    group.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
 
 
 def typed(read: Callable[[str], Any], fault: str) -> Callable[[str], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 import tomllib
 from collections.abc import Hashable, Iterator
@@ -120,6 +121,10 @@ class Audit:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def repair(self, **what: bool) -> pd.DataFrame:
         """Return a copy of the (closing) prices with severe findings of the kinds named mended.

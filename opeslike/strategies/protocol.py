@@ -83,7 +83,10 @@ class State:
     date : label
         Date of the close the state is as of.
     wealth, initial_capital, peak : float
-        Money; the peak is over all closes so far and starts at the initial capital.
+        Money; the peak is over all closes so far and starts at the initial capital. Money paid in or taken out moves
+        wealth and peak alike: it is neither a gain nor a drawdown.
+    grown : float
+        What the initial capital would be without money paid in or taken out.
     weights : ndarray of shape (N,)
         What is held, drifted with prices, as fractions of wealth.
     returns : ndarray of shape (steps so far,)
@@ -109,6 +112,7 @@ class State:
     wealth: float
     initial_capital: float
     peak: float
+    grown: float
     weights: FloatArray
     returns: FloatArray
     asset_returns: FloatArray

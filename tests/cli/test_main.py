@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -353,3 +354,35 @@ def test_listings_and_other_files_than_text(capsys, tmp_path, monkeypatch):
     assert "none.csv does not exist" in capsys.readouterr().err
     assert main([*command, "--sep", ";"]) == 2
     assert "--sep ';' describes text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compare", "--out", "report", *SMALL],
+        ["backtest", "--strategy", "kelly", *SMALL[:-1]],
+        ["optimize", *SMALL[:4]],
+        ["orders", "--cash", "1000", *SMALL[:4]],
+        ["audit", "prices.csv"],
+        ["bets", "card.csv"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_gives_json_where_asked(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    opeslike.load_us20(tickers="AAPL", start="2017", end="2018-02").to_csv("prices.csv")
+    Path("card.csv").write_text("p,odds\n0.6,2.0\n")
+    texts = []
+    for option in (["--json"], ["--format", "json"]):
+        assert main([*command, *option]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert json.loads(texts[0]) is not None
+
+
+@pytest.mark.parametrize("name", list(build_parser()._subparsers._group_actions[0].choices))
+def test_exit_statuses_are_in_every_help(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "exit status: 0 if all went well, 2 after an error (one line on stderr), 130 after an interrupt" in out
