@@ -143,7 +143,7 @@ def pandas_frame(data: Any) -> Any:
 
 
 def read_panel(data: Any) -> Panel:
-    """Turn a frame, series or array into a :class:`Panel`; labels are checked, numbers are not yet.
+    """Turn a frame, series or array into a :class:`Panel` (one stays); labels are checked, numbers are not yet.
 
     Rows labelled by periods are dated on the last day of each.
 
@@ -152,6 +152,8 @@ def read_panel(data: Any) -> Panel:
     DataError
         On no rows, no columns, duplicate tickers, duplicate or unsorted dates, and columns that are not numbers.
     """
+    if isinstance(data, Panel):
+        return data
     two_level = False
     assets: tuple[Hashable, ...]
     data = pandas_frame(data)

@@ -81,7 +81,7 @@ class DrawdownScaling(Parameters):
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the drawdown at P_t."""
-        return weights * self._factor(state.wealth)
+        return weights * self._factor(state.grown)
 
     def _factor(self, wealth: float) -> float:
         if self._flat:

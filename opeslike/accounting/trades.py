@@ -28,7 +28,7 @@ class TradeBook:
     additions raise the cost basis by the amount bought, reductions scale it down. Profits are after the asset's trading
     costs and before interest and fees, so that over all trips (open ones marked at the last close)
 
-        sum of profits = change in wealth - financing - lender's loss.
+        sum of profits = change in wealth - flows - financing - lender's loss.
 
     Parameters
     ----------

@@ -116,11 +116,15 @@ class Chart:
 
 @dataclass(frozen=True)
 class Line:
-    """One strategy's record on the time axis, which has shape (T,); the time of initial wealth where it is known."""
+    """One strategy's record on the time axis, which has shape (T,); the time of initial wealth where it is known.
+
+    ``money`` is wealth before the first period and after each, where money was paid in or taken out.
+    """
 
     times: Times
     path: Record
     origin: Any = None
+    money: Floats | None = None
 
 
 def look(number: int, width: float = 1.4) -> dict[str, Any]:
@@ -214,7 +218,7 @@ def wealth_chart(
     traces = []
     for name, line in lines.items():
         begin = 1 if line.origin is None else 0
-        wealth = initial * line.path.wealth[begin:]
+        wealth = (initial * line.path.wealth if line.money is None else line.money)[begin:]
         times = line.times if begin else np.concatenate(([line.origin], line.times))
         final, remark, ruin = float(wealth[-1]), "", None
         if final <= 0.0:

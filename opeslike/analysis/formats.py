@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +29,9 @@ _NAMES = {
     "percent": "total_return annual_return annual_growth annual_volatility max_drawdown best_period worst_period "
     "hit_ratio cvar_95 time_in_market average_exposure average_gross max_gross excess_annual_return tracking_error "
     "alpha up_capture down_capture win_rate depth return average_weight contribution annual_contribution "
-    "average_win_return average_loss_return average_return",
-    "money": "initial_capital final_wealth profit cost notional average_win average_loss expectancy money",
+    "average_win_return average_loss_return average_return money_weighted_return",
+    "money": "initial_capital final_wealth paid_in taken_out profit cost notional average_win average_loss expectancy "
+    "money",
     "count": "periods days steps trades max_drawdown_days longest_drawdown_days solves",
 }
 #: The kind of a figure by its name; "number" where there is none.
@@ -40,6 +42,7 @@ KIND_OF |= {f"{spell}{end}": "count" for spell in ("", "max_drawdown_") for end 
 LABELS = {
     "annual_return": "Annual return (compound)",
     "annual_growth": "Annual growth (log)",
+    "money_weighted_return": "Money-weighted return (annual)",
     "sharpe": "Sharpe (annual)",
     "sortino": "Sortino (annual)",
     "cvar_95": "CVaR 95 per step",
@@ -126,6 +129,19 @@ def text_table(
 
     align = ["left", *["left" if words else "right"] * (len(heads) - 1)]
     return str(tabulate(rows, heads, tablefmt, colalign=align if rows else None, disable_numparse=True))
+
+
+def folded(part: Callable[[int, int], str], count: int, width: float) -> str:
+    """Text of ``count`` columns (or rows) below one another in the fewest parts that keep within ``width``.
+
+    ``part(start, stop)`` gives the text of some of them. Where nothing keeps within, each stands alone.
+    """
+    for parts in range(1, count + 1):
+        cuts = [count * place // parts for place in range(parts + 1)]
+        texts = [part(*pair) for pair in itertools.pairwise(cuts)]
+        if max(len(line) for text in texts for line in text.splitlines()) <= width:
+            break
+    return "\n\n".join(texts)
 
 
 @dataclass(frozen=True)

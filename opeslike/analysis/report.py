@@ -30,7 +30,14 @@ from opeslike.analysis.page import Page, notebook_html, page_html, page_text
 from opeslike.analysis.paths import rolling_sharpe, rolling_volatility
 from opeslike.analysis.record import RateLike
 from opeslike.analysis.relative import trailing
-from opeslike.analysis.report_tables import Source, against, all_tables, benchmark_record, records_of
+from opeslike.analysis.report_tables import (
+    Source,
+    against,
+    all_tables,
+    benchmark_record,
+    evidence_tables,
+    records_of,
+)
 from opeslike.analysis.tables import cells
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, describe
@@ -48,7 +55,10 @@ _TILES = {
 }
 #: Headings of a report and the keys of the tables and charts below each.
 _PARTS = {
-    "Performance": ("headline relative drawdowns monthly trailing", "wealth drawdown sharpe volatility"),
+    "Performance": (
+        "headline relative evidence_growth evidence_sharpe drawdowns monthly trailing",
+        "wealth drawdown sharpe volatility",
+    ),
     "Holdings": ("contributions", "weights exposure contributions turnover"),
     "Trades": ("trades largest_trades last_trades all_trades", ""),
     "Costs and financing": ("accounts", ""),
@@ -140,8 +150,10 @@ class _Report:
         records = records_of(sources)
         styles = looks(records, first.rival or None)
         lines = lines_of(records, None, first.origin)
+        moneys = {name: money for each in sources for name, money in each.moneys.items()}
+        paid = {name: replace(lines[name], money=money) for name, money in moneys.items()}
         charts = {
-            "wealth": wealth_chart(lines, first.result.initial_capital, log=True, styles=styles),
+            "wealth": wealth_chart(lines | paid, first.result.initial_capital, log=True, styles=styles),
             "drawdown": drawdown_chart(lines, styles),
         }
         size, periods = first.own.values.size, first.periods
@@ -160,10 +172,9 @@ class _Report:
 
     def _ruins(self) -> list[str]:
         lost = [(each.name, each.result) for each in self._sources if each.result.ruin_date is not None]
-        return [
-            f"{name} lost everything on {describe(one.ruin_date)}, and the lender {cell(one.lender_loss, 'money')}."
-            for name, one in lost
-        ]
+        how = "lost everything on {}, and the lender {}"
+        ends = [one.ran_out or how.format(describe(one.ruin_date), cell(one.lender_loss, "money")) for _, one in lost]
+        return [f"{name} {end}." for (name, _), end in zip(lost, ends, strict=True)]
 
     def _page(self, *, full: bool) -> Page:
         raise NotImplementedError
@@ -193,7 +204,8 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
 
     Made by :meth:`BacktestResult.report <opeslike.accounting.result.BacktestResult.report>`. ``print(report)`` gives
     text; ``report["contributions"]`` is a table of raw numbers; ``list(report)`` names the tables: ``headline``,
-    ``drawdowns``, ``monthly``, ``trailing``, ``relative``, ``contributions``, ``trades``, ``largest_trades``,
+    ``drawdowns``, ``monthly``, ``trailing``, ``relative``,
+    ``evidence_growth``, ``evidence_sharpe``, ``contributions``, ``trades``, ``largest_trades``,
     ``last_trades``, ``all_trades`` (not in the text), ``accounts``, ``settings`` and ``certificates``, as far as there
     are dates, a benchmark and trades.
 
@@ -236,7 +248,10 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
         name = result.strategy if name is None else name
         rival = None if benchmark is None else benchmark_record(result, benchmark, kind, (name,))
         self.source = Source(name, result, rival, risk_free, periods_per_year)
-        super().__init__([self.source], title, name, all_tables(self.source))
+        tables = all_tables(self.source)
+        if rival is not None and rival is not benchmark:  # in a comparison its overview says it of all
+            tables |= evidence_tables([self.source])
+        super().__init__([self.source], title, name, tables)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """The raw numbers of a table."""
@@ -286,6 +301,8 @@ class ComparisonReport(_Report):
         A row a figure and a column a strategy, as :func:`~opeslike.analysis.tables.metrics_table` makes it.
     benchmark, title, kind, risk_free, periods_per_year
         As for :class:`Report`; the default title is "Comparison".
+    fractions : mapping of name to float, optional
+        Who holds a fraction of a portfolio and cash; evidence judges them at full size.
     """
 
     def __init__(
@@ -298,8 +315,9 @@ class ComparisonReport(_Report):
         kind: Kind | None = None,
         risk_free: RateLike = 0.0,
         periods_per_year: float = 252,
+        fractions: Mapping[str, float] | None = None,
     ) -> None:
-        self.overview = overview
+        self.overview, self._fractions = overview, fractions
         self.reports: dict[str, Report] = {}
         rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         rival = None
@@ -323,6 +341,7 @@ class ComparisonReport(_Report):
         tables["drawdowns"] = Table("Deepest drawdown of each", frame, "column")
         if sources[0].benchmark is not None:
             tables["relative"] = replace(against(*sources), title=f"Against {sources[0].rival}", note="")
+        tables |= evidence_tables(sources, self._fractions)
         if sources[0].dated:
             past = pd.DataFrame({name: trailing(path)["total_return"] for name, path in records_of(sources).items()}).T
             tables["trailing"] = Table("Total return of the last months", past, "column", kind="percent")

@@ -74,7 +74,7 @@ def named(text: str) -> tuple[str, str, list[tuple[str, Any]]]:
 
 
 def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: str) -> Any:
-    """Make an object of a class from parameters given as ``KEY=VALUE``.
+    """Make an object of a class from parameters given as ``KEY=VALUE``, nested ones as ``mandate__costs=10``.
 
     Raises
     ------
@@ -82,6 +82,7 @@ def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: st
         If a parameter is unknown, missing or out of its range.
     """
     given, known = dict(parameters), inspect.signature(kind).parameters
+    nested = {key: given.pop(key) for key in list(given) if "__" in key}
     for key in given:
         if key not in known:
             raise PortfolioError(f"{option} {key}: {name} has no such parameter; it has {', '.join(known) or 'none'}")
@@ -89,9 +90,9 @@ def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: st
         if one.default is one.empty and one.kind is not one.VAR_KEYWORD and key not in given:
             raise PortfolioError(f"{name} needs {option} {key}=...")
     try:
-        return kind(**given)
+        return kind(**given).set_params(**nested) if nested else kind(**given)
     except (TypeError, AttributeError, ArithmeticError, IndexError, KeyError) as error:
-        text = ", ".join(f"{key}={value!r:.60}" for key, value in given.items())
+        text = ", ".join(f"{key}={value!r:.60}" for key, value in (given | nested).items())
         raise PortfolioError(f"{name} cannot be made with {option} {text}: {error}") from error
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,15 @@ class Feed:
         assets = Eligible.of(self.market.assets, places)
         market = Market(returns, assets, self.market.dates[ends])
         return Feed(market, self.first, self.closes, self.kind, self._picked(values, rows, assets), values, rows=ends)
+
+    def seen(self, step: int, count: int, places: Rows | None, lag: int, window: int | None) -> Market:
+        """What a decision rested on: the ``count`` last returns up to P_{step - lag} of the assets in ``places``."""
+        feed, stop = self if places is None else self.among(places), self.first + step - lag
+        stop = stop if feed.rows is None else int(feed.rows.searchsorted(stop))
+        market = feed.market.window(stop - count, stop)
+        if places is not None:
+            market.longer = partial(self.unequal, places, step - lag, window)
+        return market
 
     def unequal(self, places: Rows, close: int, window: int | None) -> tuple[FloatArray, pd.Index]:
         """Returns of some assets up to P_close, NaN before the listing of each, see :func:`opeslike.market.unequal`."""
