@@ -9,12 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from opeslike.checks import by_asset, number
+from opeslike.checks import FloatArray, by_asset, number
 from opeslike.errors import PortfolioError
-
-FloatArray = NDArray[np.float64]
 
 BPS = 1e-4
 

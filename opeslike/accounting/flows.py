@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.accounting.schedule import calendar
-from opeslike.errors import DataError, PortfolioError
-from opeslike.market import describe, listing
+from opeslike.errors import DataError, PortfolioError, logger
+from opeslike.market import FloatArray, describe, listing
 from opeslike.parameters import Finite, Parameters, Rate
-
-FloatArray = NDArray[np.float64]
-
-logger = logging.getLogger("opeslike")
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.panel import FloatArray
+from opeslike.checks import FloatArray
 
 Ints = NDArray[np.intp]
 

@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from opeslike.errors import PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.modelling.ambiguity import CVaR
 from opeslike.modelling.convex import Problem
 from opeslike.modelling.losses import Linear, Log, Loss
@@ -24,8 +21,6 @@ from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.modelling.risks import Entropic, Multiple, Risk
 from opeslike.parameters import Parameters, Positive, Share
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,10 @@ from dataclasses import field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.checks import by_asset
 from opeslike.errors import PortfolioError
-from opeslike.market import Market, cut, everyone
+from opeslike.market import FloatArray, Market, cut, everyone
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticProblem
@@ -23,8 +22,6 @@ from opeslike.proof import Proof, Witness, prove_budgets
 from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
 from opeslike.solvers.solve import Solved
-
-FloatArray = NDArray[np.float64]
 
 
 @objective

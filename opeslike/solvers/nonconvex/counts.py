@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.terms import Counts
 from opeslike.proof import Proof
 from opeslike.solvers.solve import Solved
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 #: minimises a problem from a guess of its variables
 Relax = Callable[..., Solved]
