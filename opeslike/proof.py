@@ -22,8 +22,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
@@ -33,7 +33,6 @@ from opeslike.modelling.named import bound_name, row_name
 from opeslike.modelling.problem import OPTIMAL, Point, Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 
-FloatArray = NDArray[np.float64]
 User = UserConstraints | None
 
 #: weights may be off their limits by this much

@@ -12,11 +12,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.regularizers import Regularizer
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 #: "optimal" means a certified gap of at most this many standard deviations of the portfolio's return

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import TOUCHING, Bounds
 from opeslike.modelling.parts import Parts
@@ -21,7 +22,6 @@ from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import Impact
 from opeslike.modelling.turnover import turnover_in_force
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 

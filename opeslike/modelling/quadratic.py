@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.regularizers import Regularizer
-
-FloatArray = NDArray[np.float64]
 
 #: a portfolio with less variance than this share of an average asset's counts as having this much, in tolerances
 LEAST_VARIANCE = 1e-6

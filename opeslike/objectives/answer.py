@@ -8,18 +8,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.checks import positive
 from opeslike.errors import NotFittedError, PortfolioError
-from opeslike.market import Market, cut
+from opeslike.market import FloatArray, Market, cut
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.solution import Solution
 from opeslike.objectives.given import Given
 from opeslike.parameters import Parameters
 from opeslike.proof import Proof
-
-FloatArray = NDArray[np.float64]
 
 
 class Asked(NamedTuple):

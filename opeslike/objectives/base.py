@@ -10,14 +10,14 @@ from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.beliefs.given import as_belief
 from opeslike.checks import by_asset
 from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market, cut, everyone, full, read_panel
+from opeslike.market import FloatArray, Kind, Market, cut, everyone, full, read_panel
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
@@ -35,8 +35,6 @@ from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, c
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 #: fully invested, nothing else said
 FREE = Mandate()

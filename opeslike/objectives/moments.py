@@ -8,12 +8,12 @@ from dataclasses import field
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.beliefs.covariance import check_estimator, estimate
 from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import Kind, Market
+from opeslike.market import FloatArray, Kind, Market
 from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
@@ -25,8 +25,6 @@ from opeslike.proof import Proof, Witness, prove_ratio
 from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 #: random starts of a local search, besides the ones that are known to be good
 _STARTS = 6

@@ -7,14 +7,12 @@ number of weights strictly between their bounds, reach rounding error, and the w
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem
 from opeslike.proof import box_gap
 from opeslike.solvers.interior_point import KKT, Iterate
-
-FloatArray = NDArray[np.float64]
 
 #: equalities missed by more than this are repaired, and a guess that misses them by more than that is of no use
 _OFF, _INFEASIBLE = 1e-14, 1e-9

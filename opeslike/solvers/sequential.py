@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticPoint, QuadraticProblem
 from opeslike.proof import box_gap
 from opeslike.solvers.active_set import polished
 from opeslike.solvers.interior_point import Iterate
 
-FloatArray = NDArray[np.float64]
 Minimise = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
 
 #: models at most

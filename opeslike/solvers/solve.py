@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError, TimeLimitError
 from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.named import irreducible
@@ -27,8 +27,6 @@ from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
 from opeslike.solvers.sequential import Model, by_models
 from opeslike.solvers.tail import worst_case_point
-
-FloatArray = NDArray[np.float64]
 
 SOLVERS = ("auto", "interior-point", "cvxpy")
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
 from opeslike.modelling.ambiguity import BoxRisk, Smoothed
 from opeslike.modelling.problem import OPTIMAL, Problem, ScenarioPoint, ScenarioProblem
@@ -29,7 +30,6 @@ from opeslike.proof import Proof, Witness, bound
 from opeslike.solvers.interior_point import interior_point
 from opeslike.solvers.solve import Solved
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 #: minimises a problem from a guess of its variables
 Relax = Callable[..., Solved]
