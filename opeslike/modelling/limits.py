@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Market
 from opeslike.modelling.ambiguity import CVaR
