@@ -22,8 +22,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
@@ -33,7 +33,6 @@ from opeslike.modelling.named import bound_name, row_name
 from opeslike.modelling.problem import OPTIMAL, Point, Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 
-FloatArray = NDArray[np.float64]
 User = UserConstraints | None
 
 #: weights may be off their limits by this much
@@ -176,8 +175,7 @@ def bound(
 
     ``point`` is the problem evaluated at x, if that was done already.
     """
-    if point is None:
-        point = problem.evaluate(x)
+    point = problem.evaluate(x) if point is None else point
     tolerance = problem.tolerance(point)
     best = Proof(point.value, math.inf, tolerance, point, witness)
     for gradient, shortfall, q in tangents(problem, x, point, witness, extra is not None):
@@ -230,7 +228,7 @@ def tangents(
 
 
 def limit_tangent(limit: Limit, x: FloatArray, q: FloatArray | None = None) -> tuple[FloatArray, float]:
-    """Slope of a linear function nowhere above what is limited, under q if given, and how far below the limit it is."""
+    """Slope of a linear function nowhere above what is limited, by a worst case q, and its depth below the limit."""
     point = limit.measure.evaluate(x)
     *_, (gradient, below, _) = tangents(limit.measure, x, point, Witness(q), True)
     return gradient, abs(limit.most - point.value) + below
@@ -287,8 +285,8 @@ def prove_ratio(
 
     With the ratio of x as price of volatility, ``price s(v) - gain' v`` is convex and 0 at x. Where it is nowhere below
     ``-short`` no ratio exceeds that of x by more than short over the least volatility of better weights v. Their gain
-    is not negative, so ``s(v) s(z) >= v' S z >= min (S z - k gain)' v`` for any k >= 0 and any z (Cauchy and Schwarz):
-    x itself, or that of the witness.
+    is not negative, before costs all the more, so ``s(v) s(z) >= v' S z >= min (S z - k gain)' v`` for any k >= 0 and
+    any z (Cauchy and Schwarz): x itself, or that of the witness.
 
     Raises
     ------
@@ -297,7 +295,7 @@ def prove_ratio(
     """
     check_feasible(problem, x, witness, extra)
     point = problem.evaluate(x)
-    reward = float(problem.gain @ problem.weights(x))
+    reward = problem.reward(x)
     if not point.smooth or reward <= 0:
         raise OptimizationError("the weights have no gain, or no volatility, so their ratio is not defined")
     ratio = reward / point.deviation
@@ -333,8 +331,7 @@ def prove_budgets(covariance: FloatArray, budgets: FloatArray, w: FloatArray) ->
     (value, gap)
         Infinite where a weight or a contribution is not positive.
     """
-    marginal = covariance @ w
-    variance = float(w @ marginal)
+    variance = float(w @ (marginal := covariance @ w))
     if not ((w > 0).all() and variance > 0):
         return math.inf, math.inf
     gap = budget_gap(w * marginal / (variance * budgets), budgets)

@@ -6,17 +6,17 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.regularizers import Regularizer
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 #: "optimal" means a certified gap of at most this many standard deviations of the portfolio's return
@@ -35,6 +35,7 @@ class Point:
     gradient: FloatArray
     smooth: bool = True
     excess: float = 0.0
+    tolerance: float | None = field(default=None, kw_only=True)  # that of the problem, once asked for
 
 
 class Problem(ABC):
@@ -58,7 +59,7 @@ class Problem(ABC):
     def __init__(self, bounds: Bounds, penalty: Regularizer | None, lift: Lift | None) -> None:
         self.bounds, self.penalty = bounds, penalty
         self.lift = Lift.identity(bounds) if lift is None else lift
-        self.cost = self.lift.cost
+        self.cost, self.impact = self.lift.cost, self.lift.impact
 
     @property
     def n_assets(self) -> int:
@@ -82,6 +83,10 @@ class Problem(ABC):
         if self.cost is not None:
             value += float(self.cost @ x) + self.lift.fixed
             gradient = self.cost if gradient is None else gradient + self.cost
+        if self.impact is not None:
+            paid, slope = self.impact.evaluate(self.lift.weights(x))
+            value, pull = value + paid, self.lift.pull(slope)
+            gradient = pull if gradient is None else gradient + pull
         if self.bowl is not None:
             pull = self.bowl[0] @ (x - self.bowl[1])
             value += 0.5 * float(pull @ (x - self.bowl[1]))
@@ -91,19 +96,24 @@ class Problem(ABC):
     def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
         """Second derivative of the same."""
         own = None if self.bowl is None else self.bowl[0] if free is None else self.bowl[0][np.ix_(free, free)]
-        if self.penalty is None or not self.penalty.curved:
+        curved = [part for part in (self.penalty, self.impact) if part is not None and part.curved]
+        if not curved:
             return own
-        more = self.lift.restricted(self.penalty.hessian(self.lift.weights(x)), free)
+        h = np.sum([part.hessian(self.lift.weights(x)) for part in curved], axis=0)
+        more = self.lift.restricted(h, free)
         return more if own is None else more + own
 
     @property
     def bending(self) -> bool:
         """Whether it has one that is not identically zero."""
-        return self.bowl is not None or (self.penalty is not None and self.penalty.curved)
+        smooth = self.bowl is not None or self.impact is not None
+        return smooth or (self.penalty is not None and self.penalty.curved)
 
     def added_expression(self, x: Any, scale: float) -> Any:
         """The same divided by ``scale``, for cvxpy."""
         value: Any = 0.0 if self.penalty is None else self.penalty.expression(self.lift.weights(x)) / scale
+        if self.impact is not None:
+            value = value + self.impact.expression(self.lift.weights(x), scale)
         if self.bowl is not None:
             import cvxpy as cp
 

@@ -6,6 +6,7 @@ side is a variable, which makes it linear. So are cash, borrowed money and slack
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -13,16 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import TOUCHING, Bounds
 from opeslike.modelling.parts import Parts
 from opeslike.modelling.terms import Terms
+from opeslike.modelling.trading import Impact
+from opeslike.modelling.turnover import turnover_in_force
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-#: limits missed by less than this are met
-_MET = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,8 @@ class Lift:
         The variables that close equalities.
     level : int or None
         Where the largest absolute weight stands.
-    cost, fixed : ndarray of shape (n,) and float
-        What the variables cost besides what they return, and what is paid at ``x = 0``.
+    cost, fixed, impact : ndarray of shape (n,), float and Impact
+        What the variables cost besides what they return, what is paid at ``x = 0``, and that curved in the weights.
     turnover : float or None
         The limit on turnover in force: the one asked for, or the least that leads into the other limits.
     trades : pair of ndarrays of shape (N,), or None
@@ -68,6 +68,7 @@ class Lift:
     slacks: tuple[tuple[int, int, float], ...] = ()
     level: int | None = None
     cost: FloatArray | None = None
+    impact: Impact | None = None
     fixed: float = 0.0
     turnover: float | None = None
     trades: tuple[FloatArray, FloatArray] | None = None
@@ -170,7 +171,7 @@ class Lift:
         if assets is not None:
             where = np.searchsorted(assets, where)
         out = np.zeros((count, count))
-        out[:many, :many] = signs[:, None] * h[np.ix_(where, where)] * signs
+        out[:many, :many] = signs[:, None] * h[where[:, None], where] * signs
         if along is not None:
             known = self.known if free is None else self.known[free]
             side = 0.5 * total * known
@@ -181,7 +182,7 @@ class Lift:
     def restricted(self, h: FloatArray, free: Index | None = None) -> FloatArray:
         """The second derivative in the variables ``free`` that belongs to ``h`` in the weights, shape (N, N)."""
         if self.plain:
-            return h if free is None else h[np.ix_(free, free)]
+            return h if free is None else h[free[:, None], free]
         return self.spread(h, free)
 
     def matrix(self, returns: FloatArray) -> FloatArray:
@@ -256,9 +257,9 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     parts = Parts.of(lower, upper, *(level for level in (held, goal) if level is not None), *levels)
     low, high = [parts.low], [parts.high]
     # each limit is least <= slopes . parts + constant <= most
-    slopes, constant = parts.distance(zero, lower, upper)
+    slopes, away = parts.distance(zero, lower, upper)
     known = -0.5 * terms.short_fee * (slopes - parts.signs)
-    earned = -0.5 * terms.short_fee * float((constant - parts.origin).sum())
+    earned = -0.5 * terms.short_fee * float((away - parts.origin).sum())
     named = zip(terms.names or [""] * len(terms.rows), terms.rows, terms.least, terms.most, strict=True)
     limits = [
         (name, row[parts.assets] * parts.signs, float(row @ parts.origin), float(least), float(most))
@@ -272,10 +273,10 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         cost = 0.5 * ((buy + sell)[parts.assets] * turned + (buy - sell)[parts.assets] * parts.signs)
         fixed = 0.5 * float((buy + sell) @ off + (buy - sell) @ (parts.origin - held))
     if gross is not None:
-        limits.append(("gross", slopes, float(constant.sum()), -np.inf, gross))
+        limits.append(("gross", slopes, float(away.sum()), -np.inf, gross))
     if goal is not None and terms.max_active is not None:
-        away, apart = parts.distance(goal, lower, upper)
-        limits.append(("active share", 0.5 * away, 0.5 * float(apart.sum()), -np.inf, 0.5 * terms.max_active))
+        slopes, apart = parts.distance(goal, lower, upper)
+        limits.append(("active share", 0.5 * slopes, 0.5 * float(apart.sum()), -np.inf, 0.5 * terms.max_active))
     money: tuple[int, ...] = ()
     budget = [parts.signs]
     if leverage is not None:
@@ -285,68 +286,70 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), -idle][: len(money)]))
         budget.append(np.array([1.0, -1.0][: len(money)]))
         known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate][: len(money)]])
-    turnover = forced = None
-    if held is not None and terms.max_turnover is not None:
-        turnover, forced = _turnover(terms, held, terms.max_turnover)
-        limits.append(("turnover", turned, float(off.sum()), -np.inf, turnover))
+    bounds = Bounds(
+        np.concatenate(low), np.concatenate(high), np.concatenate(budget)[None], np.array([1.0 - parts.origin.sum()])
+    )
     if terms.mean is not None and terms.target is not None:
         returned = known.copy()
         returned[: parts.signs.size] += terms.mean[parts.assets] * parts.signs
         limits.append(("return", returned, float(terms.mean @ parts.origin) + earned, terms.target, np.inf))
-    box = np.concatenate(low), np.concatenate(high)
-    count = known.size
-    rows, offsets, names = [np.concatenate(budget)], [float(parts.origin.sum())], ["budget"]
-    totals = [1.0 - offsets[0]]
+    cost = np.concatenate([cost, np.zeros(len(money))])
+    offsets = (float(parts.origin.sum()),)
+    costly = cost if cost.any() or fixed else None
+    lift = Lift(parts, known, bounds, earned, money, cost=costly, fixed=fixed, offsets=offsets)
+    lift = _limited(lift, limits)
+    if held is not None and terms.max_turnover is not None:
+        turnover, forced = turnover_in_force(lift.bounds, lift, terms, turned, off.sum())
+        lift = _limited(lift, [("turnover", turned, off.sum(), -np.inf, turnover)])
+        proved = forced is not None and forced.size == len(lift.bounds.rows)
+        lift = replace(lift, turnover=turnover, forced=forced if proved else None)
+    return lift.bounds, lift
+
+
+def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, float]]) -> Lift:
+    """The same under further limits ``least <= slope . x + offset <= most``: a row each, and what closes it."""
+    bounds = lift.bounds
+    m, count = bounds.rows.shape
+    rows: list[FloatArray] = []
     slacks: list[tuple[int, int, float]] = []
+    totals, offsets, names, widths = [], [], [], []
     for name, slope, offset, least, most in limits:
-        lows, highs = box[0][: slope.size], box[1][: slope.size]
+        lows, highs = bounds.lower[: slope.size], bounds.upper[: slope.size]
         first, last = np.where(slope > 0, lows, highs), np.where(slope > 0, highs, lows)
         nearest, farthest = float(slope @ first) + offset, float(slope @ last) + offset
         rounding = TOUCHING * (1.0 + float(np.abs(slope) @ np.maximum(np.abs(first), np.abs(last))))
         if nearest > most + rounding or farthest < least - rounding:
-            side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
-            if farthest < least:
-                side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            if nearest > most:
+                side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
             raise InfeasibleError(f"the limit {name} cannot be met: {side}")
         if least <= nearest and farthest <= most:
             continue
-        row = np.zeros(count)
-        row[: slope.size] = slope
-        rows.append(row)
-        names.append(name)
         if least < most:
-            coefficient = 1.0 if np.isfinite(most) else -1.0
-            low.append(np.zeros(1))
-            high.append(np.array([most - max(least, nearest) if np.isfinite(most) else farthest - least]))
-            slacks.append((count + len(slacks), len(rows) - 1, coefficient))
+            capped = bool(np.isfinite(most))
+            slacks.append((count + len(slacks), m + len(rows), 1.0 if capped else -1.0))
+            widths.append(most - max(least, nearest) if capped else farthest - least)
+        rows.append(slope)
+        names.append(name)
         totals.append((most if np.isfinite(most) else least) - offset)
         offsets.append(offset)
-    matrix = np.zeros((len(rows), count + len(slacks)))
+    if not rows:
+        return lift
+    none, matrix = np.zeros(len(slacks)), np.zeros((m + len(rows), count + len(slacks)))
+    matrix[:m, :count] = bounds.rows
     for i, row in enumerate(rows):
-        matrix[i, : row.size] = row
+        matrix[m + i, : row.size] = row
     for variable, i, coefficient in slacks:
         matrix[i, variable] = coefficient
-    bounds = Bounds(np.concatenate(low), np.concatenate(high), matrix, np.array(totals), tuple(names))
-    known, cost = (np.concatenate([each, np.zeros(matrix.shape[1] - each.size)]) for each in (known, cost))
-    priced = cost if cost.any() or fixed else None
-    lift = Lift(
-        parts, known, bounds, earned, money, tuple(slacks), None, priced, fixed, turnover, offsets=tuple(offsets)
+    lower, upper = np.append(bounds.lower, none), np.append(bounds.upper, widths)
+    return replace(
+        lift,
+        known=np.append(lift.known, none),
+        cost=None if lift.cost is None else np.append(lift.cost, none),
+        slacks=(*lift.slacks, *slacks),
+        bounds=Bounds(lower, upper, matrix, np.append(bounds.totals, totals), (*bounds.names, *names)),
+        offsets=(*lift.offsets, *offsets),
     )
-    return bounds, replace(lift, forced=forced) if forced is not None and forced.size == len(rows) else lift
-
-
-def _turnover(terms: Terms, held: FloatArray, asked: float) -> tuple[float, FloatArray | None]:
-    """The limit on turnover in force, asked for or the least that meets the other limits, and what proves it least."""
-    bounds, lift = feasible(replace(terms, max_turnover=None, buy=np.ones(held.size), sell=np.ones(held.size)))
-    x = lift(held)
-    if (x >= bounds.lower - _MET).all() and (x <= bounds.upper + _MET).all() and bounds.missed(x) <= _MET:
-        return asked, None
-    try:
-        x, multipliers = bounds.linear_minimum(np.zeros_like(x) if lift.cost is None else lift.cost)
-    except InfeasibleError:  # the other limits contradict each other; they are named when they are solved
-        return np.inf, None
-    widened = float(np.abs(lift.weights(x) - held).sum()) * (1.0 + _MET) + _MET
-    return (asked, None) if asked >= widened else (widened, np.append(multipliers, -1.0))
 
 
 def _leverage(terms: Terms) -> tuple[float | None, float | None]:

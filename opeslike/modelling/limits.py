@@ -10,23 +10,19 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from opeslike.checks import positive, share_of
 from opeslike.errors import PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.modelling.ambiguity import CVaR
 from opeslike.modelling.convex import Problem
 from opeslike.modelling.losses import Linear, Log, Loss
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.modelling.risks import Entropic, Multiple, Risk
-from opeslike.parameters import Parameters
-
-FloatArray = NDArray[np.float64]
+from opeslike.parameters import Parameters, Positive, Share
 
 #: scenarios at the edge of a tail from which its curvature is told, besides two for each variable
 _EDGE = 20
@@ -49,7 +45,7 @@ class Limit:
     measure: Problem
     most: float
     name: str
-    odds: float | None = None
+    odds: Share | None = None
 
     @property
     def curved(self) -> bool:
@@ -123,7 +119,7 @@ class Basis:
             None,
             self.problem.lift,
         )
-        made.cost = None
+        made.cost = made.impact = None
         return made
 
     def volatility(self, centre: FloatArray | None = None) -> VolatilityProblem:
@@ -133,7 +129,7 @@ class Basis:
         made = VolatilityProblem(
             None, self.covariance, price, self.problem.bounds, None, self.problem.lift, centre=level
         )
-        made.cost = None
+        made.cost = made.impact = None
         return made
 
 
@@ -168,8 +164,7 @@ class Volatility(RiskLimit):
     Markowitz (1952), *Portfolio selection*.
     """
 
-    most: float
-    ranges: ClassVar = {"most": positive}
+    most: Positive
 
     def on(self, basis: Basis) -> Limit:
         """On the standard deviation."""
@@ -217,9 +212,8 @@ class ExpectedShortfall(RiskLimit):
     Rockafellar and Uryasev (2000), *Optimization of conditional value-at-risk*.
     """
 
-    most: float
-    confidence: float = 0.95
-    ranges: ClassVar = {"most": positive, "confidence": share_of}
+    most: Positive
+    confidence: Share = 0.95
 
     def on(self, basis: Basis) -> Limit:
         """On the mean of the tail."""
@@ -256,17 +250,15 @@ class DrawdownOdds(RiskLimit):
     Busseti, Ryu and Boyd (2016), *Risk-constrained Kelly gambling*.
     """
 
-    fall: float | None = None
-    odds: float | None = None
-    lam: float | None = None
+    fall: Share | None = None
+    odds: Share | None = None
+    lam: Positive | None = None
 
     def __post_init__(self) -> None:
         """Check the parameters."""
+        super().__post_init__()
         if (self.fall is None) != (self.odds is None) or (self.fall is None) == (self.lam is None):
             raise PortfolioError("DrawdownOdds takes fall and odds, or lam alone")
-        for name, check in {"fall": share_of, "odds": share_of, "lam": positive}.items():
-            if getattr(self, name) is not None:
-                check(f"DrawdownOdds {name}", getattr(self, name))
 
     def on(self, basis: Basis) -> Limit:
         """On the entropic risk of the log losses at aversion lambda."""

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 
-from opeslike.checks import FloatArray, by_asset, check_covariance, finite, per_period, positive
+from opeslike.checks import FloatArray, by_asset, check_covariance, finite, per_period, positive, whole
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import Market, cut, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.convex import Problem
 from opeslike.modelling.grouping import exposed, grouped, pairs, with_rest
 from opeslike.modelling.limits import Basis, Limit, RiskLimit, TrackingError
-from opeslike.modelling.terms import Terms
-from opeslike.modelling.trading import check_amounts, check_costs, cost_rates
+from opeslike.modelling.terms import Counts, Terms
+from opeslike.modelling.trading import Impact, check_amounts, check_costs, impact_of, trades_of
 from opeslike.parameters import Parameters
 
 #: leverage and gross exposure beyond this are a slip
@@ -67,6 +67,17 @@ class Mandate(Parameters):
         so that around what is held there is a region in which nothing is traded at all. Growth and expected returns are
         charged as they are; other utilities by their mean marginal loss at the optimum without costs. Objectives that
         know no return (minimum variance, ratios, parity) refuse costs.
+    impact : number, mapping or Series by ticker, or array, optional
+        What trades cost beyond that by moving the price: basis points of wealth :math:`\kappa_i` for a trade of all of
+        it, of which trades of less pay the power :math:`\gamma` (``impact_power``). Per period
+
+        .. math:: \frac{1}{f \cdot \text{horizon}} \sum_i \kappa_i \, |f w_i - h_i|^{\gamma}
+
+        is charged. The square-root law has :math:`\gamma = 3/2` and
+        :math:`\kappa_i = 10^4 \, Y \sigma_i \sqrt{W / V_i}` with the volatility of a day, wealth W over the value
+        traded a day V, and Y near 1 (Grinold and Kahn 2000). Who takes costs takes impact, but for the Sharpe ratio.
+    impact_power : float in (1, 2]
+        3/2 by the square-root law, 2 where impact is linear in the trade, 1.6 measured by Almgren et al. (2005).
     horizon : float > 0
         Periods a trade is expected to last, over which its costs are spread: a quarter of days unless given.
     max_turnover : float >= 0, optional
@@ -94,6 +105,12 @@ class Mandate(Parameters):
     net : pair of numbers, optional
         Least and greatest sum of the weights held, None for an open side; needs ``leverage``. (-0.1, 0.1) is a
         long/short book that is nearly neutral.
+    max_positions : int >= 1, optional
+        Most assets that may be held at all, long or short.
+    min_position : float >= 0
+        Least size of a position: each weight is 0, or at least this much long or short. Both make the problem one of
+        choosing assets, by branch and bound over certified relaxations: the status is "optimal" where the proved bound
+        meets the value, else "bounded", with the gap reached at the optimiser's ``time_limit``.
     constraints : callable or sequence of callables
         For what is left: each takes the weights held as a cvxpy expression of shape (N,) and returns a convex
         constraint or a list of them, for example ``lambda w: cp.norm2(w) <= 0.5``. They go through cvxpy and are
@@ -105,6 +122,12 @@ class Mandate(Parameters):
         If a parameter is out of its range, or, from ``optimize``, names a ticker, group or factor that is unknown.
     InfeasibleError
         From ``optimize``: if the limits contradict each other; names them.
+
+    References
+    ----------
+    Grinold and Kahn (2000), *Active portfolio management*, chapter 16; Almgren, Thum, Hauptmann and Li (2005), *Direct
+    estimation of equity market impact*; Bertsimas and Cory-Wright (2022), *A scalable algorithm for sparse portfolio
+    selection*, on counts.
 
     Examples
     --------
@@ -133,6 +156,8 @@ class Mandate(Parameters):
     short_fee: float = 0.0
     periods_per_year: float = 252
     costs: Any = None
+    impact: Any = None
+    impact_power: float = 1.5
     horizon: float = 63
     max_turnover: float | None = None
     max_trade: Any = None
@@ -143,6 +168,8 @@ class Mandate(Parameters):
     risk_limits: Any = ()
     target_return: float | None = None
     net: Any = None
+    max_positions: int | None = None
+    min_position: float = 0.0
     constraints: Any = ()
 
     def __post_init__(self) -> None:
@@ -156,6 +183,10 @@ class Mandate(Parameters):
             raise PortfolioError("risk_free and borrow_spread need leverage=; leverage=1 allows cash without borrowing")
         check_costs(self.costs)
         positive("horizon", self.horizon)
+        if self.impact is not None:
+            check_amounts("impact", self.impact)
+        if not 1.0 < positive("impact_power", self.impact_power) <= 2.0:
+            raise PortfolioError(f"impact_power={self.impact_power!r} must lie in (1, 2]; 1 is what costs are for")
         if self.max_turnover is not None:
             positive("max_turnover", self.max_turnover, zero=True)
         if self.max_trade is not None:
@@ -175,6 +206,9 @@ class Mandate(Parameters):
             if self.leverage is None:
                 raise PortfolioError("net needs leverage=: fully invested weights sum to 1; leverage=1 allows cash")
             pairs("bounds", {"net": self.net})
+        if self.max_positions is not None:
+            whole("max_positions", self.max_positions, low=1)
+        positive("min_position", self.min_position, zero=True)
         listed = callable(self.constraints) or isinstance(self.constraints, Sequence)
         for item in self.callables if listed else (self.constraints,):
             if not callable(item):
@@ -212,7 +246,13 @@ class Mandate(Parameters):
     @property
     def uses_held(self) -> bool:
         """Whether what is held before makes a difference."""
-        return not (self.costs is None and self.max_turnover is None and self.max_trade is None)
+        return any(each is not None for each in (self.costs, self.impact, self.max_turnover, self.max_trade))
+
+    def counts(self, fraction: float = 1.0) -> Counts | None:
+        """How few positions there may be and how small, before a Kelly fraction is applied; None for no limit."""
+        if self.max_positions is None and self.min_position == 0:
+            return None
+        return Counts(self.max_positions, self.min_position / fraction)
 
     def terms(
         self,
@@ -285,7 +325,7 @@ class Mandate(Parameters):
         lower, upper = self._box(assets, weight_bounds, fraction)
         if self.net is not None:
             limits = [*limits, ("net", np.ones(len(assets)), pairs("bounds", {"net": self.net})["net"])]
-        cash_rate, borrow_rate, short_fee = self._rates
+        cash_rate, borrow_rate, short_fee = self.rates
         return Terms(
             lower,
             upper,
@@ -299,7 +339,7 @@ class Mandate(Parameters):
             None if self.gross is None else self.gross / fraction,
             short_fee,
             assets,
-            **(self._trades(assets, fraction, *trading) if self.uses_held else {}),
+            **(trades_of(self, assets, fraction, *trading) if self.uses_held else {}),
             **(self._active(assets, fraction) if self.benchmark is not None else {}),
         )
 
@@ -313,12 +353,12 @@ class Mandate(Parameters):
         """
         every = by_asset("benchmark", self.benchmark, everyone(assets), 0.0)
         kept = np.asarray(cut(every, assets), dtype=np.float64)
-        whole, left = float(every.sum()), float(kept.sum())
+        total, left = float(every.sum()), float(kept.sum())
         if kept.size == every.size:
             return kept
-        if not left * whole > 0:
+        if not left * total > 0:
             raise PortfolioError("no eligible asset is in the benchmark; give one that has some of them")
-        return kept * (whole / left)
+        return kept * (total / left)
 
     def _active(self, assets: Sequence[Hashable], fraction: float) -> dict[str, Any]:
         """What :class:`Terms` know of the benchmark."""
@@ -332,23 +372,12 @@ class Mandate(Parameters):
             told["active"] = tuple(side / fraction for side in sides)
         return told
 
-    def _trades(
-        self, assets: Sequence[Hashable], fraction: float, held: FloatArray | None, costs: Any
-    ) -> dict[str, Any]:
-        """What :class:`Terms` know of trading."""
-        held = np.zeros(len(assets)) if held is None else held
-        buy, sell = cost_rates(self.costs, assets, costs)
-        told: dict[str, Any] = {"held": held / fraction}
-        if buy is not None and sell is not None:
-            told |= {"buy": buy / self.horizon, "sell": sell / self.horizon}
-        if held.any() and self.max_turnover is not None:
-            told["max_turnover"] = self.max_turnover / fraction
-        if held.any() and self.max_trade is not None:
-            told["max_trade"] = by_asset("max_trade", self.max_trade, assets, np.inf) / fraction
-        return told
+    def market_impact(self, assets: Sequence[Hashable], held: FloatArray) -> Impact | None:
+        """What trades from ``held`` pay once for moving prices, as a fraction of wealth."""
+        return None if self.impact is None else impact_of(self.impact, self.impact_power, assets, held)
 
-    @cached_property
-    def _rates(self) -> tuple[float, float, float]:
+    @property
+    def rates(self) -> tuple[float, float, float]:
         """Of cash, borrowed money and short positions, per period."""
         cash, borrowed = self.risk_free, self.risk_free + self.borrow_spread
         every = [per_period(rate, self.periods_per_year) for rate in (cash, borrowed, self.short_fee)]

@@ -1,4 +1,4 @@
-"""Parts of weights: each side of a level at which a limit or a cost bends is a variable, which makes it linear."""
+"""Weights broken at levels where a limit or a cost bends: each side is a variable, which makes it linear."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from opeslike.checks import FloatArray
+
 Index = NDArray[np.intp]
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.beliefs.given import as_belief
 from opeslike.checks import by_asset
+from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market, cut, everyone, full
+from opeslike.market import FloatArray, Kind, Market, cut, everyone, full, read_panel
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
@@ -27,20 +28,20 @@ from opeslike.modelling.regularizers import Regularizer, make_penalty, regulariz
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
-from opeslike.objectives.answer import Answer, key_of
+from opeslike.objectives.answer import Asked
+from opeslike.objectives.estimator import Estimator
 from opeslike.objectives.given import NOTHING, Given, guess_of
-from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
+from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
+from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 #: fully invested, nothing else said
 FREE = Mandate()
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Optimizer(Answer, ABC):
+class Optimizer(Estimator):
     """Base class of everything that turns returns into weights.
 
     After :meth:`optimize`, ``weights`` holds the answer, ``tickers`` the labels, and ``solution`` the certificate.
@@ -66,6 +67,7 @@ class Optimizer(Answer, ABC):
     uses_mean: ClassVar[bool] = False
     uses_covariance: ClassVar[bool] = False
     takes_costs: ClassVar[bool] = True  # whether there is a return to charge costs to
+    takes_counts: ClassVar[bool] = True  # whether a convex relaxation bounds what positions may be counted by
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -73,18 +75,12 @@ class Optimizer(Answer, ABC):
     time_limit: Positive = 60.0
 
     def __post_init__(self) -> None:
-        self._forget()
         for name, check in checks_of(type(self)).items():
             check(name, getattr(self, name))
         as_belief(self.beliefs)
         if not isinstance(self.mandate, Mandate):
             raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
-        if self.mandate.callables and self.solver == "interior-point":
-            raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
-        if self.mandate.costs is not None and not self.takes_costs:
-            raise PortfolioError(
-                f"{type(self).__name__} has no expected return to charge costs to; leave costs out, take max_turnover"
-            )
+        check_mandate(self, self.mandate)
 
     def optimize(
         self,
@@ -177,28 +173,6 @@ class Optimizer(Answer, ABC):
         """
         self.set_params(reg=reg, strength=strength)
 
-    def shared(self) -> tuple[Hashable, float] | None:
-        """Key of the problem that is solved, and what its answer is multiplied by.
-
-        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
-        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
-
-        Returns
-        -------
-        (key, scale) : hashable and float, or None
-            None where the answer depends on what is held before.
-        """
-        if self.uses_held:
-            return None
-        given = self.get_params(deep=False)
-        free = self._settings.mandate.empty
-        scale = self._scale() if free else 1.0
-        if free:
-            del given["mandate"]
-        if self._scale() == scale == given.get("fraction"):
-            del given["fraction"]
-        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
-
     @abstractmethod
     def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
@@ -218,14 +192,24 @@ class Optimizer(Answer, ABC):
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
         problem = self._limited(market, given)
-        start = None if w is None else problem.lift(w)
-        return problem, solve(problem, self._settings.solver, start, self._extra(market))
+        if w is None and self.uses_held and given.held is not None and given.held.any():  # trades lead from there
+            w = given.held / self._scale()
+        counts = self._settings.mandate.counts(self._scale())
+        if counts is not None:
+            return problem, fewest(problem, counts, self._minimise, w)
+        return problem, self._minimise(problem, None if w is None else problem.lift(w), self._extra(market))
+
+    def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
+        """Solve a problem of this kind, certified."""
+        return solve(problem, self._settings.solver, start, constraints, named)
 
     def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
         assets = market.assets
-        mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
-        self._timed(market, replace(given, custom_mean=mean, custom_cov=covariance), cut(w, assets), **options)
+        if given.custom_mean is not None or given.custom_cov is not None:
+            mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
+            given = replace(given, custom_mean=mean, custom_cov=covariance)
+        self._timed(market, given, cut(w, assets), **options)
         self.weights, self.tickers = full(self._require_weights(), assets), list(everyone(assets))
         return self.weights.copy()
 
@@ -247,11 +231,6 @@ class Optimizer(Answer, ABC):
             raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
         return Given(weight_bounds, kind, custom_mean, custom_cov, *trading)
 
-    @property
-    def uses_held(self) -> bool:
-        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
-        return bool(self._settings.mandate.uses_held)
-
     def _told(self, market: Market, given: Given) -> Given:
         """What is held as an array."""
         if given.held is None:
@@ -265,17 +244,15 @@ class Optimizer(Answer, ABC):
         return given
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
-        """The scenarios believed in."""
-        seen = Market.from_data(data, kind)
+        """The scenarios believed in; what looks wrong in prices is told."""
+        panel = data if isinstance(data, Market) else read_panel(data)
+        seen = Market.from_data(panel, kind)
+        if panel is not seen:
+            warn_about(panel, kind)
         believed = self._belief()(seen)
         if believed.assets == seen.assets:  # a belief need not know that there are others
             believed.assets = seen.assets
         return believed
-
-    @property
-    def _settings(self) -> Any:
-        """Whose beliefs, mandate, solver and time limit hold."""
-        return self
 
     def _belief(self) -> Callable[[Market], Market]:
         return as_belief(self._settings.beliefs)
@@ -285,9 +262,7 @@ class Optimizer(Answer, ABC):
         if not self.uses_held:
             return mandate.terms(market, given.weight_bounds, self._scale())
         terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs)
-        if terms.buy is None or terms.sell is None:
-            return terms
-        return replace(terms, buy=given.worth * terms.buy, sell=given.worth * terms.sell)
+        return terms.charged(given.worth)
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, of the weights held."""
@@ -308,9 +283,10 @@ class Optimizer(Answer, ABC):
                     "the best answer throws money away, borrowing and lending at once or paying fees for nothing: the "
                     "utility falls with wealth there; lower risk_aversion"
                 )
-        again = prices = self._recheck = None
-        if solved.status in ("optimal", "optimal_inaccurate"):
+        again = prices = self._recheck = self._asked = None
+        if solved.status in ("optimal", "optimal_inaccurate") and mandate.counts() is None:
             asked = self._remembered()
+            self._asked = Asked(asked, market, given, problem)
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
@@ -331,7 +307,9 @@ class Optimizer(Answer, ABC):
             worst_case=solved.q,
             held=given.held,
             turnover_limit=None if limit is None else max(scale * limit, mandate.max_turnover),
+            filled=market.filled,
             _rates=cost_rates(mandate.costs, market.assets, given.costs),
+            _impact=None if given.held is None else mandate.market_impact(market.assets, given.held),
             _again=again,
             _prices=prices,
         )
@@ -340,7 +318,7 @@ class Optimizer(Answer, ABC):
         self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
     ) -> Proof:
         """The proof of weights, from the data: see :meth:`Solution.verify`."""
-        market = self._market(data, given.kind)
+        market = self._market(Market.from_data(data, given.kind), None)
         if market.assets != assets:
             raise PortfolioError(
                 f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
@@ -385,7 +363,9 @@ class ConvexObjective(Optimizer):
         self, market: Market, given: Given, absolute: bool = False
     ) -> tuple[Bounds, Regularizer | None, Lift]:
         """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
-        bounds, lift = feasible(self._terms(market, given), absolute)
+        terms = self._terms(market, given)
+        bounds, lift = feasible(terms, absolute)
+        lift = lift if terms.impact is None else replace(lift, impact=terms.impact)
         reg = regularizer_name(self._settings.reg)
         return bounds, make_penalty(reg, self._strength(market), lift), lift
 

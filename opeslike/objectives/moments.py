@@ -8,12 +8,12 @@ from dataclasses import field
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.beliefs.covariance import check_estimator, estimate
 from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import Kind, Market
+from opeslike.market import FloatArray, Kind, Market
 from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
@@ -25,8 +25,6 @@ from opeslike.proof import Proof, Witness, prove_ratio
 from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 #: random starts of a local search, besides the ones that are known to be good
 _STARTS = 6
@@ -132,8 +130,6 @@ class QuadraticObjective(MomentObjective):
 class RatioObjective(MomentObjective):
     """``maximise gain' w / sqrt(w' covariance w)``: a subclass gives the gain."""
 
-    takes_costs = False
-
     @abstractmethod
     def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
         """What is gained by a unit of each asset; raises where no feasible weights can have a positive gain."""
@@ -144,8 +140,8 @@ class RatioObjective(MomentObjective):
     def _problem(self, market: Market, given: Given = NOTHING) -> VolatilityProblem:
         mean, covariance = self._moments(market, given)
         assert covariance is not None
-        if self.mandate.leverage is not None or self.mandate.short_fee > 0:
-            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage or short_fee")
+        if self.mandate.leverage is not None or self.mandate.short_fee > 0 or self.mandate.impact is not None:
+            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, short_fee or impact")
         if self.mandate.risky:
             raise PortfolioError(
                 f"{type(self).__name__} takes no risk_limits or max_tracking_error; use MeanVariance, or active_bounds"
@@ -159,10 +155,14 @@ class RatioObjective(MomentObjective):
         best, gain = largest_gain(problem, constraints)
         if gain <= 0:
             self._refuse(market, problem.weights(best), gain)
-        start = None if w is None else problem.lift(w)
         if problem.penalty is not None:
-            return problem, self._search(problem, start, seed, constraints)
-        return problem, maximize_ratio(problem, self.solver, start, constraints)
+            if problem.cost is not None or self.mandate.counts() is not None:
+                raise PortfolioError("a ratio with a regulariser takes no costs, max_positions or min_position")
+            return problem, self._search(problem, None if w is None else problem.lift(w), seed, constraints)
+        return super()._solve(market, given, w, seed)
+
+    def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
+        return maximize_ratio(problem, self.solver, start, constraints)
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         problem = self._problem(market, given)
@@ -228,4 +228,4 @@ class RatioObjective(MomentObjective):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
         given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
         made = self._problem(market, given)
-        return build_ratio(made.gain, made.covariance, self._terms(market, given))
+        return build_ratio(made)

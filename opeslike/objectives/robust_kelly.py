@@ -16,7 +16,8 @@ from opeslike.modelling.ambiguity import DistanceBall, ProbabilityBox
 from opeslike.modelling.limits import DrawdownOdds, RiskLimit
 from opeslike.modelling.losses import Log
 from opeslike.modelling.mandate import Mandate
-from opeslike.modelling.risks import KLBall, Mean, Risk
+from opeslike.modelling.risks import Mean, Risk
+from opeslike.objectives.covering import WithinBall
 from opeslike.objectives.parameters import (
     AtLeastZero,
     Fraction,
@@ -26,7 +27,6 @@ from opeslike.objectives.parameters import (
     Share,
     objective,
     one_of,
-    radius_for,
 )
 from opeslike.objectives.scenarios import ScenarioObjective
 from opeslike.objectives.utility_theory import GrowthObjective, Kelly
@@ -36,7 +36,7 @@ CASH = Mandate(leverage=1.0)
 
 
 @objective
-class KLRobustKelly(GrowthObjective):
+class KLRobustKelly(WithinBall, GrowthObjective):
     r"""Kelly under the worst scenario probabilities within a Kullback-Leibler ball around the empirical ones.
 
     .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \;
@@ -46,10 +46,11 @@ class KLRobustKelly(GrowthObjective):
     ----------
     fraction : float in (0, 1]
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
-    radius : float or "auto"
+    radius : float, "auto" or Covering
         Radius of the ball in nats, at least 0; 0 is Kelly, and from ``log T`` on only the worst scenario counts.
         "auto" is ``1 / sqrt(T)``, T the number of scenarios seen, a rule of thumb without a coverage guarantee; see
-        :func:`kl_radius` for radii that have one.
+        :func:`kl_radius` for radii that have one for a fixed portfolio, and
+        :class:`~opeslike.objectives.covering.Covering` for one that is calibrated to the optimised one.
     formulation, reg, strength
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
     beliefs, mandate, solver, time_limit
@@ -74,10 +75,6 @@ class KLRobustKelly(GrowthObjective):
     """
 
     radius: Radius = 0.01
-
-    def risk(self, market: Market) -> Risk:
-        """Worst mean over the ball."""
-        return KLBall(radius_for(self.radius, market))
 
 
 @objective

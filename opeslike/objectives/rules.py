@@ -7,18 +7,16 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.errors import PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.objectives.base import Optimizer
 from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import objective
-
-FloatArray = NDArray[np.float64]
 
 
 def no_problem(self: Any, market: Market, given: Given = NOTHING) -> Problem:
@@ -44,6 +42,7 @@ class Rule(Optimizer):
         super().__post_init__()
         check_outside(self)
 
+    takes_counts = False
     _problem = no_problem
 
     def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> None:

@@ -37,7 +37,8 @@ class ScenarioObjective(ConvexObjective):
 
     def _valued(self, market: Market, given: Given) -> Given:
         """Of utilities that are not in returns, the mean marginal loss at the optimum without costs."""
-        if self._settings.mandate.costs is None or isinstance(self.loss, (Linear, Log)):
+        mandate = self._settings.mandate
+        if mandate.costs is mandate.impact is None or isinstance(self.loss, (Linear, Log)):
             return given
         problem, solved = self._solve(market, replace(given, worth=0.0), None, None)
         assert isinstance(problem, ScenarioProblem)

@@ -6,10 +6,9 @@ from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.errors import OptimizationError, PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.modelling import ambiguity
 from opeslike.modelling.bounds import Bounds, parse_weight_bounds
 from opeslike.modelling.feasible import Lift
@@ -25,8 +24,6 @@ from opeslike.solvers.nonconvex.local_search import canonical, heuristic, scatte
 from opeslike.solvers.nonconvex.pattern_search import pattern_search
 from opeslike.solvers.nonconvex.quantile import exact_quantile, minimum_quantile, values_at_risk
 from opeslike.solvers.solve import Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 _STARTS = 12
 _SEARCHES = 6
@@ -90,6 +87,8 @@ class VaR(ConvexObjective):
     >>> round(optimizer.solution.value, 6)
     -0.01
     """
+
+    takes_counts = False
 
     confidence: Share = 0.95
     exact: bool = field(default=False, kw_only=True)

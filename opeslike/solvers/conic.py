@@ -14,16 +14,14 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.problem import Problem, ScenarioProblem
-from opeslike.modelling.terms import Terms
+from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.proof import Proof, Witness, prove, tangents
-
-FloatArray = NDArray[np.float64]
 
 _TIGHT: dict[str, dict[str, Any]] = {
     "CLARABEL": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 500},
@@ -67,30 +65,23 @@ def build(
     return model, extra, [own, *limited]
 
 
-def build_ratio(gain: FloatArray, covariance: FloatArray, terms: Terms) -> Any:
-    """Write the largest ratio ``gain' w / sqrt(w' covariance w)`` in cvxpy, in its convex form.
+def build_ratio(problem: VolatilityProblem) -> Any:
+    """Write the largest ratio ``reward / sqrt(w' covariance w)`` in cvxpy, in its convex form.
 
-    The variable, ``scaled``, is ``y = w / (gain' w)``, and every limit on w one on y and its sum.
+    The variable, ``scaled``, is ``y = w / reward``, and every limit on the variables x one on ``x / reward`` and the
+    sum of y, which is ``1 / reward``.
     """
     import cvxpy as cp
 
-    y = cp.Variable(gain.size, name="scaled")
+    bounds, lift = problem.bounds, problem.lift
+    y = cp.Variable(lift.size, name="scaled")
     total = cp.sum(y)
-    within = [gain @ y == 1, y >= terms.lower * total, y <= terms.upper * total, total >= 0]
-    for row, least, most in zip(terms.rows, terms.least, terms.most, strict=True):
-        within += [
-            sign * (row @ y - limit * total) <= 0 for sign, limit in ((1, most), (-1, least)) if np.isfinite(limit)
-        ]
-    if terms.gross is not None:
-        within.append(cp.norm1(y) <= terms.gross * total)
-    if terms.benchmark is not None and terms.active is not None:
-        away = y - terms.benchmark * total
-        within += [away >= terms.active[0] * total, away <= terms.active[1] * total]
-    if terms.benchmark is not None and terms.max_active is not None:
-        within.append(cp.norm1(y - terms.benchmark * total) <= terms.max_active * total)
-    if terms.mean is not None and terms.target is not None:
-        within.append(terms.mean @ y >= terms.target * total)
-    return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(covariance))), within)
+    x = y if lift.plain else cp.Variable(bounds.lower.size, name="variables")
+    paid = 0.0 if problem.cost is None else problem.cost @ x + lift.fixed * total
+    within = [problem.gain @ y - paid == 1, x >= bounds.lower * total, x <= bounds.upper * total, total >= 0]
+    if not lift.plain:
+        within += [bounds.rows @ x == bounds.totals * total, y == lift.map @ x + lift.parts.origin * total]
+    return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(problem.covariance))), within)
 
 
 def conic(problem: Problem, constraints: Extra | Sequence[Constraint] = ()) -> tuple[FloatArray, Proof, str, int]:

@@ -17,15 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.limits import Limit
 from opeslike.modelling.problem import Problem
 from opeslike.proof import Proof, bound, limit_tangent, prove
 
-FloatArray = NDArray[np.float64]
 Minimise = Callable[[Problem, FloatArray | None], tuple[FloatArray, Proof, int]]
 
 #: rows are laid so often at most

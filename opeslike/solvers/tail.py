@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.ambiguity import ProbabilityBox
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import Index, ScenarioPoint, ScenarioProblem
@@ -24,7 +25,6 @@ from opeslike.solvers.interior_point import Iterate
 from opeslike.solvers.saddle import Corners, saddle_point, saddle_step
 from opeslike.solvers.saddle_state import SaddleState
 
-FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _STEPS = 60
