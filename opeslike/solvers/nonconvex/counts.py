@@ -15,20 +15,17 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
-from opeslike.modelling.ambiguity import BoxRisk, CVaR, Smoothed, WorstCase
-from opeslike.modelling.bounds import Bounds
-from opeslike.modelling.problem import OPTIMAL, Problem, ScenarioProblem
+from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.terms import Counts
-from opeslike.proof import Proof, Witness, bound
-from opeslike.solvers.interior_point import interior_point
+from opeslike.proof import Proof
+from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator
 from opeslike.solvers.solve import Solved
 
 FloatArray = NDArray[np.float64]
@@ -42,28 +39,6 @@ _NONE = 1e-9
 _AIM = 0.1
 #: assets tried in exchange at each turn of the first search, and such turns
 _EXCHANGED, _TURNS = 8, 25
-#: a smoothed tail has an edge this wide, in standard deviations of the return, and is solved to so many tolerances
-_WIDTH, _ROUGH = 0.1, 1000.0
-#: for so many assets more than are held, and then for more, so often
-_BESIDE, _ROUNDS = 10, 3
-#: with so many times the scenarios of the tail; again where the gap is larger than so many widths
-_TAILS, _LOOSE = 4, 0.03
-#: and with an edge so much narrower where it could decide
-_NARROWER = 0.15
-#: weights below this share of the largest are those of an interior point
-_SMALL = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class _Node:
-    """Bounds of the weights, who is kept, and the relaxation's proved lower bound, weights and reduced gradient."""
-
-    lower: FloatArray
-    upper: FloatArray
-    kept: BoolArray
-    bound: float
-    w: FloatArray
-    reduced: FloatArray | None = None
 
 
 def fewest(problem: Problem, counts: Counts, relax: Relax, start: FloatArray | None = None) -> Solved:
@@ -105,11 +80,11 @@ class _Search:
         self.tried: set[tuple[int, ...]] = set()
         self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
         self.solves = 0
-        self.width = 0.0  # of the rounded edge of a tail
+        self.estimate: Estimator | None = None
 
     def run(self, start: FloatArray | None) -> Solved:
         root = self._root()
-        heap: list[tuple[float, int, _Node]] = []
+        heap: list[tuple[float, int, Node]] = []
         number = itertools.count()
         try:
             if start is not None:
@@ -171,48 +146,7 @@ class _Search:
         narrowed.bounds.upper[parts] = np.minimum(high, bounds.upper[parts])
         return narrowed
 
-    def _quick(self, node: _Node, lower: FloatArray, upper: FloatArray) -> Proof | None:
-        """A proof about the relaxation of a tail's risk by the assets and scenarios that matter, if there is one.
-
-        Corners of a risk cost a saddle point; rounded off a little they cost a few steps of Newton's method. The worst
-        scenarios at the weights known are looked at, and those that are worst at what is found.
-        """
-        problem = self.problem
-        if not self.width or not isinstance(problem, ScenarioProblem):
-            return None
-        narrowed, p, w = self._narrowed(lower, upper), problem.probabilities, node.w
-        inside = (w > _NONE) | (lower < 0) | (lower > 0)
-        if node.reduced is not None:
-            inside[np.argsort(np.where(upper > lower, node.reduced, np.inf))[: int(inside.sum()) + _BESIDE]] = True
-        rows = np.zeros(p.size, dtype=bool)
-        proof: Proof | None = None
-        width = self.width
-        for _ in range(_ROUNDS):
-            losses = problem.loss.evaluate(problem.scenario_returns(w))[0]
-            tail = int((problem.risk.evaluate(losses, p).q > 0).sum())
-            rows[np.argpartition(-losses, min(_TAILS * tail, p.size - 1))[: _TAILS * tail]] = True
-            box = Bounds(lower[inside], upper[inside], np.ones((1, int(inside.sum()))), problem.bounds.totals)
-            center = box.center()
-            if center is None:
-                return proof
-            risk = Smoothed(cast(BoxRisk, problem.risk), width)
-            few = ScenarioProblem(problem.returns[:, inside][rows], p[rows], problem.loss, risk, box)
-            self.solves += 1
-            found = interior_point(few, center, _ROUGH)
-            w, q = np.zeros(w.size), np.zeros(p.size)
-            w[inside], q[rows] = found.x, found.point.risk.q
-            better = bound(narrowed, w, Witness(q))
-            proof = better if proof is None or better.gap < proof.gap else proof
-            cheap = np.zeros(w.size, dtype=bool) if better.reduced is None else better.reduced < 0
-            cheap &= ~inside & (upper > lower)
-            inside |= cheap
-            if better.gap <= _LOOSE * width:
-                if not proof.value - proof.gap < self._level() <= proof.value:
-                    break
-                width *= _NARROWER  # a sharper edge may decide
-        return proof
-
-    def _root(self) -> _Node:
+    def _root(self) -> Node:
         """Nothing decided, but for weights that must not be 0 or could only be too small."""
         least = self.counts.least
         small = (self.upper < least) & (self.lower > -least)
@@ -225,11 +159,9 @@ class _Search:
             np.where(self.upper < 0, np.minimum(upper, -least), upper),
         )
         solved = self._solve(lower, upper, None, named=True)
-        proof, problem = solved.proof, self.problem
-        simple = problem.lift.plain and problem.bounds.budgeted and problem.penalty is None and problem.impact is None
-        if simple and isinstance(problem, ScenarioProblem) and isinstance(problem.risk, (CVaR, WorstCase)):
-            self.width = 0.0 if problem.limit is not None else _WIDTH * problem.tolerance(proof.point) / OPTIMAL
-        return _Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x), proof.reduced)
+        proof = solved.proof
+        self.estimate = estimator(self.problem, proof, self.counts.most)
+        return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
 
     def _held(self, w: FloatArray) -> BoolArray:
         return np.asarray(np.abs(w) > _NONE)
@@ -240,17 +172,20 @@ class _Search:
         few = self.counts.most is None or size.size <= self.counts.most
         return few and bool((size >= self.counts.least - _NONE).all())
 
-    def _child(self, node: _Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[_Node]:
+    def _child(self, node: Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[Node]:
         """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held."""
-        quick = self._quick(node, lower, upper)
+        quick = None
+        if self.estimate is not None:
+            self.solves += 1
+            quick = self.estimate(replace(node, lower=lower, upper=upper, kept=kept), self._level())
         if quick is not None:
-            known, w = quick.value - quick.gap, self._cleared(quick.point.x)
-            if known >= self._level():
-                self.closed = min(self.closed, known)
+            node = replace(node, bound=max(quick.bound, node.bound), hint=quick.hint)
+            if node.bound >= self._level():
+                self.closed = min(self.closed, node.bound)
                 return []
-            if quick.value < self._level() and not self._met(w):
-                child = _Node(lower, upper, kept, max(known, node.bound), w, quick.reduced)
-                self._settle(child, w)
+            if quick.value < self._level() and not self._met(quick.w):
+                child = replace(node, lower=lower, upper=upper, kept=kept, w=quick.w)
+                self._settle(child, quick.w)
                 return [child]
         try:
             solved = self._solve(lower, upper, node.w)
@@ -259,9 +194,9 @@ class _Search:
         except TimeLimitError:
             raise
         except OptimizationError:  # not certified: what is known of the node above holds
-            return [_Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
+            return [Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
         w, known = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
-        child = _Node(lower, upper, kept, known, w, solved.proof.reduced)
+        child = Node(lower, upper, kept, known, w, node.hint)
         if known < self._level():
             self._settle(child, w)
         if self._met(w):
@@ -269,24 +204,21 @@ class _Search:
             return []
         return [child]
 
-    def _cleared(self, w: FloatArray) -> FloatArray:
-        """Weights less those that only an interior point leaves."""
-        return np.where(np.abs(w) < _SMALL * float(np.abs(w).max()), 0.0, w)
-
-    def _split(self, node: _Node) -> list[_Node]:
+    def _split(self, node: Node) -> list[Node]:
         """Leave an asset out, or keep it, long or short where it must not be small."""
         open_ = self._held(node.w) & ~node.kept
         most, least = self.counts.most, self.counts.least
         small = self._held(node.w) & (np.abs(node.w) < least - _NONE)
         if most is None or self._held(node.w).sum() <= most:
             open_ &= small
-        if (most is not None and node.kept.sum() >= most) or not open_.any():
-            # nobody else may be held; where that was so already, the relaxation could not be certified
+        undecided = ~node.kept & (node.upper > node.lower)
+        if most is not None and node.kept.sum() >= most and undecided.any():  # nobody else may be held
             lower, upper = np.where(node.kept, node.lower, 0.0), np.where(node.kept, node.upper, 0.0)
-            if np.array_equal(upper, node.upper) and np.array_equal(lower, node.lower):
-                self.closed = min(self.closed, node.bound)
-                return []
             return self._child(node, lower, upper, node.kept)
+        if not undecided.any():  # a relaxation that could not be certified
+            self.closed = min(self.closed, node.bound)
+            return []
+        open_ = open_ if open_.any() else undecided
         known = np.where(self.times > 0, self.raised / np.maximum(self.times, 1.0), math.inf)
         candidates = np.flatnonzero(open_)
         order = np.lexsort((np.abs(node.w[candidates]), known[candidates]))
@@ -294,8 +226,9 @@ class _Search:
         lower, upper = node.lower.copy(), node.upper.copy()
         lower[i] = upper[i] = 0.0
         children = self._child(node, lower, upper, node.kept)
-        if children:
-            self.raised[i] += max(children[0].bound - node.bound, 0.0)
+        raised = (children[0].bound if children else self._level()) - node.bound
+        if math.isfinite(raised):
+            self.raised[i] += max(raised, 0.0)
             self.times[i] += 1.0
         kept = node.kept.copy()
         kept[i] = True
@@ -308,7 +241,7 @@ class _Search:
                 children += self._child(node, lower, upper, kept)
         return children
 
-    def _settle(self, node: _Node, w: FloatArray) -> bool:
+    def _settle(self, node: Node, w: FloatArray) -> bool:
         """Try the largest of these weights, those that are kept first; whether that is better than what was known."""
         size = np.where(node.kept, np.inf, np.abs(w))
         size[(node.upper == 0) & (node.lower == 0)] = 0.0
@@ -329,10 +262,10 @@ class _Search:
             upper = np.where(short, np.minimum(upper, -least), upper)
         if (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
             return False
-        if self.best is not None:
-            guess = np.where(inside, np.maximum(np.abs(w), _SMALL), 0.0)
-            quick = self._quick(_Node(lower, upper, inside, -math.inf, guess), lower, upper)
-            if quick is not None and quick.value - quick.gap >= self._level():
+        if self.best is not None and self.estimate is not None:
+            guess = np.where(inside, np.maximum(np.abs(w), _NONE), 0.0)
+            quick = self.estimate(Node(lower, upper, inside, -math.inf, guess), self._level())
+            if quick is not None and quick.bound >= self._level():
                 return False
         try:
             found = self._solve(lower, upper, w)
@@ -346,7 +279,7 @@ class _Search:
             return True
         return False
 
-    def _exchange(self, root: _Node) -> None:
+    def _exchange(self, root: Node) -> None:
         """Start from the largest weights, and let others in, one at a time, to see who then is the least."""
         for _ in range(_TURNS if self.counts.most is not None else 0):
             if self.best is None:
