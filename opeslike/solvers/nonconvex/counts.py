@@ -15,7 +15,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
-from opeslike.modelling.ambiguity import BoxRisk, Smoothed
-from opeslike.modelling.problem import OPTIMAL, Problem, ScenarioPoint, ScenarioProblem
+from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.terms import Counts
-from opeslike.proof import Proof, Witness, bound
-from opeslike.solvers.interior_point import interior_point
+from opeslike.proof import Proof
+from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator
 from opeslike.solvers.solve import Solved
 
 BoolArray = NDArray[np.bool_]
@@ -40,24 +39,6 @@ _NONE = 1e-9
 _AIM = 0.1
 #: assets tried in exchange at each turn of the first search, and such turns
 _EXCHANGED, _TURNS = 8, 25
-#: a smoothed tail has an edge this wide, in standard deviations of the return, and is solved to so many tolerances
-_WIDTH, _ROUGH = 0.1, 1000.0
-#: for so many assets more than are held, and then for more, so often
-_BESIDE, _ROUNDS = 10, 2
-#: weights below this share of the largest are those of an interior point
-_SMALL = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class _Node:
-    """Bounds of the weights, who is kept, and the relaxation's proved lower bound, weights and reduced gradient."""
-
-    lower: FloatArray
-    upper: FloatArray
-    kept: BoolArray
-    bound: float
-    w: FloatArray
-    reduced: FloatArray | None = None
 
 
 def fewest(problem: Problem, counts: Counts, relax: Relax, start: FloatArray | None = None) -> Solved:
@@ -99,11 +80,11 @@ class _Search:
         self.tried: set[tuple[int, ...]] = set()
         self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
         self.solves = 0
-        self.smooth: ScenarioProblem | None = None
+        self.estimate: Estimator | None = None
 
     def run(self, start: FloatArray | None) -> Solved:
         root = self._root()
-        heap: list[tuple[float, int, _Node]] = []
+        heap: list[tuple[float, int, Node]] = []
         number = itertools.count()
         try:
             if start is not None:
@@ -165,44 +146,7 @@ class _Search:
         narrowed.bounds.upper[parts] = np.minimum(high, bounds.upper[parts])
         return narrowed
 
-    def _smoothed(self, root: Solved) -> None:
-        """A risk with corners costs a saddle point; rounded off a little it takes a few steps of Newton's method."""
-        problem = self.problem
-        if not (isinstance(problem, ScenarioProblem) and isinstance(problem.risk, BoxRisk) and problem.lift.plain):
-            return
-        if not problem.limits and problem.penalty is None and problem.bounds.budgeted:
-            self.smooth = copy.copy(problem)
-            spread = problem.tolerance(problem.evaluate(root.x)) / OPTIMAL
-            self.smooth.risk = Smoothed(problem.risk, _WIDTH * spread)
-
-    def _quick(self, node: _Node, lower: FloatArray, upper: FloatArray) -> Proof | None:
-        """A proof about the relaxation by the smoothed risk, on the assets that matter; None where there is none."""
-        if self.smooth is None:
-            return None
-        narrowed = self._narrowed(lower, upper)
-        inside = (node.w > _NONE) | (lower < 0) | (lower > 0)
-        if node.reduced is not None:
-            inside[np.argsort(np.where(upper > lower, node.reduced, np.inf))[: int(inside.sum()) + _BESIDE]] = True
-        proof: Proof | None = None
-        for _ in range(_ROUNDS):
-            self.solves += 1
-            few = copy.copy(self.smooth)
-            few.bounds = replace(narrowed.bounds, upper=np.where(inside, upper, lower))
-            center = few.bounds.center()
-            if center is None:
-                return proof
-            found = interior_point(few, few.starting_point(center), _ROUGH)
-            q = found.point.risk.q if isinstance(found.point, ScenarioPoint) else None
-            proof = bound(narrowed, found.x, Witness(q))
-            if proof.reduced is None:
-                return None
-            cheap = ~inside & (upper > lower) & (proof.reduced < 0)
-            if not cheap.any():
-                break
-            inside |= cheap
-        return proof
-
-    def _root(self) -> _Node:
+    def _root(self) -> Node:
         """Nothing decided, but for weights that must not be 0 or could only be too small."""
         least = self.counts.least
         small = (self.upper < least) & (self.lower > -least)
@@ -215,9 +159,9 @@ class _Search:
             np.where(self.upper < 0, np.minimum(upper, -least), upper),
         )
         solved = self._solve(lower, upper, None, named=True)
-        self._smoothed(solved)
         proof = solved.proof
-        return _Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x), proof.reduced)
+        self.estimate = estimator(self.problem, proof, self.counts.most)
+        return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
 
     def _held(self, w: FloatArray) -> BoolArray:
         return np.asarray(np.abs(w) > _NONE)
@@ -228,17 +172,20 @@ class _Search:
         few = self.counts.most is None or size.size <= self.counts.most
         return few and bool((size >= self.counts.least - _NONE).all())
 
-    def _child(self, node: _Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[_Node]:
+    def _child(self, node: Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[Node]:
         """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held."""
-        quick = self._quick(node, lower, upper)
+        quick = None
+        if self.estimate is not None:
+            self.solves += 1
+            quick = self.estimate(replace(node, lower=lower, upper=upper, kept=kept), self._level())
         if quick is not None:
-            known, w = quick.value - quick.gap, self._cleared(quick.point.x)
-            if known >= self._level():
-                self.closed = min(self.closed, known)
+            node = replace(node, bound=max(quick.bound, node.bound), hint=quick.hint)
+            if node.bound >= self._level():
+                self.closed = min(self.closed, node.bound)
                 return []
-            if quick.value < self._level() and not self._met(w):
-                child = _Node(lower, upper, kept, max(known, node.bound), w, quick.reduced)
-                self._settle(child, w)
+            if quick.value < self._level() and not self._met(quick.w):
+                child = replace(node, lower=lower, upper=upper, kept=kept, w=quick.w)
+                self._settle(child, quick.w)
                 return [child]
         try:
             solved = self._solve(lower, upper, node.w)
@@ -247,9 +194,9 @@ class _Search:
         except TimeLimitError:
             raise
         except OptimizationError:  # not certified: what is known of the node above holds
-            return [_Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
+            return [Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
         w, known = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
-        child = _Node(lower, upper, kept, known, w, solved.proof.reduced)
+        child = Node(lower, upper, kept, known, w, node.hint)
         if known < self._level():
             self._settle(child, w)
         if self._met(w):
@@ -257,24 +204,21 @@ class _Search:
             return []
         return [child]
 
-    def _cleared(self, w: FloatArray) -> FloatArray:
-        """Weights less those that only an interior point leaves."""
-        return np.where(np.abs(w) < _SMALL * float(np.abs(w).max()), 0.0, w)
-
-    def _split(self, node: _Node) -> list[_Node]:
+    def _split(self, node: Node) -> list[Node]:
         """Leave an asset out, or keep it, long or short where it must not be small."""
         open_ = self._held(node.w) & ~node.kept
         most, least = self.counts.most, self.counts.least
         small = self._held(node.w) & (np.abs(node.w) < least - _NONE)
         if most is None or self._held(node.w).sum() <= most:
             open_ &= small
-        if (most is not None and node.kept.sum() >= most) or not open_.any():
-            # nobody else may be held; where that was so already, the relaxation could not be certified
+        undecided = ~node.kept & (node.upper > node.lower)
+        if most is not None and node.kept.sum() >= most and undecided.any():  # nobody else may be held
             lower, upper = np.where(node.kept, node.lower, 0.0), np.where(node.kept, node.upper, 0.0)
-            if np.array_equal(upper, node.upper) and np.array_equal(lower, node.lower):
-                self.closed = min(self.closed, node.bound)
-                return []
             return self._child(node, lower, upper, node.kept)
+        if not undecided.any():  # a relaxation that could not be certified
+            self.closed = min(self.closed, node.bound)
+            return []
+        open_ = open_ if open_.any() else undecided
         known = np.where(self.times > 0, self.raised / np.maximum(self.times, 1.0), math.inf)
         candidates = np.flatnonzero(open_)
         order = np.lexsort((np.abs(node.w[candidates]), known[candidates]))
@@ -282,8 +226,9 @@ class _Search:
         lower, upper = node.lower.copy(), node.upper.copy()
         lower[i] = upper[i] = 0.0
         children = self._child(node, lower, upper, node.kept)
-        if children:
-            self.raised[i] += max(children[0].bound - node.bound, 0.0)
+        raised = (children[0].bound if children else self._level()) - node.bound
+        if math.isfinite(raised):
+            self.raised[i] += max(raised, 0.0)
             self.times[i] += 1.0
         kept = node.kept.copy()
         kept[i] = True
@@ -296,7 +241,7 @@ class _Search:
                 children += self._child(node, lower, upper, kept)
         return children
 
-    def _settle(self, node: _Node, w: FloatArray) -> bool:
+    def _settle(self, node: Node, w: FloatArray) -> bool:
         """Try the largest of these weights, those that are kept first; whether that is better than what was known."""
         size = np.where(node.kept, np.inf, np.abs(w))
         size[(node.upper == 0) & (node.lower == 0)] = 0.0
@@ -317,9 +262,10 @@ class _Search:
             upper = np.where(short, np.minimum(upper, -least), upper)
         if (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
             return False
-        if self.best is not None:
-            quick = self._quick(_Node(lower, upper, inside, -math.inf, np.where(inside, 1.0, 0.0)), lower, upper)
-            if quick is not None and quick.value - quick.gap >= self._level():
+        if self.best is not None and self.estimate is not None:
+            guess = np.where(inside, np.maximum(np.abs(w), _NONE), 0.0)
+            quick = self.estimate(Node(lower, upper, inside, -math.inf, guess), self._level())
+            if quick is not None and quick.bound >= self._level():
                 return False
         try:
             found = self._solve(lower, upper, w)
@@ -333,7 +279,7 @@ class _Search:
             return True
         return False
 
-    def _exchange(self, root: _Node) -> None:
+    def _exchange(self, root: Node) -> None:
         """Start from the largest weights, and let others in, one at a time, to see who then is the least."""
         for _ in range(_TURNS if self.counts.most is not None else 0):
             if self.best is None:
