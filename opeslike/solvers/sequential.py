@@ -23,10 +23,12 @@ _MODELS = 6
 
 
 class Model(QuadraticProblem):
-    """The second-order model of a smooth problem at a point, in its variables."""
+    """The second-order model of a smooth problem at a point, in the variables that can move."""
 
     def __init__(self, problem: Problem, point: Point) -> None:
-        curvature = problem.hessian(point)
+        free = np.flatnonzero(problem.bounds.free)
+        curvature = np.zeros((point.x.size, point.x.size))
+        curvature[free[:, None], free] = problem.hessian(point, free)
         super().__init__(curvature @ point.x - point.gradient, curvature, 1.0, problem.bounds)
         self._tolerance = problem.tolerance(point)
 
