@@ -6,9 +6,7 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 
 from __future__ import annotations
 
-import logging
 import math
-import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import DataError, DataWarning, PortfolioError, warn
+from opeslike.checks import FloatArray
+from opeslike.errors import DataError, DataWarning, PortfolioError, logger, warn
 from opeslike.panel import (  # what is known of markets is had from here
-    FloatArray,
     Kind,
     Panel,
     align_columns,
@@ -33,6 +31,7 @@ from opeslike.panel import (  # what is known of markets is had from here
     read_panel,
     simple_returns,
 )  # fmt: skip
+from opeslike.sums import Moments, Shifted
 
 __all__ = [
     "Eligible", "Flags", "FloatArray", "Kind", "Market", "Panel", "Rows", "align_columns", "check_values",
@@ -40,10 +39,6 @@ __all__ = [
     "read_panel", "simple_returns", "unequal",
 ]  # fmt: skip
 
-logger = logging.getLogger("opeslike")
-
-#: references to what nobody holds: those of a list, of a loop over it and of the count itself
-_UNUSED = 3
 
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -154,66 +149,6 @@ def listing(items: Sequence[str], most: int = 10) -> str:
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
-class _Spare:
-    """Memory for the returns of windows, lent again once nobody holds it: fresh pages cost more than the writing."""
-
-    def __init__(self) -> None:
-        self._lent: list[FloatArray] = []
-
-    def take(self, rows: int, columns: int) -> FloatArray:
-        """Room for an array of shape (rows, columns), stored column by column."""
-        size = rows * columns
-        for kept in self._lent:
-            if len(kept) >= size and sys.getrefcount(kept) == _UNUSED:
-                return kept[:size].reshape((rows, columns), order="F")
-        self._lent = [*self._lent[-2:], np.empty(size + size // 4)]
-        return self._lent[-1][:size].reshape((rows, columns), order="F")
-
-
-class _Moments:
-    """Running sums of a growing or sliding window, so that a walk-forward pays only for new rows."""
-
-    def __init__(self, returns: FloatArray) -> None:
-        self._returns, self.spare = returns, _Spare()
-        self._start = self._stop = -1
-        self._updates = 0
-
-    def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return (shift, sum of x - shift, sum of (x - shift)(x - shift)') over rows start..stop."""
-        moved = abs(start - self._start) + abs(stop - self._stop)
-        known = 0 <= self._start <= start <= self._stop <= stop
-        if not known or 2 * moved > stop - start or self._updates > 1000:
-            self._shift = self._returns[start:stop].mean(axis=0)
-            self._first, self._second = self._sums(start, stop)
-            self._updates = 0
-        else:
-            for first, last, sign in ((self._stop, stop, 1.0), (self._start, start, -1.0)):
-                if last > first:
-                    sums = self._sums(first, last)
-                    self._first, self._second = self._first + sign * sums[0], self._second + sign * sums[1]
-            self._updates += 1
-        self._start, self._stop = start, stop
-        return self._shift, self._first, self._second
-
-    def _sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
-        centred = self._returns[start:stop] - self._shift
-        return centred.sum(axis=0), centred.T @ centred
-
-
-class _Shifted(_Moments):
-    """Running sums of rows from a start on, plus one number a column."""
-
-    def __init__(self, returns: FloatArray, plain: _Moments, start: int, by: FloatArray) -> None:
-        super().__init__(returns)
-        self._plain, self._offset, self._by = plain, start, by
-        self.spare = plain.spare
-
-    def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return those of the rows as they were, about what is shifted."""
-        shift, first, second = self._plain.sums(self._offset + start, self._offset + stop)
-        return shift + self._by, first, second
-
-
 def _dates(market: Market) -> pd.Index:
     return market.dates
 
@@ -260,7 +195,7 @@ class Market:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
         self._size, self.filled = effective_size, 0
         self.longer: Callable[[], tuple[FloatArray, pd.Index]] | None = None
-        self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
+        self._every_date, self._start, self._moments = dates, 0, Moments(returns)
 
     @classmethod
     def from_data(cls, data: Any, kind: Kind | None = None, probabilities: ArrayLike | None = None) -> Market:
@@ -360,7 +295,7 @@ class Market:
         """Return the returns plus one number an asset, shape (N,); running sums know of it."""
         room = self._moments.spare.take(*self.returns.shape)
         market = self.with_returns(np.add(self.returns, by, out=room))
-        market._moments = _Shifted(market.returns, self._moments, self._start, by)
+        market._moments = Shifted(market.returns, self._moments, self._start, by)
         return market
 
     @property

@@ -90,7 +90,7 @@ class ShrunkMeans(Belief):
 
 
 def _root(covariance: FloatArray) -> FloatArray | None:
-    """The Cholesky root: its squared diagonal is how each asset varies beside those before it; None where one does not."""
+    """The Cholesky root, whose squared diagonal is how each asset varies beside those before it, if each does."""
     root, info = lapack.dpotrf(covariance, lower=1)
     varies = info == 0 and (root.diagonal() ** 2 > 1e-12 * covariance.diagonal()).all()
     return root if varies else None
