@@ -22,11 +22,13 @@ from .objectives import MaxMean as MaxMean
 from .objectives import MaxSharpe as MaxSharpe
 from .objectives import MeanVariance as MeanVariance
 from .objectives import MinVariance as MinVariance
+from .objectives import RegretKelly as RegretKelly
 from .objectives import RiskConstrainedKelly as RiskConstrainedKelly
 from .objectives import RiskParity as RiskParity
 from .objectives import Uniform as Uniform
 from .objectives import UniversalPortfolios as UniversalPortfolios
 from .objectives import kl_radius as kl_radius
+from .objectives.covering import Covering as Covering
 from .sizing import Bet as Bet
 from .sizing import Race as Race
 from .sizing import stakes as stakes

@@ -85,10 +85,8 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         return data, False
     if data.columns.nlevels != 2:
         raise DataError(f"price columns have {data.columns.nlevels} levels; give one (closes) or two (ticker, field)")
-    levels = [level for level in (1, 0) if "Close" in data.columns.get_level_values(level)]
-    if levels:
-        fields = field_level(data.columns)  # a ticker may be called Close
-        level = fields if fields in levels else levels[0]
+    level = level_of(data.columns, "Close")
+    if level is not None:
         if "Adj Close" in data.columns.get_level_values(level):
             logger.warning(
                 "the columns have Close and Adj Close: Close is used, which leaves dividends out; "
@@ -99,6 +97,13 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         "two-level price columns have no 'Close' field in either level; "
         "rename the field to 'Close' or pass a one-level frame of closes"
     )
+
+
+def level_of(columns: pd.Index, field: str) -> int | None:
+    """Which of two column levels has a field of a bar; one that holds nothing but fields before one of tickers."""
+    levels = [level for level in (1, 0) if field in columns.get_level_values(level)]
+    fields = field_level(columns) if len(levels) > 1 else None  # a ticker may be called Close
+    return next(iter(levels), None) if fields is None else fields
 
 
 def field_level(columns: pd.Index) -> int | None:
@@ -140,7 +145,7 @@ def pandas_frame(data: Any) -> Any:
 
 
 def read_panel(data: Any) -> Panel:
-    """Turn a frame, series or array into a :class:`Panel`; labels are checked, numbers are not yet.
+    """Turn a frame, series or array into a :class:`Panel` (one stays); labels are checked, numbers are not yet.
 
     Rows labelled by periods are dated on the last day of each.
 
@@ -149,6 +154,8 @@ def read_panel(data: Any) -> Panel:
     DataError
         On no rows, no columns, duplicate tickers, duplicate or unsorted dates, and columns that are not numbers.
     """
+    if isinstance(data, Panel):
+        return data
     two_level = False
     assets: tuple[Hashable, ...]
     data = pandas_frame(data)
@@ -311,8 +318,8 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     ------
     DataError
         Naming ticker and date of the first infinite value, value beyond 1e50, price below 1e-50 or price that is not
-        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns compound beyond what a float holds: those are prices or
-        percent.
+        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns compound beyond
+        what a float holds: those are prices or percent.
     """
     values = panel.values
     size = np.abs(values)

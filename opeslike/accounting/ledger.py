@@ -258,7 +258,7 @@ class Blocks:
     """
 
     def __init__(self, terms: Terms, trades: NDArray[np.intp]) -> None:
-        self._terms, self._trades, self._ends = terms, trades, np.append(trades[1:], terms.horizon)
+        self.terms, self.trades, self._ends = terms, trades, np.append(trades[1:], terms.horizon)
         self._daily = len(trades) == terms.horizon
         self._weights: FloatArray = np.zeros(terms.returns.shape)
         self.alive_until = terms.horizon
@@ -278,14 +278,30 @@ class Blocks:
             held[:] = target
             if self._fixed + self._each * math.sqrt(target.dot(target)) < 0.99:
                 return
-            growth = self._terms.returns[start:stop] @ target + self._terms.financing.earned(held, slice(start, stop))
+            growth = self.terms.returns[start:stop] @ target + self.terms.financing.earned(held, slice(start, stop))
             if growth.min() <= -1.0:
                 self._broke(start + int(np.argmax(growth <= -1.0)) + 1)
             return
-        due = slice(*np.searchsorted(self._trades, (start, stop)))
-        for trade, end in zip(self._trades[due].tolist(), self._ends[due].tolist(), strict=True):
+        due = slice(*np.searchsorted(self.trades, (start, stop)))
+        for trade, end in zip(self.trades[due].tolist(), self._ends[due].tolist(), strict=True):
             if trade < self.alive_until:
                 self._drifting(trade, end, target)
+
+    def fill_all(self, targets: FloatArray) -> None:
+        """Aim for a target of its own at each trading date, shape (trades, N), all at once; fees on shorts: none."""
+        terms, lengths = self.terms, self._ends - self.trades
+        since, own = np.repeat(self.trades, lengths), np.repeat(targets, lengths, axis=0)
+
+        def grown(rates: FloatArray) -> FloatArray:
+            total = np.cumprod(np.concatenate((np.ones_like(rates[:1]), 1.0 + rates[:-1])), axis=0)
+            return np.asarray(total / total[since])
+
+        amounts, cash = own * grown(terms.returns), 1.0 - own.sum(axis=1)
+        if terms.financing.active:
+            cash = cash * np.where(cash >= 0.0, grown(terms.financing.lend), grown(terms.financing.borrow))
+        with np.errstate(divide="ignore", invalid="ignore"):  # beyond ruin, which is found when the books are settled
+            self._weights = amounts / (amounts.sum(axis=1) + cash)[:, None]
+        self._weights[self.trades] = targets
 
     def held(self, step: int, lag: int) -> FloatArray:
         """Holdings as of P_{step - lag}: after the trading there, or for lag 0 drifted there and not traded yet."""
@@ -294,18 +310,18 @@ class Blocks:
         if lag:
             return np.array(self._weights[step - lag])
         last = self._weights[step - 1]
-        return self._terms.drifted(last, self._terms.growth(last, step - 1), step - 1)
+        return self.terms.drifted(last, self.terms.growth(last, step - 1), step - 1)
 
     def _broke(self, stop: int) -> None:
         self.alive_until, self._ruined = stop, True
 
     def _drifting(self, start: int, stop: int, target: FloatArray) -> None:
         """Let positions grow in amounts, per unit of wealth after the trade at ``start``."""
-        returns = self._terms.returns[start:stop]
+        returns = self.terms.returns[start:stop]
         amounts = np.empty((stop - start + 1, returns.shape[1]))
         amounts[0] = target
         np.multiply(np.cumprod(1.0 + returns, axis=0), target, out=amounts[1:])
-        cash = self._terms.financing.cash_path(1.0 - float(target.sum()), amounts[:-1], start)
+        cash = self.terms.financing.cash_path(1.0 - float(target.sum()), amounts[:-1], start)
         wealth = amounts.sum(axis=1) + cash
         broke = np.flatnonzero(wealth <= 0.0)
         if broke.size:
@@ -317,14 +333,14 @@ class Blocks:
 
     def settle(self) -> Path:
         """Do the accounting."""
-        terms, stop = self._terms, self.alive_until
+        terms, stop = self.terms, self.alive_until
         path = Path(terms)
         path.weights = self._weights
         path.weights[stop:] = 0.0
         held = path.weights[:stop]
         path.financing[:stop] = terms.financing.earned(held, slice(0, stop))
         path.growth[:stop] = 1.0 + np.einsum("ij,ij->i", held, terms.returns[:stop]) + path.financing[:stop]
-        trades = slice(0, stop) if self._daily else self._trades[self._trades < stop]
+        trades = slice(0, stop) if self._daily else self.trades[self.trades < stop]
         traded = np.abs(path.weights[trades] - path.before()[trades])
         if not terms.entry_cost:
             traded[0] = 0.0

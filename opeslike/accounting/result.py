@@ -49,6 +49,9 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     initial_capital : float
     lender_loss : float
         Money lost beyond zero wealth; 0 without ruin.
+    decisions : list of (step, rows, ndarray or None)
+        Step, returns it rested on and places of the eligible assets (None: all) of each decision; :attr:`rows` and
+        :attr:`universe` show it by date.
 
     Its report takes ``risk_free``, an annual rate, and ``periods_per_year`` from who made it.
     """
@@ -65,6 +68,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
         decisions: Sequence[tuple[int, int, NDArray[np.intp] | None]] = (),
+        targets: Sequence[FloatArray | None] = (),
         listed: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path
@@ -74,7 +78,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.settings = settings
         self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self._certificates = certificates
-        self._decisions, self._listed = decisions, listed
+        self.decisions, self._targets, self._listed = decisions, targets, listed
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -135,6 +139,19 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     def weights(self) -> pd.DataFrame:
         """Weights held through each step, shape (H, N)."""
         return self._frame(self["weights"])
+
+    @property
+    def targets(self) -> pd.DataFrame:
+        """What each decision aimed for, by its date P_t; NaN where a strategy left its holdings alone."""
+        steps, rows = self.decided
+        return pd.DataFrame(rows, self._closes[steps], pd.Index(list(self.assets)))
+
+    @property
+    def decided(self) -> tuple[NDArray[np.intp], FloatArray]:
+        """Steps of the decisions, and what each aimed for, shape (D, N)."""
+        none = np.full(len(self.assets), np.nan)
+        rows = np.array([none if target is None else target for target in self._targets]).reshape(-1, len(self.assets))
+        return np.array([step for step, *_ in self.decisions[: len(rows)]], dtype=np.intp), rows
 
     @cached_property
     def costs(self) -> pd.Series:
@@ -229,7 +246,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         listed = everyone if self._listed is None else self._listed
         quoted = everyone if self._path.terms.quoted is None else self._path.terms.quoted
         eligible = np.zeros(held.shape, dtype=bool)
-        for step, _, places in self._decisions:
+        for step, _, places in self.decisions:
             eligible[step:] = False
             eligible[step:, slice(None) if places is None else places] = True
         states = {"listed": listed, "eligible": eligible, "held": held, "suspended": listed & ~quoted}
@@ -237,10 +254,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         return pd.concat({name: pd.DataFrame(flags, index, columns) for name, flags in states.items()}, axis=1)
 
     @cached_property
-    def rows(self) -> pd.Series:
-        """Returns that each decision rested on, by its date P_t: those on which all eligible assets were quoted."""
-        steps, counts = [step for step, *_ in self._decisions], [count for _, count, _ in self._decisions]
-        return pd.Series(counts, index=self._closes[steps], name="rows", dtype=np.intp)
+    def rows(self) -> pd.DataFrame:
+        """Returns that each decision rested on, by its date P_t.
+
+        ``observed``: rows on which all eligible assets were quoted. ``filled``: further ones, in which returns before a
+        listing were drawn (:class:`~opeslike.beliefs.FilledHistory`).
+        """
+        dates = self._closes[[step for step, *_ in self.decisions]]
+        frame = pd.DataFrame({"observed": [count for _, count, _ in self.decisions]}, index=dates, dtype=np.intp)
+        return frame.assign(filled=self.certificates["filled"].reindex(dates).fillna(0).astype(np.intp))
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
@@ -314,7 +336,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """One row a re-optimisation, dated by P_t.
 
         ``gap`` (NaN where there is none), ``tolerance``, ``status``, ``solver``, ``seconds`` (0 where another strategy
-        of a comparison had solved the problem); empty for strategies that keep no ``solution``.
+        of a comparison had solved the problem), ``filled`` (see :attr:`rows`); empty for strategies that keep no
+        ``solution``.
         """
         return self._certificates.frame(self._closes)
 

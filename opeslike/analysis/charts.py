@@ -85,6 +85,8 @@ class Chart:
         Of the values.
     dated : bool
         Whether the time axis is made of dates.
+    title : str
+        Heading of the chart in a report.
     ylabel, legend, xlabel : str
         Headings of the axis of values, of the legend and of the other axis (default: dates need none, else "Step").
     marks : mapping of name to position
@@ -109,6 +111,7 @@ class Chart:
     fill: bool = False
     xlabel: str = "Step"
     marks: Mapping[str, float] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,8 @@ def wealth_chart(
             ruin = min(stop, wealth.size - 1)
         more: dict[str, Any] = {"figure": money(final, zeros=True), "remark": remark, "rank": -final, "ruin": ruin}
         traces.append(Trace(name, times, wealth, **styles[name], **more))
-    return Chart(traces, "lines", "money", _dated(lines), "Wealth", "Final wealth", (initial, "breakeven"), log=log)
+    axis: dict[str, Any] = {"level": (initial, "breakeven"), "log": log}
+    return Chart(traces, "lines", "money", _dated(lines), "Wealth", "Final wealth", **axis, title="Wealth")
 
 
 def drawdown_chart(lines: Mapping[str, Line], styles: Mapping[str, dict[str, Any]] | None = None) -> Chart:
@@ -242,9 +246,8 @@ def drawdown_chart(lines: Mapping[str, Line], styles: Mapping[str, dict[str, Any
         traces.append(Trace(name, line.times, -100.0 * line.path.drawdowns, **styles[name], figure=figure, rank=worst))
     deepest = max(trace.rank for trace in traces)
     limits = (-1.05 * deepest if deepest > 0 else -1.0, 0.0)
-    return Chart(
-        traces, "lines", "percent", _dated(lines), "Below the peak", "Maximum", limits=limits, fill=len(lines) == 1
-    )
+    axis: dict[str, Any] = {"limits": limits, "fill": len(lines) == 1}
+    return Chart(traces, "lines", "percent", _dated(lines), "Below the peak", "Maximum", **axis, title="Drawdown")
 
 
 def curves_chart(
@@ -324,10 +327,9 @@ def weights_chart(weights: object, timeline: object = None, top: int = 10) -> Ch
         for number, ((name, _, colour), column) in enumerate(zip(parts, table.T, strict=True))
         if column.any()
     ]
-    return Chart(
-        traces, "areas", "percent", is_dated(times), "Fraction of wealth",
-        limits=(1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high), level=(0.0, "") if low < 0 else None,
-    )  # fmt: skip
+    limits, level = (1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high), (0.0, "") if low < 0 else None
+    axis: dict[str, Any] = {"limits": limits, "level": level}
+    return Chart(traces, "areas", "percent", is_dated(times), "Fraction of wealth", **axis, title="Weights")
 
 
 def growth_chart(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ _NAMES = {
 }
 #: The kind of a figure by its name; "number" where there is none.
 KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names.split()} | {"of initial capital": "percent"}
+# Without dates these are positions.
+KIND_OF |= {f"{spell}{end}": "count" for spell in ("", "max_drawdown_") for end in ("peak", "trough", "recovery")}
 #: Where the plain name of a figure does not say it all.
 LABELS = {
     "annual_return": "Annual return (compound)",
@@ -161,8 +163,8 @@ class Table:
         Whether the row labels are shown.
     heat : bool
         Colour the cells by their size.
-    kinds : mapping of figure to kind
-        Where the name of a figure does not settle how it is printed; a kind of ``KINDS``, or a format specification.
+    kind : str
+        How a figure is printed whose name does not settle it; a kind of ``KINDS``, or a format specification.
     money : str
         The kind of money, see :func:`money_kind`.
     words : bool
@@ -180,7 +182,7 @@ class Table:
     corner: str = ""
     index: bool = True
     heat: bool = False
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "number"
     money: str = "money"
     words: bool = False
     brief: pd.DataFrame | None = None
@@ -209,7 +211,7 @@ class Table:
         return lines
 
     def _kind(self, name: str) -> str:
-        kind = self.kinds.get(name) or KIND_OF.get(name.removeprefix("benchmark_"), "number")
+        kind = KIND_OF.get(name.removeprefix("benchmark_"), self.kind)
         return self.money if kind == "money" else kind
 
     @property

@@ -17,13 +17,13 @@ WIDTH, CELL_WIDTH, HEAD_WIDTH = 80, 60, 8
 
 
 class Page(NamedTuple):
-    """What every report shows; each part is a heading, and the tables and charts (by title) below it."""
+    """What every report shows; each part is a heading, and the tables and charts below it."""
 
     title: str
     caption: str
     warnings: Sequence[str]
     tiles: Mapping[str, str]
-    parts: Sequence[tuple[str, Sequence[Table], Mapping[str, Chart]]]
+    parts: Sequence[tuple[str, Sequence[Table], Sequence[Chart]]]
 
 
 def page_text(page: Page) -> str:
@@ -97,6 +97,6 @@ def _dark_style() -> str:
     return "@media (prefers-color-scheme:dark){svg{fill:#e6e9ec}" + "".join(rules) + "}"
 
 
-def notebook_html(title: str, caption: str, tables: Sequence[Table], charts: Mapping[str, Chart] | None = None) -> str:
+def notebook_html(title: str, caption: str, tables: Sequence[Table], charts: Sequence[Chart] = ()) -> str:
     """What a notebook shows of a result: for ``_repr_html_`` of any room."""
-    return page_html(Page(title, caption, (), {}, [("", tables, charts or {})]), "fragment.html.j2")
+    return page_html(Page(title, caption, (), {}, [("", tables, charts)]), "fragment.html.j2")

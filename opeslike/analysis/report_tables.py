@@ -18,6 +18,7 @@ from opeslike.analysis.paths import drawdown_table, monthly_returns
 from opeslike.analysis.record import Floats, RateLike, Record, record
 from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.errors import DataError, PortfolioError
+from opeslike.evidence import evidence
 from opeslike.market import Kind, describe, infer_kind, read_panel
 
 #: What is told where money was paid in or taken out.
@@ -177,17 +178,13 @@ def headline(source: Source) -> Table:
 def deepest(source: Source) -> Table:
     """The worst spells below a peak."""
     frame = drawdown_table(source.own, 5, source.origin)
-    if source.dated:
-        return Table("Deepest drawdowns", frame, "column", index=False)
-    kinds = dict.fromkeys(("peak", "trough", "recovery"), "count")
-    return Table("Deepest drawdowns", frame.drop(columns="days"), "column", index=False, kinds=kinds)
+    return Table("Deepest drawdowns", frame if source.dated else frame.drop(columns="days"), "column", index=False)
 
 
 def monthly(source: Source) -> Table:
     """Compound return of each month and year."""
-    frame = monthly_returns(source.own)
-    note, kinds = "First and last month as far as they go.", dict.fromkeys(frame.columns, "percent")
-    return Table("Monthly returns", frame, "column", note, "Year", heat=True, kinds=kinds)
+    note = "First and last month as far as they go."
+    return Table("Monthly returns", monthly_returns(source.own), "column", note, "Year", heat=True, kind="percent")
 
 
 def past_spans(source: Source) -> Table:
@@ -325,6 +322,27 @@ def certificates(source: Source) -> Table:
         "none": "Nothing was optimised, or no certificate was left.",
     }[source.result.certificate]
     return Table("Certificates", pd.DataFrame({"value": facts}, dtype=object), "column", note, words=True)
+
+
+def evidence_tables(sources: Sequence[Source], fractions: Mapping[str, float] | None = None) -> dict[str, Table]:
+    """Differences in growth and Sharpe ratio beside their intervals, and what may be said; against the benchmark.
+
+    Without one against the strategy of equal weights, else the first. Empty where there is nothing, or too little, to
+    compare.
+    """
+    first = sources[0]
+    base = first.rival or next((each.name for each in sources if each.result.strategy == "Uniform"), first.name)
+    returns = pd.DataFrame({name: path.values for name, path in records_of(sources).items()}, first.result.timeline)
+    rates: dict[str, Any] = {"risk_free": first.risk_free, "periods_per_year": first.periods}
+    try:
+        found = evidence(returns, base, statistics=["growth", "sharpe"], fractions=fractions, **rates)
+    except (DataError, PortfolioError):
+        return {}
+    sentences, notes = found.sentences, " ".join(found.notes)
+    return {
+        f"evidence_{name}": Table(title, frame, "column", f"{sentences[name]} {notes}".strip())
+        for name, (title, frame) in found.texts().items()
+    }
 
 
 def all_tables(source: Source) -> dict[str, Table]:

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     name = args.strategy if args.sizer is None else f"{args.strategy}, {args.sizer}"
     title = name if args.title is None else args.title
     report = result.report(args.benchmark, title)
-    figures = Comparison({title: result}, periods_per_year=args.periods_per_year, risk_free=args.risk_free).metrics
+    figures = Comparison({title: result}, periods_per_year=tester.periods_per_year, risk_free=args.risk_free).metrics
     written = {"Report": args.html, "Weights": args.weights, "Trades": args.trades}
     if args.html is not None:
         report.to_html(args.html)
@@ -90,15 +90,15 @@ def run(args: argparse.Namespace) -> None:
         write_atomically(args.trades, result.trades.to_csv(index=False, lineterminator="\n"))
     if args.quiet:
         return
-    if args.format == "csv":
-        print(figures.to_csv(lineterminator="\n"), end="")
-    elif args.format == "json":
-        facts = {"strategy": title, "test": [str(result.start), str(result.timeline[-1])], "settings": result.settings}
+
+    def facts() -> dict[str, Any]:
+        span = [str(result.start), str(result.timeline[-1])]
         last = dict(zip(map(str, result.assets), result["weights"][-1].tolist(), strict=True))
-        facts |= {"figures": figures[title].to_dict(), "weights": last, "certificate": result.certificate}
-        facts |= {"money_weighted_return": result.money_weighted_return}
-        options.show_json(facts)
-    else:
-        print(
-            "\n\n".join([str(report), *(f"{what} in {where}" for what, where in written.items() if where is not None)])
-        )
+        return {
+            **{"strategy": title, "test": span, "settings": result.settings, "figures": figures[title].to_dict()},
+            **{"weights": last, "certificate": result.certificate},
+            "money_weighted_return": result.money_weighted_return,
+        }
+
+    files = [f"{what} in {where}" for what, where in written.items() if where is not None]
+    options.show(args.format, lambda: "\n\n".join([str(report), *files]), facts, figures)

@@ -169,7 +169,8 @@ def load_prices(source: Any, **options: Any) -> pd.DataFrame:
             raise DataError(f"{type(source).__name__} is neither a file nor a frame: give a path or a DataFrame")
     choices = {key: options.pop(key, None) for key in ("tickers", "start", "end", "fields", "date_format", "sort")}
     if options:
-        raise DataError(f"{next(iter(options))}= describes text: {where} holds numbers, leave it out")
+        name, value = next(iter(options.items()))
+        raise DataError(f"{name}={value!r} describes text: {where} holds numbers, leave it out")
     if not isinstance(frame.index, pd.RangeIndex):
         dated = "Date" in map(meaning_of, frame.columns) and not isinstance(frame.index, pd.DatetimeIndex)
         frame = (frame if dated or frame.index.nlevels > 1 else frame.rename_axis(index="Date")).reset_index(drop=dated)

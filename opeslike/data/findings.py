@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
-import warnings
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from opeslike.data import detect
-from opeslike.errors import DataError, DataWarning
-from opeslike.panel import FloatArray, close_frame, describe, pandas_frame, read_panel
+from opeslike.errors import DataError, DataWarning, warn
+from opeslike.panel import FloatArray, Kind, Panel, close_frame, describe, pandas_frame, read_panel
 
 Severity = Literal["severe", "check"]
 
@@ -201,6 +201,10 @@ class Audit:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        return f"<pre>{html.escape(str(self))}</pre>"
+
     def repair(self, **what: bool) -> pd.DataFrame:
         """Return a copy of the (closing) prices with severe findings of the kinds named mended.
 
@@ -294,58 +298,61 @@ def audit(prices: Any) -> Audit:
     >>> print(found)
     KO 2020-03-02 (x 0.5)
     """
-    return _audit(prices, everything=True)
+    frame, found = pandas_frame(prices), []
+    if isinstance(frame, pd.Series):
+        frame = frame.to_frame(0 if frame.name is None else frame.name)
+    if isinstance(frame, pd.DataFrame):
+        prices = frame = close_frame(frame)[0]
+        if not frame.index.is_monotonic_increasing or frame.index.has_duplicates:
+            prices = _ordered(frame)
+            wrong = int(frame.index.duplicated().sum() + (np.diff(frame.index.argsort()) < 0).sum())
+            found = [Finding("severe", "order", None, prices.index[0], prices.index[-1], wrong)]
+    panel = read_panel(prices)
+    if not isinstance(frame, pd.DataFrame):
+        frame = pd.DataFrame(panel.values, panel.index, list(panel.assets))
+    return Audit(frame, found + _findings(panel, None, True))
 
 
-def warn_about(prices: Any, stacklevel: int = 2) -> None:
+def warn_about(prices: Any, kind: Kind | None = None) -> None:
     """Issue one DataWarning that lists the severe findings, if there are any; what cannot be read is left to others.
+
+    ``optimize`` and :class:`~opeslike.backtester.Backtester` call it on what they are given.
 
     Parameters
     ----------
-    prices : DataFrame, Series or array
+    prices : DataFrame, Series, array or Panel
         As in :func:`audit`. Returns are looked at for percent only.
-    stacklevel : int
-        Whose line the warning names: 1 that of the caller.
+    kind : {"prices", "returns"}, optional
+        What they are, if it is known.
     """
     try:
-        severe = _audit(prices, everything=False).severe
+        severe = [found for found in _findings(read_panel(prices), kind, False) if found.severity == "severe"]
     except (DataError, TypeError, ValueError):
         return
     if severe:
         kinds = [(title, list(group)) for title, group in groupby(severe, key=lambda found: found.title)]
         told = [f"{title}: {', '.join(map(str, group[:_WARNED]))}" for title, group in kinds]
         more = sum(max(len(group) - _WARNED, 0) for _, group in kinds)
-        warnings.warn(
+        warn(
             f"the data look wrong. {'; '.join(told)}{f'; and {more} more' if more else ''}. "
             "print(opeslike.audit(prices)) says what each would do and how to mend it",
             DataWarning,
-            stacklevel=stacklevel + 1,
         )
 
 
-def _audit(prices: Any, everything: bool) -> Audit:
-    data = pandas_frame(prices)
-    if isinstance(data, pd.Series):
-        data = data.to_frame(0 if data.name is None else data.name)
-    frame, _ = close_frame(data) if isinstance(data, pd.DataFrame) else (pd.DataFrame(read_panel(data).values), False)
-    ordered = frame
-    found: list[Finding] = []
-    if not frame.index.is_monotonic_increasing or frame.index.has_duplicates:
-        ordered = _ordered(frame)
-        wrong = int(frame.index.duplicated().sum() + (np.diff(frame.index.argsort()) < 0).sum())
-        found.append(Finding("severe", "order", None, ordered.index[0], ordered.index[-1], wrong))
-    panel = read_panel(ordered)
-    labels, values = panel.index, panel.values
+def _findings(panel: Panel, kind: Kind | None, everything: bool) -> list[Finding]:
+    """Severe ones first, by kind and size; ``check`` in full only where everything is asked for."""
+    labels, values, found = panel.index, panel.values, []
     order = {kind: place for place, kind in enumerate(_KINDS)}
     signs = sorted(
-        _signs(values, labels, everything), key=lambda sign: (not sign.severe, order[sign.kind], -_weight(sign))
+        _signs(values, labels, kind, everything), key=lambda sign: (not sign.severe, order[sign.kind], -_weight(sign))
     )
     for sign in signs:
         asset, other = (None if place < 0 else panel.assets[place] for place in (sign.column, sign.other))
         severity: Severity = "severe" if sign.severe else "check"
         start, end = labels[sign.first], labels[sign.last]
         found.append(Finding(severity, sign.kind, asset, start, end, sign.size, other))
-    return Audit(frame, found)
+    return found
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -357,9 +364,9 @@ def _weight(sign: detect.Sign) -> float:
     return abs(np.log(sign.size)) if sign.kind in ("split", "scale", "spike", "level", "swap") else sign.size
 
 
-def _signs(values: FloatArray, labels: pd.Index, everything: bool) -> Iterator[detect.Sign]:
-    negative = np.count_nonzero(values < 0)
-    if negative and negative >= 0.05 * np.isfinite(values).sum():  # returns
+def _signs(values: FloatArray, labels: pd.Index, kind: Kind | None, everything: bool) -> Iterator[detect.Sign]:
+    negative = np.count_nonzero(values < 0) if kind is None else 0
+    if kind == "returns" or (negative and negative >= 0.05 * np.isfinite(values).sum()):
         typical = float(np.nanmedian(np.abs(values)))
         if np.count_nonzero(values < -1) >= 0.01 * values.size and typical > 0.2:
             yield detect.Sign("percent", True, -1, 0, len(values) - 1, typical)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -46,6 +47,15 @@ def read_tickers(tickers: str | Iterable[str]) -> list[str]:
             raise DataError(f"tickers must be text, got {name!r}")
     names = [name.strip() for name in names]
     refuse_twins(names, "tickers")
+    return names
+
+
+def read_symbols(given: str | Iterable[str], form: str, what: str) -> list[str]:
+    """Return tickers as a list; a DataError where one is not of printable characters in this form."""
+    names = read_tickers(given)
+    for name in names:
+        if not re.fullmatch(form, name) or not re.fullmatch("[!-~]+", name):
+            raise DataError(f"{name!r} is not a {what}")
     return names
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 
 from opeslike.data.cells import is_day, read_days, read_numbers
 from opeslike.data.selection import check_fields, pick, refuse_twins, take_fields
-from opeslike.errors import DataError, OpesLikeWarning
+from opeslike.errors import DataError, warn
 from opeslike.panel import FIELDS, FloatArray, field_level, is_number
 
 #: What columns are called, in small letters without dots, stars and brackets; the first of the dates is taken.
@@ -230,11 +229,9 @@ def _default_field(bars: pd.DataFrame, source: str) -> str:
     """Return which close to take; a file with both kinds gets a warning."""
     have = set(bars.columns.get_level_values(1))
     if {"Close", "Adj Close"} <= have:
-        warnings.warn(
+        warn(
             f"{source} has Close and Adj Close: Close is taken, which leaves dividends out; pass "
-            "fields='Adj Close' for total returns, or fields='Close' to say that it is meant",
-            OpesLikeWarning,
-            stacklevel=4,
+            "fields='Adj Close' for total returns, or fields='Close' to say that it is meant"
         )
     return "Close" if "Close" in have else "Adj Close"
 

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 import pandas as pd
 
 from opeslike.data.client import Client, NoDataError, Trouble
-from opeslike.data.selection import BAR, Day, read_tickers
-from opeslike.data.updating import collect, read_folder
-from opeslike.errors import DataError
+from opeslike.data.selection import BAR, Day, read_symbols, read_tickers
+from opeslike.data.updating import collect
 from opeslike.panel import field_level
-
-_TICKER: Final = re.compile(r"[!-~]{1,32}")
 
 
 def load_yahoo(
     tickers: str | Iterable[str],
-    start: Day = None,
-    end: Day = None,
-    *,
-    interval: str = "1d",
-    fields: str | Iterable[str] = "Close",
-    group_by: str = "ticker",
-    cache: bool | str | Path = True,
-    refresh: bool = False,
-    unfinished: bool = False,
-    errors: str = "raise",
-    retries: int = 4,
-    timeout: float = 10.0,
-    progress: bool | None = None,
-) -> pd.DataFrame:
+    start: Day = None, end: Day = None, *,
+    interval: str = "1d", fields: str | Iterable[str] = "Close", group_by: str = "ticker",
+    cache: bool | str | Path = True, refresh: bool = False, unfinished: bool = False, errors: str = "raise",
+    retries: int = 4, timeout: float = 10.0, progress: bool | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Return adjusted prices from Yahoo Finance, from the cache where that has them.
 
     Prices are adjusted for splits and dividends (``auto_adjust=True``), so that their ratios are
@@ -120,15 +107,9 @@ def load_yahoo(
 
     Source: Yahoo Finance through yfinance; mind Yahoo's terms of use, which allow personal use.
     """
-    names = read_tickers(tickers)
-    for name in names:
-        if not _TICKER.fullmatch(name) or set(name) & set("/\\?#%"):
-            raise DataError(f"{name!r} is not a ticker: Yahoo's look like AAPL, BRK-B or BTC-USD")
-    return collect(
-        _Yahoo("Yahoo", retries, timeout), read_tickers([name.upper() for name in names]), start, end,
-        read_folder(cache, "yahoo"), interval=interval, fields=fields, group_by=group_by, refresh=refresh,
-        unfinished=unfinished, errors=errors, progress=progress,
-    )  # fmt: skip
+    given = locals()
+    names = read_symbols(tickers, r"[^/\\?#%]{1,32}", "ticker: Yahoo's look like AAPL, BRK-B or BTC-USD")
+    return collect(_Yahoo("Yahoo", retries, timeout), read_tickers(map(str.upper, names)), given, "yahoo")
 
 
 @final

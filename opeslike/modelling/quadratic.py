@@ -111,7 +111,7 @@ class QuadraticProblem(Problem):
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean, where there is nothing else."""
-        if self.mean is None or self.covariance is not None or self.penalty is not None:
+        if self.mean is None or self.covariance is not None or self.penalty is not None or self.bending:
             return None
         gain = self.lift.pull(-self.mean, -1.0)
         return gain if self.cost is None else gain + self.cost
@@ -126,43 +126,55 @@ class QuadraticProblem(Problem):
 
 
 class VolatilityProblem(Problem):
-    """``minimise price * sqrt(w' covariance w) - gain' w + penalty(w)`` over bounds.
+    """``minimise price * sqrt((w - c)' covariance (w - c)) - gain' w + penalty(w)`` over bounds.
 
     At the price that equals the best ratio ``gain' w / sqrt(w' covariance w)`` its minimiser attains that ratio.
 
     Parameters
     ----------
-    gain : ndarray of shape (N,)
+    gain : ndarray of shape (N,) or None
+        None leaves the linear term, and what is known of returns, out.
     covariance : ndarray of shape (N, N), symmetric positive semidefinite
     price : float >= 0
         Gain wanted for a unit of volatility.
+    centre : ndarray of shape (N,), optional
+        c, by default 0.
     """
 
     def __init__(
         self,
-        gain: FloatArray,
+        gain: FloatArray | None,
         covariance: FloatArray,
         price: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
+        centre: FloatArray | None = None,
     ) -> None:
         super().__init__(bounds, penalty, lift)
-        self.gain, self.covariance, self.price = gain, covariance, price
+        self.worth = 0.0 if gain is None else 1.0
+        self.gain = np.zeros(self.n_assets) if gain is None else gain
+        self.covariance, self.price, self.centre = covariance, price, centre
         self._least = math.sqrt(LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets)
 
     def evaluate(self, x: FloatArray, near: VolatilityPoint | None = None) -> VolatilityPoint:
         """Value and gradient by one matrix-vector product; there is a kink where the volatility vanishes."""
         w = self.lift.weights(x)
-        marginal = self.covariance @ w
-        deviation = math.sqrt(max(float(w @ marginal), 0.0))
-        value = self.price * deviation - float(self.gain @ w) - self.lift.earned(x)
+        apart = w if self.centre is None else w - self.centre
+        marginal = self.covariance @ apart
+        deviation = math.sqrt(max(float(apart @ marginal), 0.0))
+        value = self.price * deviation - float(self.gain @ w) - self.worth * self.lift.earned(x)
         smooth = deviation > 1e-6 * self._least
         # at the kink 0 is a subgradient of the volatility
-        gradient = self.lift.pull(self.price / deviation * marginal - self.gain if smooth else -self.gain, -1.0)
+        gradient = self.lift.pull(self.price / deviation * marginal - self.gain if smooth else -self.gain, -self.worth)
         extra, pull = self.added(x)
         gradient = gradient if pull is None else gradient + pull
         return VolatilityPoint(x, value + extra, gradient, smooth, marginal=marginal, deviation=deviation)
+
+    def reward(self, x: FloatArray) -> float:
+        """The gain less what is paid for trading."""
+        paid = 0.0 if self.cost is None else float(self.cost @ x) + self.lift.fixed
+        return float(self.gain @ self.weights(x)) - paid
 
     def hessian(self, point: VolatilityPoint, free: Index | None = None) -> FloatArray:
         """``price / s (covariance - m m' / s^2)``, m the covariance times w and s the volatility."""
@@ -184,12 +196,13 @@ class VolatilityProblem(Problem):
         import cvxpy as cp
 
         w = self.lift.weights(x)
-        value = self.price / scale * cp.norm2(square_root(self.covariance) @ w) - (self.gain / scale) @ w
-        return value - self.lift.earned(x) / scale + self.added_expression(x, scale), []
+        apart = w if self.centre is None else w - self.centre
+        value = self.price / scale * cp.norm2(square_root(self.covariance) @ apart) - (self.gain / scale) @ w
+        return value - self.worth / scale * self.lift.earned(x) + self.added_expression(x, scale), []
 
     def natural_scale(self) -> float:
-        """Size of the linear term."""
-        return float(np.abs(self.gain).max()) or 1.0
+        """Size of the linear term, else that of the volatilities."""
+        return float(np.abs(self.gain).max()) or self.price * math.sqrt(float(self.covariance.max())) or 1.0
 
 
 def square_root(covariance: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.errors import OptimizationError, PortfolioError
+from opeslike.modelling.trading import Impact
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,8 @@ class Solution:
     turnover_limit : float or None
         The limit on turnover in force: the mandate's, or the least turnover that leads from what was held into the
         other limits where that is more. None without a limit, and for a first purchase.
+    filled : int
+        Rows of the past in which returns were drawn, not observed (:class:`~opeslike.beliefs.FilledHistory`).
     """
 
     weights: NDArray[np.float64]
@@ -60,7 +64,9 @@ class Solution:
     worst_case: NDArray[np.float64] | None = None
     held: NDArray[np.float64] | None = None
     turnover_limit: float | None = None
+    filled: int = 0
     _rates: tuple[Any, Any] = (None, None)
+    _impact: Impact | None = None
     _again: Callable[[Any, NDArray[np.float64]], Any] | None = None
     _prices: Callable[[], dict[str, float]] | None = None
 
@@ -130,8 +136,8 @@ class Solution:
         Returns
         -------
         DataFrame of shape (N, 3)
-            ``bought`` and ``sold``, weights of at least 0, and ``cost``, what is paid for them once at the rates of the
-            mandate, as a fraction of wealth.
+            ``bought`` and ``sold``, weights of at least 0, and ``cost``, what is paid for them once by the mandate's
+            costs and impact, as a fraction of wealth.
 
         Raises
         ------
@@ -145,6 +151,8 @@ class Solution:
         parts = {"bought": np.maximum(change, 0.0), "sold": np.maximum(-change, 0.0)}
         rates = zip(parts.values(), self._rates, strict=True)
         cost = sum((part * rate for part, rate in rates if rate is not None), np.zeros(change.size))
+        if self._impact is not None:
+            cost = cost + self._impact.by_asset(self.weights)
         return pd.DataFrame({**parts, "cost": cost}, index=pd.Index(list(self.assets)))
 
     def without_witness(self) -> Solution:
@@ -166,3 +174,14 @@ class Solution:
         held = ", ".join(f"{self.assets[i]} {self.weights[i]:.1%}" for i in top if self.weights[i] != 0)
         value = "" if np.isnan(self.value) else f"value={self.value:.6g}, "
         return f"Solution({held}; {value}gap={gap}, status={self.status!r}, solver={self.solver!r})"
+
+    def _repr_html_(self) -> str:
+        """Show what is held, the certificate and the shadow prices in a notebook."""
+        held = self.to_series()
+        held = held[held != 0].sort_values(key=abs, ascending=False)
+        table = held.rename("weight").to_frame().to_html(float_format="{:.2%}".format, border=0)
+        gap = "no gap" if self.gap is None else f"gap {self.gap:.1e}"
+        words = f"{self.status} by {self.solver}, {gap}; cash {self.cash:.2%}"
+        if self._prices is not None and len(prices := self.shadow_prices):
+            table += prices.to_frame("shadow price").to_html(float_format="{:.2e}".format, border=0)
+        return f"<p>{html.escape(words)}</p>\n{table}"

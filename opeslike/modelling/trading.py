@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,41 @@ from opeslike.errors import PortfolioError
 #: instead of costs: those that the account of a backtest expects
 ACCOUNT = "account"
 _BASIS_POINT = 1e-4
+#: second derivatives are those of trades at least this large
+_NO_TRADE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Impact:
+    """What trades pay for moving prices: ``sum_i amount_i |w_i - held_i| ** power``.
+
+    ``amounts`` and ``held`` have the shape (N,), the power lies in (1, 2]: convex, without a kink.
+    """
+
+    amounts: FloatArray
+    held: FloatArray
+    power: float
+
+    def by_asset(self, w: FloatArray) -> FloatArray:
+        """What is paid for each asset."""
+        return np.asarray(self.amounts * np.abs(w - self.held) ** self.power)
+
+    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
+        """What is paid, and its gradient."""
+        change = w - self.held
+        slope = self.power * self.amounts * np.sign(change) * np.abs(change) ** (self.power - 1.0)
+        return float(self.by_asset(w).sum()), slope
+
+    def hessian(self, w: FloatArray) -> FloatArray:
+        """Second derivative, finite where nothing is traded."""
+        size = np.maximum(np.abs(w - self.held), _NO_TRADE)
+        return np.diag(self.power * (self.power - 1.0) * self.amounts * size ** (self.power - 2.0))
+
+    def expression(self, w: Any, scale: float) -> Any:
+        """What is paid divided by ``scale``, for cvxpy."""
+        import cvxpy as cp
+
+        return (self.amounts / scale) @ cp.power(cp.abs(w - self.held), self.power)
 
 
 def check_amounts(name: str, value: Any) -> None:
@@ -84,3 +120,38 @@ def cost_rates(
         costs = account
     buy, sell = (_BASIS_POINT * by_asset("costs", side, assets) for side in sides(costs))
     return buy, sell
+
+
+def impact_of(impact: Any, power: float, assets: Sequence[Hashable], held: FloatArray) -> Impact:
+    """Impact in basis points of wealth for a trade of all of it, in numbers."""
+    return Impact(_BASIS_POINT * by_asset("impact", impact, assets), held, power)
+
+
+def trades_of(
+    mandate: Any, assets: Sequence[Hashable], fraction: float, held: FloatArray | None, account: Any
+) -> dict[str, Any]:
+    """What the terms of a mandate know of trading, before a Kelly fraction is applied.
+
+    Parameters
+    ----------
+    mandate : Mandate
+    assets : sequence of N labels
+    fraction : float in (0, 1]
+    held : ndarray of shape (N,), optional
+        None is all cash.
+    account : basis points by asset, optional
+    """
+    held = np.zeros(len(assets)) if held is None else held
+    buy, sell = cost_rates(mandate.costs, assets, account)
+    told: dict[str, Any] = {"held": held / fraction}
+    if buy is not None and sell is not None:
+        told |= {"buy": buy / mandate.horizon, "sell": sell / mandate.horizon}
+    impact = mandate.market_impact(assets, held)
+    if impact is not None:
+        amounts = impact.amounts * fraction ** (impact.power - 1.0) / mandate.horizon
+        told["impact"] = replace(impact, amounts=amounts, held=held / fraction)
+    if held.any() and mandate.max_turnover is not None:
+        told["max_turnover"] = mandate.max_turnover / fraction
+    if held.any() and mandate.max_trade is not None:
+        told["max_trade"] = by_asset("max_trade", mandate.max_trade, assets, np.inf) / fraction
+    return told

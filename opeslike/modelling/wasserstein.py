@@ -169,7 +169,10 @@ class WassersteinProblem(Problem):
         if not self.normed:
             return 0.0, None
         if self.functional is not None:
-            return float(self.functional @ x) + self.constant, self.functional
+            grown = np.concatenate(
+                [self.functional, np.zeros(x.size - self.functional.size)]
+            )  # limits may have come in
+            return float(grown @ x) + self.constant, grown
         size = np.abs(w)
         if not size.any():  # all cash, where the norm has a kink and 0 is a slope
             return 0.0, self.lift.pull(size)
@@ -228,7 +231,11 @@ class WassersteinProblem(Problem):
             value = value - (self.mean / scale) @ w - self.lift.earned(x) / scale
         norm: Any = 0.0
         if self.normed:
-            norm = self.functional @ x + self.constant if self.functional is not None else cp.pnorm(w, self.dual)
+            norm = (
+                self.functional @ x[: self.functional.size] + self.constant
+                if self.functional is not None
+                else cp.pnorm(w, self.dual)
+            )
             value = value + self.price / scale * norm
         if self.covariance is not None:
             whole = cp.norm2(square_root(self.covariance / scale) @ w)

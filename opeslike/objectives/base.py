@@ -13,24 +13,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opeslike.beliefs.given import as_belief
-from opeslike.checks import by_asset
+from opeslike.checks import by_asset, check_covariance
+from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market, cut, everyone, full
+from opeslike.market import Kind, Market, cut, everyone, full, read_panel
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
+from opeslike.modelling.limits import Basis, RiskLimit, TrackingError
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
-from opeslike.objectives.answer import key_of
+from opeslike.objectives.answer import Asked, key_of
 from opeslike.objectives.estimator import Estimator
 from opeslike.objectives.given import NOTHING, Given
-from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, checks_of, one_of
+from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
+from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 FloatArray = NDArray[np.float64]
@@ -68,6 +71,8 @@ class Optimizer(Estimator):
     uses_covariance: ClassVar[bool] = False
     #: whether there is a return to charge costs to
     takes_costs: ClassVar[bool] = True
+    #: whether positions may be counted: there is a convex relaxation to bound them by
+    takes_counts: ClassVar[bool] = True
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -80,12 +85,7 @@ class Optimizer(Estimator):
         as_belief(self.beliefs)
         if not isinstance(self.mandate, Mandate):
             raise PortfolioError(f"mandate={self.mandate!r} must be a Mandate, such as Mandate(leverage=1)")
-        if self.mandate.callables and self.solver == "interior-point":
-            raise PortfolioError("constraints go through cvxpy; use solver='auto' or 'cvxpy'")
-        if self.mandate.costs is not None and not self.takes_costs:
-            raise PortfolioError(
-                f"{type(self).__name__} has no expected return to charge costs to; leave costs out, take max_turnover"
-            )
+        check_mandate(self, self.mandate)
 
     def optimize(
         self,
@@ -164,7 +164,7 @@ class Optimizer(Estimator):
 
         market = self._market(data, kind)
         given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
-        problem = self._problem(market, self._valued(market, given))
+        problem = self._limited(market, self._valued(market, given))
         scale = problem.natural_scale()
         return build(problem, self._extra(market), scale, unit=scale)[0]
 
@@ -204,11 +204,37 @@ class Optimizer(Estimator):
     def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
 
+    @property
+    def _risk_limits(self) -> tuple[RiskLimit, ...]:
+        """Limits on the risk of what is held."""
+        return tuple(self._settings.mandate.risk_limits)
+
+    def _limited(self, market: Market, given: Given) -> Problem:
+        """The problem with its limits on risk."""
+        problem, mandate = self._problem(market, given), self._settings.mandate
+        asked = self._risk_limits
+        if mandate.max_tracking_error is not None:
+            asked = (*asked, TrackingError(mandate.max_tracking_error, mandate.benchmark_of(market.assets)))
+        if asked:
+            covariance = given.custom_cov if given.custom_cov is not None else getattr(self, "custom_cov", None)
+            covariance = None if covariance is None else check_covariance(covariance, market.assets)
+            basis = Basis(market, problem, self._scale(), mandate.periods_per_year, covariance)
+            problem.limits = tuple(one.on(basis) for one in asked)
+        return problem
+
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
-        problem = self._problem(market, given)
-        start = None if w is None else problem.lift(w)
-        return problem, solve(problem, self._settings.solver, start, self._extra(market))
+        problem = self._limited(market, given)
+        if w is None and self.uses_held and given.held is not None and given.held.any():  # trades lead from there
+            w = given.held / self._scale()
+        counts = self._settings.mandate.counts(self._scale())
+        if counts is not None:
+            return problem, fewest(problem, counts, self._minimise, w)
+        return problem, self._minimise(problem, None if w is None else problem.lift(w), self._extra(market))
+
+    def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
+        """Solve a problem of this kind, certified."""
+        return solve(problem, self._settings.solver, start, constraints, named)
 
     def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
@@ -254,8 +280,11 @@ class Optimizer(Estimator):
         return given
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
-        """The scenarios believed in."""
-        seen = Market.from_data(data, kind)
+        """The scenarios believed in; what looks wrong in prices is told."""
+        panel = data if isinstance(data, Market) else read_panel(data)
+        seen = Market.from_data(panel, kind)
+        if panel is not seen:
+            warn_about(panel, kind)
         believed = self._belief()(seen)
         if believed.assets == seen.assets:  # a belief need not know that there are others
             believed.assets = seen.assets
@@ -269,9 +298,7 @@ class Optimizer(Estimator):
         if not self.uses_held:
             return mandate.terms(market, given.weight_bounds, self._scale())
         terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs)
-        if terms.buy is None or terms.sell is None:
-            return terms
-        return replace(terms, buy=given.worth * terms.buy, sell=given.worth * terms.sell)
+        return terms.charged(given.worth)
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, as functions of the weights held."""
@@ -301,13 +328,16 @@ class Optimizer(Estimator):
                     "the best answer throws money away, borrowing and lending at once or paying fees for nothing: the "
                     "utility falls with wealth there; lower risk_aversion"
                 )
-        again = prices = self._recheck = None
-        if solved.status in ("optimal", "optimal_inaccurate"):
+        again = prices = self._recheck = self._asked = None
+        if solved.status in ("optimal", "optimal_inaccurate") and mandate.counts() is None:
             asked = self._remembered()
+            self._asked = Asked(asked, market, given, problem)
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
-                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale)
+                prices = partial(
+                    shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale, problem.limits
+                )
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
@@ -323,7 +353,9 @@ class Optimizer(Estimator):
             worst_case=solved.q,
             held=given.held,
             turnover_limit=None if limit is None else max(scale * limit, mandate.max_turnover),
+            filled=market.filled,
             _rates=cost_rates(mandate.costs, market.assets, given.costs),
+            _impact=None if given.held is None else mandate.market_impact(market.assets, given.held),
             _again=again,
             _prices=prices,
         )
@@ -332,7 +364,7 @@ class Optimizer(Estimator):
         self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
     ) -> Proof:
         """The proof of weights, from the data: see :meth:`Solution.verify`."""
-        market = self._market(data, given.kind)
+        market = self._market(Market.from_data(data, given.kind), None)
         if market.assets != assets:
             raise PortfolioError(
                 f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
@@ -342,7 +374,7 @@ class Optimizer(Estimator):
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         """The proof of weights before a fraction is applied."""
-        problem = self._problem(market, given)
+        problem = self._limited(market, given)
         extra = self._extra(market)
         user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
         proof = prove(problem, problem.lift(w), witness, user)
@@ -377,7 +409,9 @@ class ConvexObjective(Optimizer):
         self, market: Market, given: Given, absolute: bool = False
     ) -> tuple[Bounds, Regularizer | None, Lift]:
         """What may be held, as bounds of variables, the regulariser, and how the variables stand for weights."""
-        bounds, lift = feasible(self._terms(market, given), absolute)
+        terms = self._terms(market, given)
+        bounds, lift = feasible(terms, absolute)
+        lift = lift if terms.impact is None else replace(lift, impact=terms.impact)
         reg = regularizer_name(self._settings.reg)
         return bounds, make_penalty(reg, self._strength(market), lift), lift
 

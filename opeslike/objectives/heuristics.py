@@ -164,7 +164,7 @@ class MaxDiversification(RatioObjective):
     *Properties of the most diversified portfolio*.
     """
 
-    uses_mean = False
+    uses_mean = takes_costs = False
 
     def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
         return volatilities(market, covariance)

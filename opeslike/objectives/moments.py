@@ -38,10 +38,7 @@ Covariance = Annotated[Any, lambda _, value: check_estimator(value)]
 
 def mean_of(market: Market, custom_mean: Any = None) -> FloatArray:
     """Expected returns per period, shape (N,): those given, else the mean of the scenarios."""
-    if custom_mean is not None:
-        return check_mean(custom_mean, market.assets)
-    p = market.probabilities
-    return np.asarray(market.returns.mean(axis=0) if p is None else p @ market.returns)
+    return market.mean() if custom_mean is None else check_mean(custom_mean, market.assets)
 
 
 def covariance_of(market: Market, custom_cov: Any, estimator: Any) -> FloatArray:
@@ -135,8 +132,6 @@ class QuadraticObjective(MomentObjective):
 class RatioObjective(MomentObjective):
     """``maximise gain' w / sqrt(w' covariance w)``: a subclass gives the gain."""
 
-    takes_costs = False
-
     @abstractmethod
     def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
         """What is gained by a unit of each asset; raises where no feasible weights can have a positive gain."""
@@ -147,8 +142,8 @@ class RatioObjective(MomentObjective):
     def _problem(self, market: Market, given: Given = NOTHING) -> VolatilityProblem:
         mean, covariance = self._moments(market, given)
         assert covariance is not None
-        if self.mandate.leverage is not None or self.mandate.short_fee > 0:
-            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage or short_fee")
+        if self.mandate.leverage is not None or self.mandate.short_fee > 0 or self.mandate.impact is not None:
+            raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, short_fee or impact")
         gain = self._gain(market, mean, covariance)
         return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, given))
 
@@ -158,10 +153,14 @@ class RatioObjective(MomentObjective):
         best, gain = largest_gain(problem, constraints)
         if gain <= 0:
             self._refuse(market, problem.weights(best), gain)
-        start = None if w is None else problem.lift(w)
         if problem.penalty is not None:
-            return problem, self._search(problem, start, seed, constraints)
-        return problem, maximize_ratio(problem, self.solver, start, constraints)
+            if problem.cost is not None or self.mandate.counts() is not None:
+                raise PortfolioError("a ratio with a regulariser takes no costs, max_positions or min_position")
+            return problem, self._search(problem, None if w is None else problem.lift(w), seed, constraints)
+        return super()._solve(market, given, w, seed)
+
+    def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
+        return maximize_ratio(problem, self.solver, start, constraints)
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         problem = self._problem(market, given)
@@ -227,4 +226,4 @@ class RatioObjective(MomentObjective):
             raise PortfolioError("the convex form of a ratio takes no regulariser and no extra constraints")
         given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
         made = self._problem(market, given)
-        return build_ratio(made.gain, made.covariance, self._terms(market, given))
+        return build_ratio(made)

@@ -61,7 +61,7 @@ class REPO(MomentObjective):
     Mercurio, Wu and Xie (2020), *An entropy-based approach to portfolio optimization*.
     """
 
-    uses_covariance = False
+    uses_covariance = takes_counts = False
 
     risk_aversion: Positive = 1.0
     _problem = no_problem

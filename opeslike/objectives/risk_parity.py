@@ -73,7 +73,7 @@ class RiskParity(MomentObjective):
     parity portfolio design*.
     """
 
-    uses_mean = False
+    uses_mean = takes_counts = False
 
     budgets: Any = field(default=None, kw_only=True)
     _problem = no_problem

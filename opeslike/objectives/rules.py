@@ -44,6 +44,7 @@ class Rule(Optimizer):
         super().__post_init__()
         check_outside(self)
 
+    takes_counts = False
     _problem = no_problem
 
     def _timed(self, market: Market, given: Given, w: Any, **options: Any) -> None:

@@ -91,6 +91,8 @@ class VaR(ConvexObjective):
     -0.01
     """
 
+    takes_counts = False
+
     confidence: Share = 0.95
     exact: bool = field(default=False, kw_only=True)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,7 @@ class SizingRule:
 
     def __post_init__(self) -> None:
         """Check the unit."""
-        if self.unit not in ("risk_fraction", "leverage"):
-            raise PortfolioError(f"unit of rule {self.name!r} must be 'risk_fraction' or 'leverage', got {self.unit!r}")
+        checks.choice(f"rule {self.name!r}: unit", self.unit, get_args(Unit), exact=True)
 
     def __call__(self, outcomes: Outcomes) -> float:
         """Size for these outcomes, in the rule's unit."""
@@ -88,20 +88,12 @@ def _optimal_f(outcomes: FloatArray) -> float:
     return optimal_f(outcomes).f
 
 
-def _partial_kelly(outcomes: FloatArray) -> float:
-    return kelly_from_outcomes(outcomes, allow_short=False)
-
-
-def _empirical_kelly(outcomes: FloatArray) -> float:
-    return float(kelly_empirical(outcomes, allow_short=False))
-
-
 # Each is long or out: a rule that is sized is followed or left alone, not reversed.
 BINARY_KELLY = SizingRule("binary Kelly", "risk_fraction", kelly_binary_from_outcomes)
 OPTIMAL_F = SizingRule("optimal f", "risk_fraction", _optimal_f)
-PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", _partial_kelly)
+PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", partial(kelly_from_outcomes, allow_short=False))
 CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
-EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _empirical_kelly)
+EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", partial(kelly_empirical, allow_short=False))
 
 RuleFunction: TypeAlias = Callable[..., Any]
 _FUNCTIONS: dict[object, SizingRule] = {

@@ -125,3 +125,15 @@ def active_set(
         if (moved or hit.any()) and not problem.in_domain(x):  # a plain step stops short of the edge of the domain
             return best
     return best
+
+
+def polished(problem: Problem, found: Iterate, near_bound: float = 1e-6) -> Iterate:
+    """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
+    known = found.snapped is not None  # by multipliers which coordinates are at their bounds
+    guess = found.snapped if known else found.x
+    better = active_set(
+        problem, guess, 1e-6, max_iterations=6, near_bound=1e-9 if known else near_bound, near=found.point
+    )
+    if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
+        return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
+    return found

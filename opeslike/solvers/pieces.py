@@ -108,7 +108,7 @@ class Pieces:
         soft = self.y / self.z
         self.soft = soft
         self.total = self._sums(soft)
-        self.edges = soft[self.one] * soft[self.two] / self.total[self.groups[self.one]]
+        self.edges = soft[self.one] * (soft[self.two] / self.total[self.groups[self.one]])  # a share: no overflow
 
     def _yielded(self, change: FloatArray) -> FloatArray:
         """The change of y: edge by edge, for a change less its mean would cancel."""

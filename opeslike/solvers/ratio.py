@@ -42,14 +42,15 @@ _AIM = 1e-3 * OPTIMAL
 def largest_gain(
     problem: VolatilityProblem, constraints: Extra | Sequence[Constraint] = ()
 ) -> tuple[FloatArray, float]:
-    """The variables with the largest ``gain' w``, and that gain."""
+    """The variables with the largest gain less costs, and that."""
     if constraints:
         x = solve(
             QuadraticProblem(problem.gain, None, 1.0, problem.bounds, None, problem.lift), "auto", None, constraints
         ).x
     else:
-        x, _ = problem.bounds.linear_minimum(-problem.lift.pull(problem.gain))
-    return x, float(problem.gain @ problem.weights(x))
+        slope = -problem.lift.pull(problem.gain)
+        x, _ = problem.bounds.linear_minimum(slope if problem.cost is None else slope + problem.cost)
+    return x, problem.reward(x)
 
 
 def maximize_ratio(
@@ -58,7 +59,7 @@ def maximize_ratio(
     start: FloatArray | None = None,
     constraints: Extra | Sequence[Constraint] = (),
 ) -> Solved:
-    """Maximise ``gain' w / sqrt(w' covariance w)`` over weights with a positive gain.
+    """Maximise ``gain' w / sqrt(w' covariance w)`` over weights with a positive gain, which costs of trading lower.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def _priced(
 
 def _calmest(problem: VolatilityProblem) -> tuple[FloatArray, float]:
     """The weights of the least volatility among those without a negative gain, and the price of that limit."""
-    bounds, lift, n = problem.bounds, problem.lift, problem.bounds.lower.size
+    bounds, lift, n = problem.bounds, replace(problem.lift, cost=None, fixed=0.0), problem.bounds.lower.size
     found = solve(QuadraticProblem(None, problem.covariance, 2.0, bounds, None, lift))
     if float(problem.gain @ problem.weights(found.x)) >= 0:
         return found.x, 0.0
@@ -171,6 +172,7 @@ def _check_bounded(problem: VolatilityProblem) -> None:
 
     risky = risky_directions(problem.covariance)
     bounds, gain = problem.bounds, problem.lift.pull(problem.gain)
+    gain = gain if problem.cost is None else gain - problem.cost
     origin = problem.lift.parts.origin
     result = linprog(
         -gain / float(np.abs(gain).max()),
@@ -179,7 +181,7 @@ def _check_bounded(problem: VolatilityProblem) -> None:
         bounds=np.c_[bounds.lower, bounds.upper],
         options=deadline.options("HIGHS"),
     )
-    if result.x is not None and float(problem.gain @ problem.weights(result.x)) > 1e-9 * float(np.abs(gain).max()):
+    if result.x is not None and problem.reward(result.x) > 1e-9 * float(np.abs(gain).max()):
         raise InfeasibleError(_UNBOUNDED)
 
 
@@ -237,7 +239,7 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, witness: Witn
 
 
 def _ratio(problem: VolatilityProblem, point: VolatilityPoint) -> float:
-    reward = float(problem.gain @ problem.weights(point.x))
+    reward = problem.reward(point.x)
     if not point.smooth or reward > _LARGEST * point.deviation:
         raise InfeasibleError(_UNBOUNDED)
     return reward / point.deviation

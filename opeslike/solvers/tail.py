@@ -46,7 +46,7 @@ class _Part(ScenarioProblem):
             whole.returns[rows], held[rows], whole.loss, Mean(), whole.bounds, None, whole.lift
         )
         self._q = self._rest.probabilities
-        self._constant, self.cost = 0.0, whole.cost
+        self._constant, self.cost, self.bowl = 0.0, whole.cost, whole.bowl
         if not whole.loss.curved:
             losses, slope, _ = whole.loss.evaluate(self._rest.scenario_returns(np.zeros(whole.bounds.lower.size)))
             self._constant = float(self._q @ losses)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from opeslike.checks import finite, optional
+from opeslike.checks import finite
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Kind, Market, everyone, full
 from opeslike.parameters import Parameters
@@ -25,6 +25,10 @@ def _by_ticker(name: str, given: Any) -> None:
         raise PortfolioError(f"{name} is empty; name at least one asset")
     for asset, value in given.items():
         finite(f"{name}: {asset}", value)
+
+
+def _number_or_by_ticker(name: str, given: Any) -> None:
+    (_by_ticker if isinstance(given, Mapping) else finite)(name, given)
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,9 +56,7 @@ class BuyAndHold(Selection):
     [0.5, 0.5]
     """
 
-    weights: Mapping[Hashable, float] | None = None
-
-    ranges: ClassVar = {"weights": optional(_by_ticker)}
+    weights: Annotated[Mapping[Hashable, float], _by_ticker] | None = None
 
     @property
     def needed(self) -> int:
@@ -101,13 +103,9 @@ class FixedLeverage(Parameters):
     [2.0]
     """
 
-    leverages: float | Mapping[Hashable, float]
+    leverages: Annotated[float | Mapping[Hashable, float], _number_or_by_ticker]
 
     accepts_market: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        """Check the parameter."""
-        (_by_ticker if isinstance(self.leverages, Mapping) else finite)("FixedLeverage leverages", self.leverages)
 
     def optimize(self, data: Any, *, kind: Kind | None = None) -> FloatArray:
         """Return the leverages in the order of the assets, shape (N,)."""

@@ -103,6 +103,8 @@ class State:
     row : int
         Place of step t in ``calendar``: weights decided now first earn the return that ends at ``calendar[row]``, the
         date of P_{t+1}.
+    elsewhere : float
+        Weight of what is held and not among ``assets``: suspended, or no longer eligible.
     """
 
     step: int
@@ -119,6 +121,7 @@ class State:
     trading: bool
     calendar: pd.Index
     row: int
+    elsewhere: float = 0.0
     _trades: Callable[[], tuple[Trade, ...]] = field(repr=False, default=tuple)
 
     @property
@@ -128,8 +131,8 @@ class State:
 
     @property
     def cash(self) -> float:
-        """``1 - sum(weights)``; negative when money is borrowed."""
-        return float(1.0 - self.weights.sum())
+        """``1 - sum(weights) - elsewhere``; negative when money is borrowed."""
+        return float(1.0 - self.weights.sum() - self.elsewhere)
 
     @property
     def trades(self) -> tuple[Trade, ...]:

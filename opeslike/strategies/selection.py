@@ -95,7 +95,7 @@ class Selection(Parameters, ABC):
         """Read the data and say in the log, once a run, that more of them are needed."""
         name = type(self).__name__
         past = read_past(data, state, kind, volume=self.needs_volume, who=name)
-        if len(past.returns) < self.needed and (state is None or state.step == 0):
+        if len(past.returns) < self.needed and past.step == 0:
             tell_waiting(name, self.needed, len(past.returns), past.today)
         return past
 

@@ -7,7 +7,7 @@ import inspect
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,7 +23,8 @@ from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import Kind
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.studies.comparison import Comparison, check_names
-from opeslike.studies.running import UNCOPYABLE, run_all
+from opeslike.studies.running import UNCOPYABLE, Run, grouped, packed, stream, together, unpacked
+from opeslike.studies.wrappers import resolved, scale_of
 
 
 def compare(
@@ -46,7 +47,7 @@ def compare(
     risk_free: float | pd.Series = 0.0,
     borrow_spread: float | pd.Series = 0.0,
     short_fee: float | pd.Series = 0.0,
-    periods_per_year: float = 252,
+    periods_per_year: float | None = None,
     listed: pd.DataFrame | None = None,
     delisted_after: int = 5,
     delisting_return: float | Mapping[Hashable, float] = 0.0,
@@ -116,17 +117,24 @@ def compare(
         {name: given[name] for name in inspect.signature(what).parameters if name in given and name != "progress"}
         for what in (Backtester, Backtester.backtest)
     )
-    own = _own_copies(strategies)
+    own = resolved(own_copies(strategies))
     tester = Backtester(train, test, **terms)
     for name, strategy in own.items():
         try:
             StrategyAdapter(strategy, tester.feed)
         except PortfolioError as error:
             raise PortfolioError(f"{name!r}: {error}") from error
-    workers = _n_jobs(n_jobs)
+    workers = min(_n_jobs(n_jobs), len(groups := grouped(own)))
     results: dict[str, BacktestResult] = {}
-    runs = run_all(tester, own, options, workers, progress)
-    for name, result, warned in tracked(runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)):
+    options["progress"] = progress if len(own) == 1 else False
+    job = tester, options, packed(groups, apart=workers > 1)
+    done = stream(_walk_group, job, {k: (k,) for k in range(len(groups))}, workers, ordered=True)
+    runs = (run for _, group in done for run in group)
+    for name, result, warned, _, failure, _ in tracked(
+        runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)
+    ):
+        if failure is not None or result is None:
+            raise failure or PortfolioError(f"{name!r} has no result")
         results[name] = result
         for message, category, file, line in warned:
             if issubclass(category, RuinWarning):
@@ -134,7 +142,8 @@ def compare(
             else:
                 warnings.warn_explicit(message, category, file, line)
     results = {name: results[name] for name in own}  # those that share their solves came together
-    return Comparison(results, periods_per_year=periods_per_year, risk_free=risk_free)
+    fractions = {name: scale_of(strategy) for name, strategy in own.items()}
+    return Comparison(results, periods_per_year=tester.periods_per_year, risk_free=risk_free, fractions=fractions)
 
 
 def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters: Any) -> dict[str, Any]:
@@ -184,7 +193,14 @@ def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters:
     return made
 
 
-def _own_copies(strategies: Any) -> dict[str, Any]:
+def _walk_group(job: Any, number: int) -> Iterable[Run]:
+    """The runs of one group; the first failure ends a comparison, so no later one is begun before it is looked at."""
+    tester, options, parcels = job
+    runs = together(tester, unpacked(*parcels[number]), options)
+    return runs if not isinstance(parcels[number][1], bytes) else list(runs)
+
+
+def own_copies(strategies: Any) -> dict[str, Any]:
     """A copy of each, so that what one run leaves in an object is seen by no other."""
     check_names(strategies)
     own: dict[str, Any] = {}

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import opeslike
 from opeslike.cli import build_parser, main
+from opeslike.data import load_us20
 
 SMALL = [
     "--tickers",
@@ -290,6 +292,68 @@ def test_a_terminal_that_knows_no_unicode(tmp_path, offline_environment):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "AAPL" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["audit", "kurse.csv"],
+        ["optimize", "--objective", "uniform", "--csv", "kurse.csv"],
+        ["compare", "--strategy", "uniform", "--no-plots", "--csv", "kurse.csv"],
+        ["backtest", "--strategy", "uniform", "--csv", "kurse.csv"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_file_is_read_alike_by_all(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prices = load_us20(tickers="AAPL JPM", start="2019-01", end="2019-06").rename(columns={"AAPL": "Äpfel"}) * 100
+    rows = [";".join(["Datum", *prices])]
+    for day, cells in prices.iterrows():
+        rows.append(";".join([f"{day:%d.%m.%y}", *(f"{cell:,.0f}".replace(",", ".") for cell in cells)]))
+    Path("kurse.csv").write_text("\n".join(rows), encoding="cp1252")
+    ticker = "Äpfel"
+    form = ["--encoding", "cp1252", "--date-format", "%d.%m.%y", "--decimal", ",", "--thousands", "."]
+    for option in range(0, len(form), 2):
+        less = form[:option] + form[option + 2 :]
+        if form[option] != "--decimal":  # the mark between thousands leaves one notation
+            assert main([*command, *less]) == 2, less
+            assert form[option] in capsys.readouterr().err
+    assert main([*command, *form, "--sep", ";", "--sort", "--tickers", f"JPM,{ticker}", "--start", "2019-02"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out
+
+
+def test_listings_and_other_files_than_text(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    monkeypatch.chdir(tmp_path)
+    prices = load_us20(tickers="AAPL JPM XOM", start="2018", end="2019")
+    prices.iloc[450:, 2] = float("nan")
+    prices.to_parquet("prices.parquet")
+    member = pd.DataFrame(1, index=prices.index[:1], columns=prices.columns)
+    member.loc[prices.index[470]] = [1, 0, 1]
+    member.to_csv("members.csv")
+    command = ["backtest", "--strategy", "uniform", "--csv", "prices.parquet", "--weights", "weights.csv", "--quiet"]
+    lives = [
+        "--delisting-return",
+        "XOM=-0.5",
+        "--delisted-after",
+        "8",
+        "--min-history",
+        "50",
+        "--listed",
+        "members.csv",
+    ]
+    assert main([*command, *lives]) == 0
+    capsys.readouterr()
+    held = pd.read_csv("weights.csv", index_col=0, parse_dates=True)
+    assert (held["XOM"][prices.index[458] :] == 0).all()
+    assert (held["XOM"][: prices.index[456]] > 0).all()
+    assert (held["JPM"][prices.index[475] :] == 0).all()
+    assert main([*command, "--listed", "none.csv"]) == 2
+    assert "none.csv does not exist" in capsys.readouterr().err
+    assert main([*command, "--sep", ";"]) == 2
+    assert "--sep ';' describes text" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

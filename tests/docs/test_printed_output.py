@@ -14,10 +14,7 @@ PAGES = Path(__file__).resolve().parent.parent.parent / "docs"
     ("page", "count"),
     [
         pytest.param("evidence.md", 4, marks=pytest.mark.slow),
-        ("orders.md", 2),
-        ("universe.md", 2),
-        ("flows.md", 2),
-        ("sklearn.md", 4),
+        *(("orders.md", 2), ("universe.md", 3), ("flows.md", 2), ("sklearn.md", 4)),
     ],
     ids=["evidence", "orders", "universe", "flows", "sklearn"],
 )

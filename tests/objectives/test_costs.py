@@ -124,6 +124,9 @@ WAYS: list[dict[str, Any]] = [
     {"costs": 20},
     {"costs": {"A": 5, "B": 60, "*": 20}, "horizon": 21},
     {"costs": {"buy": 10, "sell": {"F": 100, "*": 40}}},
+    {"impact": 50},
+    {"impact": {"A": 5, "B": 600, "*": 100}, "impact_power": 2, "horizon": 5, "costs": 3},
+    {"impact": 80, "impact_power": 1.6, "max_turnover": 0.15},
     {"max_turnover": 0.15},
     {"max_trade": {"A": 0.01, "F": 0.02, "*": 0.1}},
     {"costs": 15, "horizon": 10, "max_turnover": 0.3, "max_trade": 0.08},
@@ -152,6 +155,9 @@ def test_agreement_with_cvxpy(optimizer: Optimizer, risk: Any, way: dict[str, An
     if "max_trade" in way:
         most = way["max_trade"] if isinstance(way["max_trade"], dict) else {"*": way["max_trade"]}
         within.append(cp.abs(w - held) <= np.array([most.get(name, most["*"]) for name in NAMES]))
+    impact, power = way.get("impact", 0), way.get("impact_power", 1.5)
+    amounts = 1e-4 * np.array([impact.get(n, impact["*"]) if isinstance(impact, dict) else impact for n in NAMES])
+    paid += amounts @ cp.power(cp.abs(w - held), power)
     objective = risk(w, data.to_numpy())
     within += getattr(risk, "within", [])
     peer = cp.Problem(cp.Minimize(objective + paid / way.get("horizon", 63)), within)
@@ -161,7 +167,10 @@ def test_agreement_with_cvxpy(optimizer: Optimizer, risk: Any, way: dict[str, An
     assert solution.value == pytest.approx(peer.value, abs=2e-8)
     assert np.abs(weights - held).sum() <= way.get("max_turnover", 2) + 1e-9
     assert solution.trades["cost"].sum() == pytest.approx(
-        rates[0] @ np.maximum(weights - held, 0) + rates[1] @ np.maximum(held - weights, 0), abs=1e-15
+        rates[0] @ np.maximum(weights - held, 0)
+        + rates[1] @ np.maximum(held - weights, 0)
+        + amounts @ np.abs(weights - held) ** power,
+        abs=1e-15,
     )
     assert solution.verify(data) <= solution.tolerance
     assert solution.turnover_limit == way.get("max_turnover")
@@ -326,7 +335,7 @@ def test_costs_for_unknown_assets_or_not_for_all() -> None:
     np.testing.assert_array_equal(given, same)
 
 
-@pytest.mark.parametrize("kind", [MinVariance, MaxSharpe, MaxDiversification, WassRobustMinVariance])
+@pytest.mark.parametrize("kind", [MinVariance, MaxDiversification, WassRobustMinVariance])
 def test_who_knows_no_return_takes_turnover_but_no_costs(kind: type[Optimizer]) -> None:
     with pytest.raises(PortfolioError, match=f"{kind.__name__} has no expected return.*take max_turnover"):
         kind(mandate=Mandate(costs=10))
@@ -338,6 +347,72 @@ def test_who_knows_no_return_takes_turnover_but_no_costs(kind: type[Optimizer]) 
     free = kind()
     free.optimize(data, kind="returns")
     assert free.solution.value < near.solution.value
+
+
+@pytest.mark.parametrize("way", [*WAYS, {"max_turnover": 0.05}], ids=lambda way: "+".join(way))
+@pytest.mark.parametrize("kind", [MaxSharpe, MaxDiversification])
+def test_ratios_agree_with_their_convex_form(kind: type[Optimizer], way: dict[str, Any]) -> None:
+    """Of the cvxpy problem under the same limits on trades; for the Sharpe ratio net of costs."""
+    if "impact" in way:
+        with pytest.raises(PortfolioError, match="impact"):
+            kind(mandate=Mandate(**way)).optimize(frame(), kind="returns", held=HELD)
+        return
+    if "costs" in way and kind is MaxDiversification:
+        way = {name: value for name, value in way.items() if name not in ("costs", "horizon")}
+    data = frame()
+    mandate = Mandate(groups={"ab": ["A", "B"]}, group_bounds={"ab": (0, 0.65)}, **way)
+    ours = kind(mandate=mandate)
+    weights = ours.optimize(data, kind="returns", held=HELD)
+    assert ours.solution.status == "optimal"
+    assert np.abs(weights - full(HELD)).sum() <= way.get("max_turnover", 2) + 1e-9
+    peer = ours.problem(data, kind="returns", held=HELD)
+    peer.solve(solver=cp.CLARABEL)
+    assert ours.solution.value == pytest.approx(-1 / np.sqrt(peer.value), abs=1e-6)
+    scaled = next(variable for variable in peer.variables() if variable.name() == "scaled").value
+    np.testing.assert_allclose(scaled / scaled.sum(), weights, atol=2e-4)
+    assert ours.solution.verify(data) <= ours.solution.tolerance
+    if kind is MaxSharpe:
+        net = data.to_numpy().mean(axis=0) @ weights - 1.01 ** (1 / 252) + 1
+        net -= ours.solution.trades["cost"].sum() / way.get("horizon", 63)
+        assert -ours.solution.value == pytest.approx(net / np.sqrt(weights @ data.cov().to_numpy() @ weights), rel=1e-9)
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+@pytest.mark.parametrize("power", [1.5, 2.0])
+def test_one_bet_with_impact(fraction: float, power: float) -> None:
+    """Marginal growth is marginal impact, by a root in the weight before the fraction."""
+    bets, held, kappa = np.array([[1.0]] * 60 + [[-1.0]] * 40), 0.02, 0.05
+    mandate = Mandate(leverage=1, impact=1e4 * kappa, impact_power=power, horizon=1)
+    kelly = Kelly(fraction, mandate=mandate)
+    weight = kelly.optimize(bets, (0, 0.99), kind="returns", held=[held])[0]
+
+    def marginal(w: float) -> float:
+        return 0.6 / (1 + w) - 0.4 / (1 - w) - power * kappa * (fraction * w - held) ** (power - 1)
+
+    assert weight == pytest.approx(fraction * brentq(marginal, held / fraction, 0.9, xtol=1e-15), abs=1e-7)
+    assert kelly.solution.trades["cost"].sum() == pytest.approx(kappa * (weight - held) ** power, rel=1e-12)
+    assert kelly.solution.verify(bets) <= kelly.solution.tolerance
+
+
+def test_impact_of_nothing_and_of_other_utilities() -> None:
+    data = frame()
+    none = Kelly(mandate=Mandate(impact=0)).optimize(data, kind="returns", held=HELD)
+    np.testing.assert_allclose(none, Kelly().optimize(data, kind="returns"), atol=1e-9)
+    crra = CRRA(3.0, mandate=Mandate(impact=100, horizon=5))
+    weights = crra.optimize(data, kind="returns", held=HELD)
+    assert crra.solution.status == "optimal"
+    assert 0 < np.abs(weights - full(HELD)).sum() < np.abs(CRRA(3.0).optimize(data, kind="returns") - full(HELD)).sum()
+    for given in ({"impact": -1}, {"impact": {"A": -1}}, {"impact_power": 1.0}, {"impact_power": 2.5}):
+        with pytest.raises(PortfolioError, match="impact"):
+            Mandate(**given)
+
+
+def test_dear_trades_leave_the_sharpe_ratio_alone() -> None:
+    sharpe = MaxSharpe(risk_free=0.0, mandate=Mandate(costs=1000))
+    held = full(HELD) / full(HELD).sum()
+    assert (sharpe.optimize(frame(), kind="returns", held=held) == held).all()
+    with pytest.raises(PortfolioError, match="takes no costs"):
+        MaxSharpe(reg="l2", mandate=Mandate(costs=5)).optimize(frame(), kind="returns", held=held)
 
 
 def test_rules_and_searches_take_neither() -> None:

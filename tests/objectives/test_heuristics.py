@@ -417,6 +417,7 @@ def test_the_start_does_not_matter(make: type) -> None:
 
 
 @pytest.mark.parametrize("make", CERTIFIED, ids=lambda make: make.__name__)
+@pytest.mark.filterwarnings("ignore:the data look wrong")
 def test_the_unit_of_the_returns_does_not_matter(make: type) -> None:
     # in percent, and as of prices in thousands: ratios and contributions have no unit
     keywords = {"risk_free": 0.0} if make is MaxSharpe else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import subprocess
@@ -233,9 +232,8 @@ def test_constraints_go_to_other_processes_too(split):
 
 
 def test_what_does_not_unpickle_there_is_named(split):
-    job = pickle.dumps((Backtester(*split), {}, logging.WARNING, 0))
     with pytest.raises(PortfolioError, match=r"'Mine' cannot be rebuilt in another process.*nowhere.*n_jobs=1"):
-        running._work(job, ["Mine"], b"cnowhere\nStrategy\n.")
+        running.unpacked(["Mine"], b"cnowhere\nStrategy\n.")
 
 
 def test_a_dead_process_is_told(split, toys):

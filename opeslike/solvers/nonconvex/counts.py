@@ -1,0 +1,300 @@
+"""Few positions, and none of them small: branch and bound over certified relaxations.
+
+An asset is out (weight 0), kept (counted, and at least as large as a position must be) or undecided. A node's
+relaxation lets the undecided ones have any weight, so its proved lower bound holds for all the choices below it.
+Leaving an asset out takes a solve; keeping one takes none where the relaxation holds enough of it already, for its
+optimum is then the same. The node with the least bound is split first, on the asset that raised bounds most when it was
+left out before (pseudo-costs; Benichou et al. 1971). Answers come from the largest positions of each relaxation and, at
+the root, from exchanges; with what is left open at the end they give the gap.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opeslike import deadline
+from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
+from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.terms import Counts
+from opeslike.proof import Proof
+from opeslike.solvers.solve import Solved
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+#: minimises a problem from a guess of its variables
+Relax = Callable[..., Solved]
+
+#: weights smaller than this are none
+_NONE = 1e-9
+#: nodes that could improve the answer by less than this share of the tolerance are closed
+_AIM = 0.1
+#: assets tried in exchange at each turn of the first search, and such turns
+_EXCHANGED, _TURNS = 8, 25
+
+
+@dataclass(frozen=True, eq=False)
+class _Node:
+    """Bounds of the weights, who is kept, and the relaxation's proved lower bound and weights."""
+
+    lower: FloatArray
+    upper: FloatArray
+    kept: BoolArray
+    bound: float
+    w: FloatArray
+
+
+def fewest(problem: Problem, counts: Counts, relax: Relax, start: FloatArray | None = None) -> Solved:
+    """Minimise a convex problem over weights that are few, or not small.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without the counts.
+    counts : Counts
+        How many weights may differ from 0, and how large those are at least.
+    relax : callable
+        Minimises a problem like it with narrower bounds, certified.
+    start : ndarray of shape (N,), optional
+        A guess of the weights.
+
+    Returns
+    -------
+    Solved
+        "optimal" where the proved bound meets the value, else "bounded": the time was over, and the gap is what is
+        left.
+
+    Raises
+    ------
+    InfeasibleError
+        If no so few weights meet the other limits.
+    TimeLimitError
+        If the time ran out before any were found.
+    """
+    return _Search(problem, counts, relax).run(start)
+
+
+class _Search:
+    def __init__(self, problem: Problem, counts: Counts, relax: Relax) -> None:
+        self.problem, self.counts, self.relax = problem, counts, relax
+        self.lower, self.upper = problem.lift.weights_between()
+        self.best: Solved | None = None
+        self.closed = math.inf  # least bound among the nodes that were closed
+        self.tried: set[tuple[int, ...]] = set()
+        self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
+        self.solves = 0
+
+    def run(self, start: FloatArray | None) -> Solved:
+        root = self._root()
+        heap: list[tuple[float, int, _Node]] = []
+        number = itertools.count()
+        try:
+            if start is not None:
+                self._settle(root, start)
+            if self._settle(root, root.w) and self._met(root.w):
+                return self._answer(root.bound)
+            self._exchange(root)
+            heapq.heappush(heap, (root.bound, next(number), root))
+            while heap and not deadline.passed():
+                if heap[0][0] >= self._level():
+                    break
+                node = heap[0][2]
+                children = self._split(node)
+                heapq.heappop(heap)
+                for child in children:
+                    if child.bound < self._level():
+                        heapq.heappush(heap, (child.bound, next(number), child))
+                    else:
+                        self.closed = min(self.closed, child.bound)
+        except TimeLimitError:
+            heap = heap or [(root.bound, 0, root)]
+        return self._answer(min(self.closed, heap[0][0]) if heap else self.closed)
+
+    def _answer(self, bound: float) -> Solved:
+        if self.best is None:
+            deadline.check()
+            raise InfeasibleError(f"no weights of {self.counts} meet the other limits; allow more, or loosen those")
+        proof = self.best.proof
+        proof = Proof(proof.value, max(proof.gap, proof.value - bound), proof.tolerance, proof.point, proof.witness)
+        return replace(
+            self.best,
+            proof=proof,
+            solver="branch-and-bound",
+            iterations=self.solves,
+            status="optimal" if proof.optimal else "bounded",
+        )
+
+    def _level(self) -> float:
+        """Nodes with a bound from here on cannot improve the answer."""
+        if self.best is None:
+            return math.inf
+        return self.best.proof.value - _AIM * self.best.proof.tolerance
+
+    def _solve(self, lower: FloatArray, upper: FloatArray, guess: FloatArray | None, named: bool = False) -> Solved:
+        """The relaxation within bounds of the weights."""
+        lift, bounds = self.problem.lift, self.problem.bounds
+        low, high = lift(lower), lift(upper)
+        parts = slice(lift.parts.signs.size)
+        low, high = np.minimum(low, high)[parts], np.maximum(low, high)[parts]
+        narrowed = copy.copy(self.problem)
+        narrowed.bounds = replace(bounds, lower=bounds.lower.copy(), upper=bounds.upper.copy())
+        narrowed.bounds.lower[parts] = np.maximum(low, bounds.lower[parts])
+        narrowed.bounds.upper[parts] = np.minimum(high, bounds.upper[parts])
+        self.solves += 1
+        start = None if guess is None else lift(np.minimum(np.maximum(guess, lower), upper))
+        return self.relax(narrowed, start, named=named)
+
+    def _root(self) -> _Node:
+        """Nothing decided, but for weights that must not be 0 or could only be too small."""
+        least = self.counts.least
+        small = (self.upper < least) & (self.lower > -least)
+        lower, upper = np.where(small, 0.0, self.lower), np.where(small, 0.0, self.upper)
+        held = (self.lower > 0) | (self.upper < 0)
+        if (held & small).any() or (self.counts.most is not None and held.sum() > self.counts.most):
+            raise InfeasibleError(f"the bounds force other weights than {self.counts}; allow more, or loosen them")
+        lower, upper = (
+            np.where(self.lower > 0, np.maximum(lower, least), lower),
+            np.where(self.upper < 0, np.minimum(upper, -least), upper),
+        )
+        solved = self._solve(lower, upper, None, named=True)
+        return _Node(lower, upper, held, solved.proof.value - solved.proof.gap, self.problem.weights(solved.x))
+
+    def _held(self, w: FloatArray) -> BoolArray:
+        return np.asarray(np.abs(w) > _NONE)
+
+    def _met(self, w: FloatArray) -> bool:
+        """Whether weights are few and large enough."""
+        size = np.abs(w[self._held(w)])
+        few = self.counts.most is None or size.size <= self.counts.most
+        return few and bool((size >= self.counts.least - _NONE).all())
+
+    def _child(self, node: _Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[_Node]:
+        """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held."""
+        try:
+            solved = self._solve(lower, upper, node.w)
+        except InfeasibleError:
+            return []
+        except TimeLimitError:
+            raise
+        except OptimizationError:  # not certified: what is known of the node above holds
+            return [_Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
+        w, bound = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
+        child = _Node(lower, upper, kept, bound, w)
+        if bound < self._level():
+            self._settle(child, w)
+        if self._met(w):
+            self.closed = min(self.closed, bound)
+            return []
+        return [child]
+
+    def _split(self, node: _Node) -> list[_Node]:
+        """Leave an asset out, or keep it, long or short where it must not be small."""
+        open_ = self._held(node.w) & ~node.kept
+        most, least = self.counts.most, self.counts.least
+        small = self._held(node.w) & (np.abs(node.w) < least - _NONE)
+        if most is None or self._held(node.w).sum() <= most:
+            open_ &= small
+        if (most is not None and node.kept.sum() >= most) or not open_.any():
+            # nobody else may be held; where that was so already, the relaxation could not be certified
+            lower, upper = np.where(node.kept, node.lower, 0.0), np.where(node.kept, node.upper, 0.0)
+            if np.array_equal(upper, node.upper) and np.array_equal(lower, node.lower):
+                self.closed = min(self.closed, node.bound)
+                return []
+            return self._child(node, lower, upper, node.kept)
+        known = np.where(self.times > 0, self.raised / np.maximum(self.times, 1.0), math.inf)
+        candidates = np.flatnonzero(open_)
+        order = np.lexsort((np.abs(node.w[candidates]), known[candidates]))
+        i = int(candidates[order[-1]])
+        lower, upper = node.lower.copy(), node.upper.copy()
+        lower[i] = upper[i] = 0.0
+        children = self._child(node, lower, upper, node.kept)
+        if children:
+            self.raised[i] += max(children[0].bound - node.bound, 0.0)
+            self.times[i] += 1.0
+        kept = node.kept.copy()
+        kept[i] = True
+        if abs(node.w[i]) >= least - _NONE and (least == 0 or node.lower[i] > -least or node.upper[i] < least):
+            return [*children, replace(node, kept=kept)]
+        for low, high in ((max(node.lower[i], least), node.upper[i]), (node.lower[i], min(node.upper[i], -least))):
+            if low <= high:
+                lower, upper = node.lower.copy(), node.upper.copy()
+                lower[i], upper[i] = low, high
+                children += self._child(node, lower, upper, kept)
+        return children
+
+    def _settle(self, node: _Node, w: FloatArray) -> bool:
+        """Try the largest of these weights, those that are kept first; whether that is better than what was known."""
+        size = np.where(node.kept, np.inf, np.abs(w))
+        size[(node.upper == 0) & (node.lower == 0)] = 0.0
+        order = np.argsort(-size, kind="stable")[: self.counts.most]
+        return self._try(order[size[order] > _NONE], w)
+
+    def _try(self, chosen: NDArray[np.intp], w: FloatArray) -> bool:
+        key = tuple(sorted(map(int, chosen)))
+        if key in self.tried:
+            return False
+        self.tried.add(key)
+        least, inside = self.counts.least, np.zeros(w.size, dtype=bool)
+        inside[chosen] = True
+        lower, upper = np.where(inside, self.lower, 0.0), np.where(inside, self.upper, 0.0)
+        if least > 0:
+            short = inside & (((w < 0) | (self.upper < least)) & (self.lower <= -least))
+            lower = np.where(inside & ~short, np.maximum(lower, least), lower)
+            upper = np.where(short, np.minimum(upper, -least), upper)
+        if (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
+            return False
+        try:
+            found = self._solve(lower, upper, w)
+        except TimeLimitError:
+            raise
+        except OptimizationError:
+            return False
+        better = self.best is None or found.proof.value < self.best.proof.value
+        if better and self._met(self.problem.weights(found.x)):
+            self.best = found
+            return True
+        return False
+
+    def _exchange(self, root: _Node) -> None:
+        """Start from the largest weights, and let others in, one at a time, to see who then is the least."""
+        for _ in range(_TURNS if self.counts.most is not None else 0):
+            if self.best is None:
+                return
+            best = self.best
+            w = self.problem.weights(best.x)
+            held = self._held(w)
+            slope = np.abs(self._slope(best))
+            outside = [i for i in np.argsort(-slope) if not held[i] and root.upper[i] > root.lower[i]]
+            for i in outside[:_EXCHANGED]:
+                wider = held.copy()
+                wider[i] = True
+                try:
+                    found = self._solve(np.where(wider, root.lower, 0.0), np.where(wider, root.upper, 0.0), w)
+                except TimeLimitError:
+                    raise
+                except OptimizationError:
+                    continue
+                if self._settle(root, self.problem.weights(found.x)):
+                    break
+            else:
+                return
+
+    def _slope(self, at: Solved) -> FloatArray:
+        """How much a unit more of each weight would better the answer, beyond what the budget is worth."""
+        problem, q = self.problem, at.q
+        gradient = at.proof.point.gradient
+        if isinstance(problem, ScenarioProblem) and q is not None and not problem.limits:
+            gradient = problem.value_under(at.x, q)[1]
+        y = at.proof.witness.multipliers
+        reduced = gradient if y is None else gradient - y @ problem.bounds.rows
+        gains = np.full(self.lower.size, -math.inf)
+        parts = problem.lift.parts
+        np.maximum.at(gains, parts.assets, -reduced[: parts.assets.size])
+        return gains

@@ -1,0 +1,177 @@
+"""Few positions, none of them small: against the best of all subsets, and what is proved when time runs out."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from opeslike import Backtester, CVaR, Kelly, KLRobustKelly, Mandate, MaxSharpe, MeanVariance, MinVariance
+from opeslike.errors import InfeasibleError, PortfolioError, TimeLimitError
+from opeslike.objectives import REPO, RiskConstrainedKelly, RiskParity, Uniform, VaR
+from opeslike.objectives.base import Optimizer
+
+N = 12
+
+
+def market(n: int = N, count: int = 300, seed: int = 0) -> pd.DataFrame:
+    """Returns with a common factor, heavy tails, and means and sizes of their own."""
+    g = np.random.default_rng(seed)
+    own = 0.01 * g.standard_t(5, (count, n)) * g.uniform(0.7, 1.5, n)
+    values = 0.006 * g.standard_t(5, (count, 1)) + own + g.uniform(0.0, 0.002, n)
+    return pd.DataFrame(values, pd.bdate_range("2020-01-01", periods=count), [f"A{i:02d}" for i in range(n)])
+
+
+KINDS = [Kelly, KLRobustKelly, MinVariance, CVaR]
+
+
+@cache
+def subsets(kind: type[Optimizer]) -> list[float]:
+    """The least value of all subsets of 1, 2, ... assets, each solved alone."""
+    data, plain, best = market(N, 60), kind(), []
+    for k in range(1, 7):
+        values = []
+        for subset in itertools.combinations(range(N), k):
+            plain.optimize(data.iloc[:, list(subset)], kind="returns")
+            values.append(plain.solution.value)
+        best.append(min(values))
+    return best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("k", range(1, 7))
+def test_the_best_of_all_subsets(kind: type[Optimizer], k: int) -> None:
+    few = kind(mandate=Mandate(max_positions=k))
+    w = few.optimize(market(N, 60), kind="returns")
+    assert few.solution.status == "optimal"
+    assert few.solution.solver == "branch-and-bound"
+    assert (w != 0).sum() <= k
+    assert w.sum() == pytest.approx(1.0, abs=1e-12)
+    best = subsets(kind)[k - 1]
+    assert few.solution.value == pytest.approx(best, abs=1e-9)
+    assert few.solution.gap is not None
+    assert few.solution.value - few.solution.gap <= best + 1e-12
+
+
+LIMITED: list[tuple[Optimizer, dict[str, Any]]] = [
+    (Kelly(0.5), {"max_positions": 3, "min_position": 0.1}),
+    (Kelly(0.5), {"min_position": 0.12, "bounds": (0, 0.2)}),
+    (KLRobustKelly(radius=0.02), {"max_positions": 3, "bounds": (0, 0.4)}),
+    (MinVariance(), {"max_positions": 4, "min_position": 0.2, "bounds": (-0.3, 0.8)}),
+    (MinVariance(), {"min_position": 0.15}),
+    (CVaR(confidence=0.9), {"max_positions": 3, "costs": 20, "max_turnover": 1.2}),
+    (Kelly(), {"max_positions": 2, "leverage": 1.5, "gross": 1.8, "bounds": (-0.5, 1), "borrow_spread": 0.02}),
+    (MaxSharpe(risk_free=0.0), {"max_positions": 3, "min_position": 0.2}),
+    (MeanVariance(), {"max_positions": 3, "groups": {"g": ["A00", "A01"]}, "group_bounds": {"g": (0.3, 0.5)}}),
+    (RiskConstrainedKelly(), {"max_positions": 2, "leverage": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "limits"), LIMITED, ids=lambda item: getattr(item, "__name__", None))
+def test_beside_other_limits(optimizer: Optimizer, limits: dict[str, Any]) -> None:
+    """Every choice of who is out, long or short, as bounds of a convex problem."""
+    n = 6
+    data = market(n, 80, seed=3)
+    held = pd.Series([0.3, 0.0, 0.0, 0.4, 0.3, 0.0], data.columns)
+    few = optimizer.copy().set_params(mandate=Mandate(**limits))
+    w = few.optimize(data, kind="returns", held=held)
+    assert few.solution.status == "optimal"
+    low, high = limits.get("bounds", (0, limits.get("leverage", 1)))
+    k, m = limits.get("max_positions", n), limits.get("min_position", 0.0)
+    assert (w != 0).sum() <= k
+    assert (np.abs(w[w != 0]) >= m - 1e-9).all()
+    rest = {name: value for name, value in limits.items() if name not in ("max_positions", "min_position", "bounds")}
+    sides = [(m, high), (low, -m)] if low < 0 and m > 0 else [(m if m > 0 else low, high)]
+    best = np.inf
+    for inside in itertools.chain.from_iterable(itertools.combinations(range(n), size) for size in range(k + 1)):
+        for chosen in itertools.product(sides, repeat=len(inside)):
+            bounds = dict.fromkeys(data.columns, (0.0, 0.0)) | dict(
+                zip(data.columns[list(inside)], chosen, strict=True)
+            )
+            plain = optimizer.copy().set_params(mandate=Mandate(bounds=bounds, **rest))
+            try:
+                plain.optimize(data, kind="returns", held=held)
+            except InfeasibleError:
+                continue
+            best = min(best, plain.solution.value)
+    assert few.solution.value == pytest.approx(best, abs=1e-9)
+
+
+def test_who_is_in_anyway_costs_no_search() -> None:
+    data = market()
+    plain, few = Kelly(), Kelly(mandate=Mandate(max_positions=N))
+    np.testing.assert_array_equal(plain.optimize(data, kind="returns"), few.optimize(data, kind="returns"))
+    assert few.solution.iterations <= 2
+
+
+def test_time_runs_out() -> None:
+    """Symmetric assets: millions of choices are nearly the same."""
+    g = np.random.default_rng(0)
+    data = pd.DataFrame(0.001 * g.standard_normal((250, 1)) + 0.01 * g.standard_normal((250, 60)))
+    few = CVaR(mandate=Mandate(max_positions=12), time_limit=1.5)
+    w = few.optimize(data, kind="returns")
+    solution = few.solution
+    assert solution.status == "bounded"
+    assert (w != 0).sum() <= 12
+    free = CVaR()
+    free.optimize(data, kind="returns")
+    assert solution.gap is not None
+    assert free.solution.value - 1e-9 <= solution.value - solution.gap < solution.value
+    with pytest.raises(PortfolioError, match="bound is not verified"):
+        solution.verify(data)
+    with pytest.raises(TimeLimitError, match="raise time_limit"):
+        few.set_params(time_limit=1e-6).optimize(data, kind="returns")
+
+
+def test_a_guess_changes_nothing() -> None:
+    data, few = market(), MinVariance(mandate=Mandate(max_positions=3))
+    w = few.optimize(data, kind="returns")
+    np.testing.assert_allclose(few.optimize(data, w=np.full(N, 1 / N), kind="returns"), w, atol=1e-9)
+    np.testing.assert_allclose(few.optimize(data, w=w, kind="returns"), w, atol=1e-9)
+
+
+def test_what_cannot_be_met() -> None:
+    data = market()
+    bounds = {"bounds": dict.fromkeys(data.columns[:4], (0.1, 0.3))}
+    cases: list[dict[str, Any]] = [
+        {"max_positions": 3, **bounds},
+        {"max_positions": 3, "bounds": (0, 0.3)},
+        {"min_position": 0.3, "bounds": (0, 0.4), "max_positions": 2},
+        {"min_position": 0.6, "bounds": (0, 0.7)},
+    ]
+    for limits in cases:
+        with pytest.raises(InfeasibleError, match="position"):
+            Kelly(mandate=Mandate(**limits)).optimize(data, kind="returns")
+
+
+def test_refusals_name_who_refuses() -> None:
+    counted = Mandate(max_positions=3)
+    for kind in (VaR, REPO, RiskParity, Uniform):
+        with pytest.raises(PortfolioError, match=f"{kind.__name__} takes no max_positions"):
+            kind(mandate=counted)
+    with pytest.raises(PortfolioError, match="beside constraints"):
+        Kelly(mandate=Mandate(min_position=0.1, constraints=lambda w: w[0] <= 0.2))
+    with pytest.raises(PortfolioError, match="regulariser takes no"):
+        MaxSharpe(reg="l2", mandate=counted).optimize(market(), kind="returns")
+    for given in ({"max_positions": 0}, {"max_positions": 2.5}, {"min_position": -0.1}):
+        with pytest.raises(PortfolioError, match=f"{next(iter(given))}="):
+            Mandate(**given)  # type: ignore[arg-type]
+
+
+def test_every_decision_of_a_backtest() -> None:
+    prices = 100 * (1 + market(8, 200)).cumprod()
+    mandate = Mandate(max_positions=3, min_position=0.1, costs=10, max_turnover=0.5)
+    tester = Backtester(prices.iloc[:120], prices.iloc[120:], cost={"const": 10})
+    result = tester.backtest(Kelly(mandate=mandate), reopt_freq=10, rebalance_freq=10, keep_solutions=True)
+    assert len(result.solutions) == 8
+    for _, solution in result.solutions:
+        assert solution.status == "optimal"
+        assert (solution.weights != 0).sum() <= 3
+        assert (solution.weights[solution.weights != 0] >= 0.1 - 1e-12).all()
+    with pytest.raises(PortfolioError, match="bound is not verified"):
+        solution.verify(prices)
