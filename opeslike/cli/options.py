@@ -281,7 +281,7 @@ def show(form: str, text: Callable[[], str], facts: Callable[[], Any], table: pd
     if form == "csv":
         from opeslike.analysis.output import harmless
 
-        print(table.rename(harmless, columns=harmless).to_csv(index=index, lineterminator="\n"), end="")
+        print(table.rename(index=harmless, columns=harmless).to_csv(index=index, lineterminator="\n"), end="")
     elif form == "json":
         show_json(facts())
     else:
