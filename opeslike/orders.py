@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, TypeAlias, final
@@ -188,6 +189,8 @@ def orders(
         Smallest order, money.
     growth : callable, optional
         Takes weights, a Series by ticker, and returns a growth rate (larger is better); what rounding gives up is told.
+        By default the certificate of the objective tells, if there is one: the objective's ``regret`` of the weights
+        after, an upper bound per period.
     time_limit : float
         Seconds.
 
@@ -259,6 +262,9 @@ def orders(
     if not proved:
         notes.append(f"Time ran out after {seconds:g} s: a closer plan may exist.")
     given_up = None if growth is None else float(growth(positions["target"])) - float(growth(positions["weight"]))
+    if growth is None and getattr(getattr(weights, "_solution", None), "gap", None) is not None:
+        with suppress(PortfolioError):  # where the objective is not in terms of returns, or its data are gone
+            given_up = weights.regret(positions["weight"].reindex(list(weights.tickers)).fillna(0.0), as_held=True)
     left = cash - float(shares @ each) - float(table["fee"].sum())
     return Orders(table, positions, left, wealth, notes, given_up)
 
