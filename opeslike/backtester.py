@@ -23,7 +23,7 @@ from opeslike.accounting.ledger import Blocks, Ledger, Terms
 from opeslike.accounting.overlays import Overlay, checked_overlays
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency, periods_in_year, scheduled, written
-from opeslike.accounting.walking import walk_blocks, walk_steps
+from opeslike.accounting.walk import walk_blocks, walk_steps
 from opeslike.checks import flag, number, whole
 from opeslike.data.findings import warn_about
 from opeslike.errors import DataWarning, PortfolioError, RuinWarning, warn

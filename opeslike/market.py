@@ -6,7 +6,6 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import DataError, DataWarning, PortfolioError, warn
+from opeslike.checks import FloatArray
+from opeslike.errors import DataError, DataWarning, PortfolioError, logger, warn
 from opeslike.panel import (  # what is known of markets is had from here
-    FloatArray,
     Kind,
     Panel,
     align_columns,
@@ -38,7 +37,6 @@ __all__ = [
     "read_panel", "simple_returns", "unequal",
 ]  # fmt: skip
 
-logger = logging.getLogger("opeslike")
 
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.intp]

@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from opeslike.checks import finite, not_negative, positive
+from opeslike.checks import FloatArray, finite, not_negative, positive
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError
 from opeslike.panel import describe, read_panel
 
-FloatArray = NDArray[np.float64]
 #: A number a ticker: a Series or a dict.
 ByTicker: TypeAlias = "pd.Series | Mapping[Any, float]"
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from opeslike.panel import FloatArray
+from opeslike.checks import FloatArray
 
 #: What spreadsheets, pandas, R and databases write where there is no price.
 MISSING: Final = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "null", "none", "."})

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from opeslike.panel import FloatArray
+from opeslike.checks import FloatArray
 
 Ints = NDArray[np.intp]
 

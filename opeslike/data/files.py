@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import re
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -114,7 +115,7 @@ def load_csv(
             f"{twin}={decimal!r} and decimal={decimal!r} are the same: a number could not be told from {other}"
         )
     path = Path(path)
-    rows, sep, plain = _read_text(path, encoding, sep)
+    rows, sep, plain = _read_rows(path, encoding, sep)
     header = [cell.strip() for cell in rows.iloc[0]]
     table = Table(header, rows.iloc[1:], str(path), "line", sort, date_format, sep, decimal, thousands, plain)
     table.check_header()
@@ -192,23 +193,38 @@ def _read_columnar(path: Path, kind: str) -> pd.DataFrame:
     return frame
 
 
-def _read_text(path: Path, encoding: str, sep: str | None) -> tuple[pd.DataFrame, str, bool]:
-    """Return the rows of a file, cells as text, by their line; the separator, and whether bare commas are it."""
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file that somebody named; ``.gz`` is decompressed, UTF-16 recognised.
+
+    Raises
+    ------
+    DataError
+        It is missing, a device, or no text in that encoding; names it.
+    """
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise DataError(f"{path} is a device, which may never end: give a file")
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        text = content.decode("utf-16" if wide else "utf-8-sig" if encoding == "utf-8" else encoding)
+        return content.decode("utf-16" if wide else "utf-8-sig" if encoding == "utf-8" else encoding)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: check the path") from error
     except LookupError as error:
         raise DataError(f"encoding={encoding!r} is unknown: such as 'utf-8' or 'cp1252'") from error
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{path} is not a CSV file in {encoding.upper()}: {error}; pass encoding='cp1252' if it is one of Excel's"
+            f"{path} is not a CSV file in {encoding.upper()}: {error}; save it as UTF-8, or pass "
+            "encoding='cp1252' if it is one of Excel's"
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _read_rows(path: Path, encoding: str, sep: str | None) -> tuple[pd.DataFrame, str, bool]:
+    """Return the rows of a file, cells as text, by their line; the separator, and whether bare commas are it."""
+    text = read_text(path, encoding)
     if not text.strip():
         raise DataError(f"{path} is empty")
     sep, skipped = _sniff(text, sep)
@@ -217,7 +233,7 @@ def _read_text(path: Path, encoding: str, sep: str | None) -> tuple[pd.DataFrame
             io.StringIO(text, newline=""), sep=sep, skiprows=skipped, header=None, dtype=str, na_filter=False,
             skip_blank_lines=False, engine="python", quotechar='"', skipinitialspace=True,
         )  # fmt: skip
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, UnicodeError) as error:
         if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
             width, line, cells = found.groups()
             raise DataError(f"{path}, line {line} has {cells} cells where the header has {width}") from error

@@ -14,9 +14,10 @@ from typing import Any, Final, Literal, final
 import numpy as np
 import pandas as pd
 
+from opeslike.checks import FloatArray
 from opeslike.data import detect
 from opeslike.errors import DataError, DataWarning, warn
-from opeslike.panel import FloatArray, Kind, Panel, close_frame, describe, pandas_frame, read_panel
+from opeslike.panel import Kind, Panel, close_frame, describe, pandas_frame, read_panel
 
 Severity = Literal["severe", "check"]
 

@@ -11,10 +11,11 @@ from typing import Any, Final, final
 import numpy as np
 import pandas as pd
 
+from opeslike.checks import FloatArray
 from opeslike.data.cells import is_day, read_days, read_numbers
 from opeslike.data.selection import check_fields, pick, refuse_twins, take_fields
 from opeslike.errors import DataError, warn
-from opeslike.panel import FIELDS, FloatArray, field_level, is_number
+from opeslike.panel import FIELDS, field_level, is_number
 
 #: What columns are called, in small letters without dots, stars and brackets; the first of the dates is taken.
 _CALLED: Final = {

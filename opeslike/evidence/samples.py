@@ -13,9 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import describe
+from opeslike.market import FloatArray, describe
 
-FloatArray = NDArray[np.float64]
 #: A frame (dates x strategies), a dict of name -> returns, an array of two or three dimensions, or a list of frames.
 ReturnsLike: TypeAlias = (
     "pd.DataFrame | Mapping[str, pd.Series | FloatArray] | FloatArray | Sequence[pd.DataFrame | FloatArray] | Samples"

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from opeslike.beliefs.bootstrap import block_length_of, load_bootstrap
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.evidence.samples import (
-    FloatArray,
     ReturnsLike,
     Samples,
     number,

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticPoint, QuadraticProblem
 from opeslike.proof import box_gap
+from opeslike.solvers.active_set import polished
 from opeslike.solvers.interior_point import Iterate
 
-FloatArray = NDArray[np.float64]
 Minimise = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
 
 #: models at most
@@ -51,7 +49,7 @@ def by_models(problem: Problem, start: FloatArray, minimise: Minimise) -> Iterat
     Returns
     -------
     Iterate or None
-        The best point seen, optimal where models led there, with the bounds that hold told exactly.
+        The best point seen; the caller reads the gap.
     """
     x, best, multipliers = start, None, None
     for iteration in range(_MODELS):
@@ -71,4 +69,4 @@ def by_models(problem: Problem, start: FloatArray, minimise: Minimise) -> Iterat
         if found is None:
             break
         x, multipliers = problem.lift.settled(found.x), found.multipliers
-    return best
+    return None if best is None else polished(problem, best, 1e-9)

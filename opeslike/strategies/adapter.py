@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,13 +14,11 @@ import numpy as np
 import pandas as pd
 
 from opeslike import errors
-from opeslike.errors import DataError, OpesLikeError, OptimizationError, PortfolioError
+from opeslike.errors import DataError, OpesLikeError, OptimizationError, PortfolioError, logger
 from opeslike.market import FloatArray, Market, Rows, cut, describe, everyone, full, listing
 from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.strategies.feed import Feed
 from opeslike.strategies.protocol import HOLD, State
-
-logger = logging.getLogger("opeslike")
 
 CLEAN_THRESHOLD = 1e-8
 

@@ -17,7 +17,7 @@ from opeslike.accounting.flows import Flows
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency
-from opeslike.accounting.walking import tracked
+from opeslike.accounting.walk import tracked
 from opeslike.backtester import DEFAULT_COST, Backtester
 from opeslike.checks import is_number
 from opeslike.errors import PortfolioError, RuinWarning

@@ -12,7 +12,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from opeslike.accounting.walking import tracked
+from opeslike.accounting.walk import tracked
 from opeslike.backtester import Backtester
 from opeslike.checks import whole
 from opeslike.errors import PortfolioError

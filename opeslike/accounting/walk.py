@@ -1,4 +1,4 @@
-"""The walk over the steps of a backtest: whole blocks where nothing depends on wealth, else one step at a time."""
+"""The walk: decisions and the account, block by block, or step by step where somebody looks at the account."""
 
 from __future__ import annotations
 
