@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-from pathlib import Path
 from typing import Any
 
 from opeslike.cli import options
@@ -102,12 +100,8 @@ def by_ticker(file: str) -> dict[str, float]:
     DataError
         Naming the file and the row (the first line is row 1).
     """
-    try:
-        rows = list(csv.reader(Path(file).read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file} is no CSV text in UTF-8: {error}") from None
     found: dict[str, float] = {}
-    for row, cells in enumerate(rows, start=1):
+    for row, cells in enumerate(options.csv_rows(file), start=1):
         ticker, *rest = [cell.strip() for cell in cells] or [""]
         if not any([ticker, *rest]):
             continue

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import re
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -116,7 +117,7 @@ def load_csv(
         )
     path = Path(path)
     marks = Marks(date_format, sep, decimal, thousands)
-    rows, marks = _read_text(path, encoding, marks)
+    rows, marks = _read_rows(path, encoding, marks)
     table = Table([cell.strip() for cell in rows.iloc[0]], rows.iloc[1:], marks, str(path), "line", sort)
     table.check_header()
     return cut(table.frame(tickers, fields), start, end, path.name)
@@ -193,23 +194,38 @@ def _read_columnar(path: Path, kind: str) -> pd.DataFrame:
     return frame
 
 
-def _read_text(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, Marks]:
-    """Return the rows of a file, cells as text, by their line; and the marks with the separator found."""
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file that somebody named; ``.gz`` is decompressed, UTF-16 recognised.
+
+    Raises
+    ------
+    DataError
+        It is missing, a device, or no text in that encoding; names it.
+    """
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise DataError(f"{path} is a device, which may never end: give a file")
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        text = content.decode("utf-16" if wide else "utf-8-sig" if encoding == "utf-8" else encoding)
+        return content.decode("utf-16" if wide else "utf-8-sig" if encoding == "utf-8" else encoding)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: check the path") from error
     except LookupError as error:
         raise DataError(f"encoding={encoding!r} is unknown: such as 'utf-8' or 'cp1252'") from error
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{path} is not a CSV file in {encoding.upper()}: {error}; pass encoding='cp1252' if it is one of Excel's"
+            f"{path} is not a CSV file in {encoding.upper()}: {error}; save it as UTF-8, or pass "
+            "encoding='cp1252' if it is one of Excel's"
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _read_rows(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, Marks]:
+    """Return the rows of a file, cells as text, by their line; and the marks with the separator found."""
+    text = read_text(path, encoding)
     if not text.strip():
         raise DataError(f"{path} is empty")
     sep, skipped = _sniff(text, marks.sep)
@@ -218,7 +234,7 @@ def _read_text(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, M
             io.StringIO(text, newline=""), sep=sep, skiprows=skipped, header=None, dtype=str, na_filter=False,
             skip_blank_lines=False, engine="python", quotechar='"', skipinitialspace=True,
         )  # fmt: skip
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, UnicodeError) as error:
         if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
             width, line, cells = found.groups()
             raise DataError(f"{path}, line {line} has {cells} cells where the header has {width}") from error

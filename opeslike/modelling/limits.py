@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Market
 from opeslike.modelling.ambiguity import CVaR
@@ -21,6 +23,9 @@ from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.modelling.risks import Entropic, Multiple, Risk
 from opeslike.parameters import Parameters, Positive, Share
+
+#: scenarios at the edge of a tail from which its curvature is told, besides two for each variable
+_EDGE = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +58,31 @@ class Limit:
             return math.inf
         return float(self.measure.evaluate(x).value) - self.most
 
-    def unit(self, point: Any) -> float:
-        """By how much a unit of what is written moves ``most``."""
+    def bend(self, x: FloatArray) -> FloatArray:
+        """Second derivative of what is measured; of a tail, that of a smooth one through the scenarios at its edge.
+
+        The mean of the worst share b of the losses bends by ``f / b`` times the covariance of the slopes at its edge,
+        f being the density of the losses there.
+        """
+        measure: Any = self.measure
+        point = measure.evaluate(x)
+        if self.curved:
+            return np.asarray(measure.hessian(point))
+        p, q, losses = measure.probabilities, point.risk.q, point.losses
+        near = np.argsort(np.abs(losses - losses[q > 0].min()))[: _EDGE + 2 * x.size]
+        weight = np.zeros_like(p)
+        weight[near] = p[near]
+        total = float(weight.sum())
+        density = total / max(float(np.ptp(losses[near])), 1e-300)
+        mean = measure.pull(weight * point.slope) / total
+        around = measure.gram(weight * point.slope**2) / total - np.outer(mean, mean)
+        return np.asarray(around * (density * float((q / p).max())))
+
+    def unit(self, x: FloatArray) -> float:
+        """By how much a unit of what is written moves ``most``, at x."""
         if self.odds is None:
             return 1.0
+        point: Any = self.measure.evaluate(x)
         # log E exp(a loss) / a grows by (E_q loss - its value) / a with a = log(odds) / log(1 - fall), which falls by
         # a / (odds log(1 / odds)) a unit of odds
         steeper = float(point.risk.q @ point.losses - point.value)
@@ -92,7 +118,6 @@ class Basis:
             self.problem.bounds,
             None,
             self.problem.lift,
-            labels=lambda: self.market.dates,
         )
         made.cost = made.impact = None
         return made

@@ -9,12 +9,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from opeslike.checks import FloatArray, by_asset, finite, per_period, positive, whole
+from opeslike.checks import FloatArray, by_asset, check_covariance, finite, per_period, positive, whole
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import Market, cut, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
+from opeslike.modelling.convex import Problem
 from opeslike.modelling.grouping import exposed, grouped, pairs, with_rest
-from opeslike.modelling.limits import RiskLimit
+from opeslike.modelling.limits import Basis, Limit, RiskLimit, TrackingError
 from opeslike.modelling.terms import Counts, Terms
 from opeslike.modelling.trading import Impact, check_amounts, check_costs, impact_of, trades_of
 from opeslike.parameters import Parameters
@@ -238,6 +239,11 @@ class Mandate(Parameters):
         return repr(self) == "Mandate()"
 
     @property
+    def risky(self) -> bool:
+        """Whether a risk is limited."""
+        return bool(self.risk_limits) or self.max_tracking_error is not None
+
+    @property
     def uses_held(self) -> bool:
         """Whether what is held before makes a difference."""
         return any(each is not None for each in (self.costs, self.impact, self.max_turnover, self.max_trade))
@@ -290,6 +296,30 @@ class Mandate(Parameters):
             mean = market.mean() if mean is None else mean
             terms = replace(terms, mean=mean, target=self.target_return / fraction)
         return terms
+
+    def limits(
+        self, market: Market, problem: Problem, scale: float, covariance: Any, own: Sequence[RiskLimit] = ()
+    ) -> tuple[Limit, ...]:
+        """Limits on risk over the variables of a problem, and those that an objective has itself.
+
+        Parameters
+        ----------
+        market : Market
+        problem : Problem
+        scale : float
+            What its weights are multiplied by to give those held.
+        covariance : array-like of shape (N, N), optional
+            Per period, instead of that of the market.
+        own : sequence of RiskLimit
+        """
+        asked = [*self.risk_limits, *own]
+        if self.max_tracking_error is not None:
+            asked.append(TrackingError(self.max_tracking_error, self.benchmark_of(market.assets)))
+        if not asked:
+            return ()
+        covariance = None if covariance is None else check_covariance(covariance, market.assets)
+        basis = Basis(market, problem, scale, self.periods_per_year, covariance)
+        return tuple(one.on(basis) for one in asked)
 
     def _terms(self, assets: Any, limits: Sequence[Any], weight_bounds: Any, fraction: float, *trading: Any) -> Terms:
         lower, upper = self._box(assets, weight_bounds, fraction)

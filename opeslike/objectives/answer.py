@@ -57,6 +57,33 @@ class Answer(Parameters):
         return 1.0
 
     @property
+    def uses_held(self) -> bool:
+        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
+        return bool(self._settings.mandate.uses_held)
+
+    def shared(self) -> tuple[Hashable, float] | None:
+        """Key of the problem that is solved, and what its answer is multiplied by.
+
+        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
+        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
+
+        Returns
+        -------
+        (key, scale) : hashable and float, or None
+            None where the answer depends on what is held before.
+        """
+        if self.uses_held:
+            return None
+        given = self.get_params(deep=False)
+        free = self._settings.mandate.empty
+        scale = self._scale() if free else 1.0
+        if free:
+            del given["mandate"]
+        if self._scale() == scale == given.get("fraction"):
+            del given["fraction"]
+        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
+
+    @property
     def solution(self) -> Solution:
         """The last answer with its certificate.
 

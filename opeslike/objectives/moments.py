@@ -142,6 +142,10 @@ class RatioObjective(MomentObjective):
         assert covariance is not None
         if self.mandate.leverage is not None or self.mandate.short_fee > 0 or self.mandate.impact is not None:
             raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, short_fee or impact")
+        if self.mandate.risky:
+            raise PortfolioError(
+                f"{type(self).__name__} takes no risk_limits or max_tracking_error; use MeanVariance, or active_bounds"
+            )
         gain = self._gain(market, mean, covariance)
         return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, given))
 

@@ -75,10 +75,12 @@ def check_outside(rule: Optimizer) -> None:
     PortfolioError
     """
     mandate = rule.mandate
-    if mandate.callables or mandate.leverage is not None or mandate.short_fee > 0 or mandate.uses_held:
+    financed = mandate.leverage is not None or mandate.short_fee > 0
+    measured = mandate.risky or mandate.target_return is not None or mandate.benchmark is not None
+    if financed or measured or mandate.callables or mandate.uses_held:
         raise PortfolioError(
             f"{type(rule).__name__} is a rule, not an optimiser: it takes no leverage, short_fee, constraints, costs, "
-            "max_turnover or max_trade"
+            "max_turnover, max_trade, benchmark, target_return or risk_limits"
         )
 
 

@@ -134,8 +134,11 @@ class VaR(ConvexObjective):
 
     def _searched(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         terms, constraints = self._terms(market, given), self._extra(market)
-        if terms.financed or self.uses_held:
-            raise PortfolioError("VaR takes no leverage, gross, short_fee, costs or limits on trades; use CVaR")
+        if not terms.plain or terms.active is not None or self.mandate.risky or self.uses_held:
+            raise PortfolioError(
+                "VaR takes no leverage, gross, short_fee, costs, limits on trades, benchmark, target_return or "
+                "risk_limits; use CVaR"
+            )
         if len(terms.rows):  # groups and exposures go through cvxpy here
             above, below = np.isfinite(terms.most), np.isfinite(terms.least)
             rows = np.vstack([terms.rows[above], -terms.rows[below]])

@@ -35,6 +35,8 @@ _AIM = 1e-2
 _MET = 1e-10
 #: what a point inside keeps clear of each limit, as a share of the level at least
 _CLEAR = 1e-6
+#: what is left of a price that was too high
+_EASE = 0.25
 #: rounds without a better gap after an optimal answer
 _PATIENCE = 3
 
@@ -82,7 +84,7 @@ class _Search:
         self.free = copy.copy(problem)
         self.free.limits = ()
         self.cuts: list[_Cut] = []
-        self.prices = np.zeros(len(self.limits))
+        self.prices, self.stiffness = np.zeros(len(self.limits)), np.zeros(len(self.limits))
         self.inside: FloatArray | None = None
         self.steps = 0
 
@@ -104,15 +106,16 @@ class _Search:
                 found = self._proved(z, proof)
                 if best is None or found.gap < best[1].gap:
                     best, last = (z, found), round_
-                if best[1].gap <= _AIM * best[1].tolerance or (best[1].optimal and round_ > last + _PATIENCE):
+                enough = max(_AIM * best[1].tolerance, 2.0 * proof.gap)
+                if best[1].gap <= enough or (best[1].optimal and round_ > last + _PATIENCE):
                     break
             deadline.check(None if best is None else best[1].gap)
             for k in np.flatnonzero(over > 0):
                 at = x if self.inside is None else self._drawn(x, self.inside, [self.limits[k]])
                 self.cut(int(k), at)
-                if self.prices[k] == 0 and self.inside is not None:
-                    self.prices[k] = self._estimate(int(k), z, self.inside)
-            x, proof = self._next(z)
+                if self.stiffness[k] == 0 and self.inside is not None:
+                    self.stiffness[k] = self._estimate(int(k), z, self.inside)
+            x, proof = self._next(x, z)
         if best is None:
             raise OptimizationError("the limits on risk can only just be met; loosen one of them a little")
         return best[0], prove(self.problem, best[0], best[1].witness), self.steps
@@ -136,27 +139,37 @@ class _Search:
             self.cuts.append(_Cut(k, row / size, most / size, size, q))
 
     def _part(self, cuts: Sequence[_Cut]) -> Problem:
+        if not cuts:
+            return copy.copy(self.free)
         rows, most = np.array([cut.row for cut in cuts]), np.array([cut.most for cut in cuts])
         return self.free.within(rows, most, [self.limits[cut.index].name for cut in cuts])
 
-    def _next(self, z: FloatArray) -> tuple[FloatArray, Proof]:
+    def _next(self, x: FloatArray, z: FloatArray) -> tuple[FloatArray, Proof]:
         """Minimise under the rows, with the curvature of the limits at ``z``; the prices are those of the answer."""
         cuts, part = self.cuts, self._part(self.cuts)
         bend = np.zeros((z.size, z.size))
-        for limit, price in zip(self.limits, self.prices, strict=True):
-            if price > 0 and limit.curved:
-                bend += price * limit.measure.hessian(limit.measure.evaluate(z))
+        for limit, price in zip(self.limits, self.stiffness, strict=True):
+            if price > 0:
+                bend += price * limit.bend(z)
         if bend.any():
             part.bowl = np.pad(bend, (0, len(cuts))), np.concatenate([z, np.zeros(len(cuts))])
-        slack = np.array([cut.most - cut.row @ z for cut in cuts])
-        x, proof = self._solved(part, np.concatenate([z, slack]))
+        slack = np.array([max(cut.most - float(cut.row @ x), 0.0) for cut in cuts])
+        x, proof = self._solved(part, np.concatenate([x, slack]))
         multipliers = proof.witness.multipliers
         m = len(self.free.bounds.totals)
         self.pulls = np.zeros(len(cuts)) if multipliers is None else np.maximum(-multipliers[m:], 0.0)
         self.prices = np.zeros(len(self.limits))
         for cut, pull in zip(cuts, self.pulls, strict=True):
             self.prices[cut.index] += pull / cut.size
+        # a price too high keeps the answer inside, where the row is slack: it falls by and by
+        self.stiffness = np.where(self.prices > 0, self.prices, _EASE * self.stiffness)
+        latest = {cut.index: cut for cut in cuts}
         self.worst = [self._worst(k) for k in range(len(self.limits))]
+        self.cuts = [
+            cut
+            for cut, pull in zip(cuts, self.pulls, strict=True)
+            if pull > 0 or cut is latest[cut.index] or not self.limits[cut.index].curved
+        ]
         return x[: z.size], proof
 
     def _worst(self, k: int) -> FloatArray | None:

@@ -13,6 +13,7 @@ from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticPoint, QuadraticProblem
 from opeslike.proof import box_gap
+from opeslike.solvers.active_set import polished
 from opeslike.solvers.interior_point import Iterate
 
 Minimise = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
@@ -48,7 +49,7 @@ def by_models(problem: Problem, start: FloatArray, minimise: Minimise) -> Iterat
     Returns
     -------
     Iterate or None
-        The best point seen, optimal where models led there, with the bounds that hold told exactly.
+        The best point seen; the caller reads the gap.
     """
     x, best, multipliers = start, None, None
     for iteration in range(_MODELS):
@@ -68,4 +69,4 @@ def by_models(problem: Problem, start: FloatArray, minimise: Minimise) -> Iterat
         if found is None:
             break
         x, multipliers = problem.lift.settled(found.x), found.multipliers
-    return best
+    return None if best is None else polished(problem, best, 1e-9)

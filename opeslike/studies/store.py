@@ -178,7 +178,8 @@ def unpack_dates(content: bytes) -> pd.Index:
     index: pd.Index
     raw = zlib.decompress(content)
     if raw.startswith(b"["):
-        return pd.Index(json.loads(raw[1:]))
+        index = pd.Index(json.loads(raw[1:]))
+        return index
     zone, _, times = raw.partition(b"\n")
     index = pd.DatetimeIndex(np.frombuffer(times, np.int64).cumsum().view("datetime64[ns]"))
     return index.tz_localize("UTC").tz_convert(zone.decode()) if zone else index

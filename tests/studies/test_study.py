@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -317,16 +314,3 @@ def test_samples_of_different_dates_are_judged_together(prices, made):
     assert len(study.samples) == 3
     assert not study.returns(0).index.equals(study.returns(1).index)
     assert study.table("1/N", statistics=["growth"], resamples=200).caption.startswith("Against 1/N: 3 samples")
-
-
-@pytest.fixture(scope="module")
-def toys():
-    path = Path(__file__).with_name("toys.py")
-    sys.path.insert(0, str(path.parent))
-    spec = spec_from_file_location("toys", path)
-    module = module_from_spec(spec)
-    sys.modules["toys"] = module
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(path.parent))
-    del sys.modules["toys"]

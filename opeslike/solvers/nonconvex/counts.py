@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
-from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.ambiguity import BoxRisk, Smoothed
+from opeslike.modelling.problem import OPTIMAL, Problem, ScenarioPoint, ScenarioProblem
 from opeslike.modelling.terms import Counts
-from opeslike.proof import Proof
+from opeslike.proof import Proof, Witness, bound
+from opeslike.solvers.interior_point import interior_point
 from opeslike.solvers.solve import Solved
 
 BoolArray = NDArray[np.bool_]
@@ -38,17 +40,24 @@ _NONE = 1e-9
 _AIM = 0.1
 #: assets tried in exchange at each turn of the first search, and such turns
 _EXCHANGED, _TURNS = 8, 25
+#: a smoothed tail has an edge this wide, in standard deviations of the return, and is solved to so many tolerances
+_WIDTH, _ROUGH = 0.1, 1000.0
+#: for so many assets more than are held, and then for more, so often
+_BESIDE, _ROUNDS = 10, 2
+#: weights below this share of the largest are those of an interior point
+_SMALL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class _Node:
-    """Bounds of the weights, who is kept, and the relaxation's proved lower bound and weights."""
+    """Bounds of the weights, who is kept, and the relaxation's proved lower bound, weights and reduced gradient."""
 
     lower: FloatArray
     upper: FloatArray
     kept: BoolArray
     bound: float
     w: FloatArray
+    reduced: FloatArray | None = None
 
 
 def fewest(problem: Problem, counts: Counts, relax: Relax, start: FloatArray | None = None) -> Solved:
@@ -90,6 +99,7 @@ class _Search:
         self.tried: set[tuple[int, ...]] = set()
         self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
         self.solves = 0
+        self.smooth: ScenarioProblem | None = None
 
     def run(self, start: FloatArray | None) -> Solved:
         root = self._root()
@@ -139,6 +149,12 @@ class _Search:
 
     def _solve(self, lower: FloatArray, upper: FloatArray, guess: FloatArray | None, named: bool = False) -> Solved:
         """The relaxation within bounds of the weights."""
+        narrowed = self._narrowed(lower, upper)
+        self.solves += 1
+        start = None if guess is None else self.problem.lift(np.minimum(np.maximum(guess, lower), upper))
+        return self.relax(narrowed, start, named=named)
+
+    def _narrowed(self, lower: FloatArray, upper: FloatArray) -> Problem:
         lift, bounds = self.problem.lift, self.problem.bounds
         low, high = lift(lower), lift(upper)
         parts = slice(lift.parts.signs.size)
@@ -147,9 +163,44 @@ class _Search:
         narrowed.bounds = replace(bounds, lower=bounds.lower.copy(), upper=bounds.upper.copy())
         narrowed.bounds.lower[parts] = np.maximum(low, bounds.lower[parts])
         narrowed.bounds.upper[parts] = np.minimum(high, bounds.upper[parts])
-        self.solves += 1
-        start = None if guess is None else lift(np.minimum(np.maximum(guess, lower), upper))
-        return self.relax(narrowed, start, named=named)
+        return narrowed
+
+    def _smoothed(self, root: Solved) -> None:
+        """A risk with corners costs a saddle point; rounded off a little it takes a few steps of Newton's method."""
+        problem = self.problem
+        if not (isinstance(problem, ScenarioProblem) and isinstance(problem.risk, BoxRisk) and problem.lift.plain):
+            return
+        if not problem.limits and problem.penalty is None and problem.bounds.budgeted:
+            self.smooth = copy.copy(problem)
+            spread = problem.tolerance(root.proof.point) / OPTIMAL
+            self.smooth.risk = Smoothed(problem.risk, _WIDTH * spread)
+
+    def _quick(self, node: _Node, lower: FloatArray, upper: FloatArray) -> Proof | None:
+        """A proof about the relaxation by the smoothed risk, on the assets that matter; None where there is none."""
+        if self.smooth is None:
+            return None
+        narrowed = self._narrowed(lower, upper)
+        inside = (node.w > _NONE) | (lower < 0) | (lower > 0)
+        if node.reduced is not None:
+            inside[np.argsort(np.where(upper > lower, node.reduced, np.inf))[: int(inside.sum()) + _BESIDE]] = True
+        proof: Proof | None = None
+        for _ in range(_ROUNDS):
+            self.solves += 1
+            few = copy.copy(self.smooth)
+            few.bounds = replace(narrowed.bounds, upper=np.where(inside, upper, lower))
+            center = few.bounds.center()
+            if center is None:
+                return proof
+            found = interior_point(few, few.starting_point(center), _ROUGH)
+            q = found.point.risk.q if isinstance(found.point, ScenarioPoint) else None
+            proof = bound(narrowed, found.x, Witness(q))
+            if proof.reduced is None:
+                return None
+            cheap = ~inside & (upper > lower) & (proof.reduced < 0)
+            if not cheap.any():
+                break
+            inside |= cheap
+        return proof
 
     def _root(self) -> _Node:
         """Nothing decided, but for weights that must not be 0 or could only be too small."""
@@ -164,7 +215,9 @@ class _Search:
             np.where(self.upper < 0, np.minimum(upper, -least), upper),
         )
         solved = self._solve(lower, upper, None, named=True)
-        return _Node(lower, upper, held, solved.proof.value - solved.proof.gap, self.problem.weights(solved.x))
+        self._smoothed(solved)
+        proof = solved.proof
+        return _Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x), proof.reduced)
 
     def _held(self, w: FloatArray) -> BoolArray:
         return np.asarray(np.abs(w) > _NONE)
@@ -177,6 +230,16 @@ class _Search:
 
     def _child(self, node: _Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[_Node]:
         """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held."""
+        quick = self._quick(node, lower, upper)
+        if quick is not None:
+            known, w = quick.value - quick.gap, self._cleared(quick.point.x)
+            if known >= self._level():
+                self.closed = min(self.closed, known)
+                return []
+            if quick.value < self._level() and not self._met(w):
+                child = _Node(lower, upper, kept, max(known, node.bound), w, quick.reduced)
+                self._settle(child, w)
+                return [child]
         try:
             solved = self._solve(lower, upper, node.w)
         except InfeasibleError:
@@ -185,14 +248,18 @@ class _Search:
             raise
         except OptimizationError:  # not certified: what is known of the node above holds
             return [_Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
-        w, bound = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
-        child = _Node(lower, upper, kept, bound, w)
-        if bound < self._level():
+        w, known = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
+        child = _Node(lower, upper, kept, known, w, solved.proof.reduced)
+        if known < self._level():
             self._settle(child, w)
         if self._met(w):
-            self.closed = min(self.closed, bound)
+            self.closed = min(self.closed, known)
             return []
         return [child]
+
+    def _cleared(self, w: FloatArray) -> FloatArray:
+        """Weights less those that only an interior point leaves."""
+        return np.where(np.abs(w) < _SMALL * float(np.abs(w).max()), 0.0, w)
 
     def _split(self, node: _Node) -> list[_Node]:
         """Leave an asset out, or keep it, long or short where it must not be small."""
@@ -250,6 +317,10 @@ class _Search:
             upper = np.where(short, np.minimum(upper, -least), upper)
         if (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
             return False
+        if self.best is not None:
+            quick = self._quick(_Node(lower, upper, inside, -math.inf, np.where(inside, 1.0, 0.0)), lower, upper)
+            if quick is not None and quick.value - quick.gap >= self._level():
+                return False
         try:
             found = self._solve(lower, upper, w)
         except TimeLimitError:
