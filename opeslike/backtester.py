@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,6 @@ from opeslike.strategies.adapter import StrategyAdapter, blaming
 from opeslike.strategies.decided import Decided
 from opeslike.strategies.feed import Feed, check_lag, join
 
-T = TypeVar("T")
 DEFAULT_COST: Mapping[str, Any] = MappingProxyType({"const": 10.0})
 
 

@@ -172,7 +172,7 @@ class _Search:
             return
         if not problem.limits and problem.penalty is None and problem.bounds.budgeted:
             self.smooth = copy.copy(problem)
-            spread = problem.tolerance(root.proof.point) / OPTIMAL
+            spread = problem.tolerance(problem.evaluate(root.x)) / OPTIMAL
             self.smooth.risk = Smoothed(problem.risk, _WIDTH * spread)
 
     def _quick(self, node: _Node, lower: FloatArray, upper: FloatArray) -> Proof | None:
