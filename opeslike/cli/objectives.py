@@ -27,7 +27,7 @@ def _by_name(classes: str, *endings: str, **others: str) -> dict[str, str]:
 
 
 #: The classes of ``opeslike.objectives`` that can be made from the command line: those that take no other object.
-_OTHERS = ("Optimizer", "BayesianKelly", "KLRobust", "kl_radius")
+_OTHERS = ("Optimizer", "BayesianKelly", "KLRobust", "RegretKelly")
 _NAMES = " ".join(name for name in dir(objectives) if name[0].isupper() and name not in _OTHERS)
 OBJECTIVES = _by_name(_NAMES, KLRobustKelly="kl-robust", WorstCaseLoss="worst-case")
 #: Rules of ``opeslike.strategies`` that say what to hold; they need a sizer.

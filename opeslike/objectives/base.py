@@ -372,7 +372,8 @@ class ConvexObjective(Optimizer):
     def _box(self, market: Market, given: Given) -> tuple[Bounds, Regularizer | None]:
         """The same for searches, which take bounds of fully invested weights alone."""
         terms = self._terms(market, given)
-        if not terms.plain or len(terms.rows) or self.mandate.callables or self.mandate.risky or self.uses_held:
+        more = self.mandate.callables or self.mandate.risky or self.uses_held
+        if more or not terms.plain or terms.active is not None or len(terms.rows):
             raise PortfolioError(f"{type(self).__name__} is a search that takes bounds only; leave other limits out")
         bounds = Bounds.budget(terms.lower, terms.upper)
         return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))
