@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem

@@ -70,12 +70,3 @@ class Decided:
     def at(self, steps: Any) -> FloatArray:
         """The targets in force at some steps."""
         return np.asarray(self.targets[self._steps.searchsorted(steps, "right") - 1])
-
-    def regret(self, held: FloatArray) -> float:
-        """Nothing is known of the problems any more.
-
-        Raises
-        ------
-        PortfolioError
-        """
-        raise PortfolioError(f"{self.name} is replayed from its targets, whose regret is not known; run it afresh")
