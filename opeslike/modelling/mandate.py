@@ -9,12 +9,21 @@ from typing import Any, Self
 
 import numpy as np
 
-from opeslike.checks import FloatArray, by_asset, check_covariance, finite, per_period, positive, whole
+from opeslike.checks import (
+    Check,
+    FloatArray,
+    at_least,
+    check_covariance,
+    finite,
+    not_negative,
+    per_period,
+    positive,
+)
 from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import Market, cut, everyone
+from opeslike.market import Market
 from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.convex import Problem
-from opeslike.modelling.grouping import exposed, grouped, pairs, with_rest
+from opeslike.modelling.grouping import benchmark_of, exposed, grouped, near_benchmark, pairs, with_rest
 from opeslike.modelling.limits import Basis, Limit, RiskLimit, TrackingError
 from opeslike.modelling.terms import Counts, Terms
 from opeslike.modelling.trading import Impact, check_amounts, check_costs, impact_of, trades_of
@@ -22,6 +31,20 @@ from opeslike.parameters import Parameters
 
 #: leverage and gross exposure beyond this are a slip
 _MOST = 1e9
+#: of parameters that are numbers, or one an asset; below 0 borrowing would be a money machine
+_CHECKS: dict[str, Check] = {
+    "short_fee": not_negative,
+    "borrow_spread": not_negative,
+    "horizon": positive,
+    "impact": check_amounts,
+    "max_turnover": not_negative,
+    "max_trade": check_amounts,
+    "max_tracking_error": positive,
+    "max_active_share": not_negative,
+    "target_return": finite,
+    "max_positions": at_least(1),
+    "min_position": not_negative,
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -173,42 +196,27 @@ class Mandate(Parameters):
     constraints: Any = ()
 
     def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            if getattr(self, name) is not None:
+                check(name, getattr(self, name))
         for name in ("leverage", "gross"):
             if getattr(self, name) is not None and positive(name, getattr(self, name)) > _MOST:
                 raise PortfolioError(f"{name}={getattr(self, name)!r} must be at most {_MOST:g} times the wealth")
         per_period(self.risk_free, self.periods_per_year)
-        for name in ("short_fee", "borrow_spread"):  # below 0 borrowing would be a money machine
-            positive(name, getattr(self, name), zero=True)
         if self.leverage is None and (self.risk_free != 0 or self.borrow_spread != 0):
             raise PortfolioError("risk_free and borrow_spread need leverage=; leverage=1 allows cash without borrowing")
         check_costs(self.costs)
-        positive("horizon", self.horizon)
-        if self.impact is not None:
-            check_amounts("impact", self.impact)
         if not 1.0 < positive("impact_power", self.impact_power) <= 2.0:
             raise PortfolioError(f"impact_power={self.impact_power!r} must lie in (1, 2]; 1 is what costs are for")
-        if self.max_turnover is not None:
-            positive("max_turnover", self.max_turnover, zero=True)
-        if self.max_trade is not None:
-            check_amounts("max_trade", self.max_trade)
         for name in ("max_tracking_error", "max_active_share", "active_bounds"):
             if getattr(self, name) is not None and self.benchmark is None:
                 raise PortfolioError(f"{name} is measured from a benchmark; give benchmark=, weights by ticker")
-        if self.max_tracking_error is not None:
-            positive("max_tracking_error", self.max_tracking_error)
-        if self.max_active_share is not None:
-            positive("max_active_share", self.max_active_share, zero=True)
-        if self.target_return is not None:
-            finite("target_return", self.target_return)
         if not isinstance(self.risk_limits, Sequence) or not all(isinstance(x, RiskLimit) for x in self.risk_limits):
             raise PortfolioError(f"risk_limits must be a list of limits such as Volatility(0.15): {self.risk_limits!r}")
         if self.net is not None:
             if self.leverage is None:
                 raise PortfolioError("net needs leverage=: fully invested weights sum to 1; leverage=1 allows cash")
             pairs("bounds", {"net": self.net})
-        if self.max_positions is not None:
-            whole("max_positions", self.max_positions, low=1)
-        positive("min_position", self.min_position, zero=True)
         listed = callable(self.constraints) or isinstance(self.constraints, Sequence)
         for item in self.callables if listed else (self.constraints,):
             if not callable(item):
@@ -300,21 +308,10 @@ class Mandate(Parameters):
     def limits(
         self, market: Market, problem: Problem, scale: float, covariance: Any, own: Sequence[RiskLimit] = ()
     ) -> tuple[Limit, ...]:
-        """Limits on risk over the variables of a problem, and those that an objective has itself.
-
-        Parameters
-        ----------
-        market : Market
-        problem : Problem
-        scale : float
-            What its weights are multiplied by to give those held.
-        covariance : array-like of shape (N, N), optional
-            Per period, instead of that of the market.
-        own : sequence of RiskLimit
-        """
+        """Limits on risk over the variables of a problem, with an objective's ``own``; see :class:`Basis`."""
         asked = [*self.risk_limits, *own]
         if self.max_tracking_error is not None:
-            asked.append(TrackingError(self.max_tracking_error, self.benchmark_of(market.assets)))
+            asked.append(TrackingError(self.max_tracking_error, benchmark_of(self.benchmark, market.assets)))
         if not asked:
             return ()
         covariance = None if covariance is None else check_covariance(covariance, market.assets)
@@ -340,37 +337,8 @@ class Mandate(Parameters):
             short_fee,
             assets,
             **(trades_of(self, assets, fraction, *trading) if self.uses_held else {}),
-            **(self._active(assets, fraction) if self.benchmark is not None else {}),
+            **(near_benchmark(self, assets, fraction) if self.benchmark is not None else {}),
         )
-
-    def benchmark_of(self, assets: Sequence[Hashable]) -> FloatArray:
-        """Weights of the benchmark, shape (N,), scaled to the sum they have over all columns.
-
-        Raises
-        ------
-        PortfolioError
-            If a ticker is unknown, or no eligible asset has a weight.
-        """
-        every = by_asset("benchmark", self.benchmark, everyone(assets), 0.0)
-        kept = np.asarray(cut(every, assets), dtype=np.float64)
-        total, left = float(every.sum()), float(kept.sum())
-        if kept.size == every.size:
-            return kept
-        if not left * total > 0:
-            raise PortfolioError("no eligible asset is in the benchmark; give one that has some of them")
-        return kept * (total / left)
-
-    def _active(self, assets: Sequence[Hashable], fraction: float) -> dict[str, Any]:
-        """What :class:`Terms` know of the benchmark."""
-        weights, share = self.benchmark_of(assets), self.max_active_share
-        told: dict[str, Any] = {"benchmark": weights / fraction}
-        if share is not None:
-            told["max_active"] = 2.0 * share / fraction
-        if self.active_bounds is not None:
-            free = (-_MOST, _MOST)
-            sides = parse_weight_bounds(with_rest(self.active_bounds, assets), assets, free, "active_bounds")
-            told["active"] = tuple(side / fraction for side in sides)
-        return told
 
     def market_impact(self, assets: Sequence[Hashable], held: FloatArray) -> Impact | None:
         """What trades from ``held`` pay once for moving prices, as a fraction of wealth."""
