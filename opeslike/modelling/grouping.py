@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opeslike.checks import REST
+from opeslike.checks import REST, by_asset
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import Eligible, FloatArray, Market, describe, everyone
+from opeslike.market import Eligible, FloatArray, Market, cut, describe, everyone
+from opeslike.modelling.bounds import parse_weight_bounds
+
+#: an active weight that is not bounded
+_FREE = 1e9
 
 
 def grouped(
@@ -57,6 +61,36 @@ def exposed(exposures: Any, limits: Any, market: Market) -> Iterator[tuple[str, 
             asset = market.assets[int(np.argmin(np.isfinite(row)))]
             raise PortfolioError(f"the exposure of {asset} to {factor} is not finite")
         yield f"exposure {factor}", row, pair
+
+
+def benchmark_of(benchmark: Any, assets: Sequence[Hashable]) -> FloatArray:
+    """Weights of a benchmark, shape (N,), scaled to the sum they have over all columns.
+
+    Raises
+    ------
+    PortfolioError
+        If a ticker is unknown, or no eligible asset has a weight.
+    """
+    every = by_asset("benchmark", benchmark, everyone(assets), 0.0)
+    kept = np.asarray(cut(every, assets), dtype=np.float64)
+    total, left = float(every.sum()), float(kept.sum())
+    if kept.size == every.size:
+        return kept
+    if not left * total > 0:
+        raise PortfolioError("no eligible asset is in the benchmark; give one that has some of them")
+    return kept * (total / left)
+
+
+def near_benchmark(mandate: Any, assets: Sequence[Hashable], fraction: float) -> dict[str, Any]:
+    """What :class:`~opeslike.modelling.terms.Terms` know of a benchmark, before a fraction is applied."""
+    told: dict[str, Any] = {"benchmark": benchmark_of(mandate.benchmark, assets) / fraction}
+    if mandate.max_active_share is not None:
+        told["max_active"] = 2.0 * mandate.max_active_share / fraction
+    if mandate.active_bounds is not None:
+        bounds = with_rest(mandate.active_bounds, assets)
+        sides = parse_weight_bounds(bounds, assets, (-_FREE, _FREE), "active_bounds")
+        told["active"] = tuple(side / fraction for side in sides)
+    return told
 
 
 def with_rest(bounds: Any, assets: Sequence[Hashable]) -> Any:

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 
-from opeslike.checks import FloatArray, by_asset, check_covariance, number, per_period
+from opeslike.checks import FloatArray, check_covariance, number, per_period
 from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import Market, cut, everyone
+from opeslike.market import Market
 from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.convex import Problem
-from opeslike.modelling.grouping import exposed, grouped, pairs, with_rest
+from opeslike.modelling.grouping import benchmark_of, exposed, grouped, near_benchmark, pairs, with_rest
 from opeslike.modelling.limits import Basis, Limit, RiskLimit, TrackingError
 from opeslike.modelling.terms import Counts, Terms
 from opeslike.modelling.trading import Impact, check_amounts, check_costs, impact_of, trades_of
@@ -278,21 +278,10 @@ class Mandate(Parameters):
     def limits(
         self, market: Market, problem: Problem, scale: float, covariance: Any, own: Sequence[RiskLimit] = ()
     ) -> tuple[Limit, ...]:
-        """Limits on risk over the variables of a problem, and those that an objective has itself.
-
-        Parameters
-        ----------
-        market : Market
-        problem : Problem
-        scale : float
-            What its weights are multiplied by to give those held.
-        covariance : array-like of shape (N, N), optional
-            Per period, instead of that of the market.
-        own : sequence of RiskLimit
-        """
+        """Limits on risk over the variables of a problem, with an objective's ``own``; see :class:`Basis`."""
         asked = [*self.risk_limits, *own]
         if self.max_tracking_error is not None:
-            asked.append(TrackingError(self.max_tracking_error, self.benchmark_of(market.assets)))
+            asked.append(TrackingError(self.max_tracking_error, benchmark_of(self.benchmark, market.assets)))
         if not asked:
             return ()
         covariance = None if covariance is None else check_covariance(covariance, market.assets)
@@ -318,37 +307,8 @@ class Mandate(Parameters):
             short_fee,
             assets,
             **(trades_of(self, assets, fraction, *trading) if self.uses_held else {}),
-            **(self._active(assets, fraction) if self.benchmark is not None else {}),
+            **(near_benchmark(self, assets, fraction) if self.benchmark is not None else {}),
         )
-
-    def benchmark_of(self, assets: Sequence[Hashable]) -> FloatArray:
-        """Weights of the benchmark, shape (N,), scaled to the sum they have over all columns.
-
-        Raises
-        ------
-        PortfolioError
-            If a ticker is unknown, or no eligible asset has a weight.
-        """
-        every = by_asset("benchmark", self.benchmark, everyone(assets), 0.0)
-        kept = np.asarray(cut(every, assets), dtype=np.float64)
-        total, left = float(every.sum()), float(kept.sum())
-        if kept.size == every.size:
-            return kept
-        if not left * total > 0:
-            raise PortfolioError("no eligible asset is in the benchmark; give one that has some of them")
-        return kept * (total / left)
-
-    def _active(self, assets: Sequence[Hashable], fraction: float) -> dict[str, Any]:
-        """What :class:`Terms` know of the benchmark."""
-        weights, share = self.benchmark_of(assets), self.max_active_share
-        told: dict[str, Any] = {"benchmark": weights / fraction}
-        if share is not None:
-            told["max_active"] = 2.0 * share / fraction
-        if self.active_bounds is not None:
-            free = (-_MOST, _MOST)
-            sides = parse_weight_bounds(with_rest(self.active_bounds, assets), assets, free, "active_bounds")
-            told["active"] = tuple(side / fraction for side in sides)
-        return told
 
     def market_impact(self, assets: Sequence[Hashable], held: FloatArray) -> Impact | None:
         """What trades from ``held`` pay once for moving prices, as a fraction of wealth."""

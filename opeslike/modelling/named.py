@@ -80,7 +80,7 @@ def irreducible(bounds: Bounds, lift: Lift, assets: Sequence[Hashable] = (), sca
             (upper if above else lower)[i] = (bounds.upper if above else bounds.lower)[i]
         if name:
             named.append((kind, above, i, name))
-    needed: list[str] = []
+    needed: dict[str, bool] = {}
     for kind, above, i, name in named:
         if name in needed:
             continue
@@ -91,12 +91,12 @@ def irreducible(bounds: Bounds, lift: Lift, assets: Sequence[Hashable] = (), sca
             (upper if above else lower)[i] = np.inf if above else -np.inf
         if _least_missed(bounds, lower, upper, rows)[0] > _NOTHING:
             continue  # the others cannot be met without it either
-        needed.append(name)
+        needed[name] = kind == "bound" and i < lift.parts.assets.size
         if kind == "row":
             rows[i] = True
         else:
             (upper if above else lower)[i] = kept
-    return needed
+    return sorted(needed, key=needed.__getitem__)  # bounds of weights last
 
 
 def _least_missed(

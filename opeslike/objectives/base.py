@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from opeslike.beliefs.given import as_belief
-from opeslike.checks import by_asset
+from opeslike.checks import by_asset, check_mean
 from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
@@ -225,7 +225,7 @@ class Optimizer(Estimator):
 
     def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any, *trading: Any) -> Given:
         """Bundle what was given; refuse moments that the optimiser has no use for."""
-        if custom_mean is not None and not self.uses_mean:
+        if custom_mean is not None and not self.uses_mean and self._settings.mandate.target_return is None:
             raise PortfolioError(f"{type(self).__name__} does not use expected returns; leave custom_mean out")
         if custom_cov is not None and not self.uses_covariance:
             raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
@@ -259,10 +259,10 @@ class Optimizer(Estimator):
 
     def _terms(self, market: Market, given: Given) -> Terms:
         mandate: Mandate = self._settings.mandate
-        if not self.uses_held:
-            return mandate.terms(market, given.weight_bounds, self._scale())
-        terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs)
-        return terms.charged(given.worth)
+        mean = getattr(self, "custom_mean", None) if given.custom_mean is None else given.custom_mean
+        mean = None if mean is None or mandate.target_return is None else check_mean(mean, market.assets)
+        terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs, mean)
+        return terms.charged(given.worth) if self.uses_held else terms
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, of the weights held."""
