@@ -51,7 +51,8 @@ def main() -> None:
     print(f"{prices.shape[1]} stocks, {len(weights)} days, {len(proved)} decisions, {CUT} cut short")
     print(f"seconds {seconds:.1f} (joining {joined:.1f}, solving {proved['seconds'].sum():.1f})")
     print(f"certified within tolerance {within} of {len(proved)}, largest gap {proved['gap'].max():.1e}")
-    print(f"eligible {eligible.min()} to {eligible.max()}, rows {result.rows.min()} to {result.rows.max()}")
+    rows = result.rows["observed"]
+    print(f"eligible {eligible.min()} to {eligible.max()}, rows {rows.min()} to {rows.max()}")
     print(f"weights on what is not listed {stray}, trades in what is suspended {halted}")
     print(f"wealth {result['wealth'][-1]:.4f}")
 

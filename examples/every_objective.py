@@ -8,6 +8,7 @@ Writes: nothing
 from tabulate import tabulate
 
 from opeslike import load_us20, objectives
+from opeslike.beliefs import Decay, ShrunkMeans
 
 prices = load_us20(tickers="AAPL AMD BAC BBY CVX GE JPM MSFT RRC UNH", start="2015", end="2019")
 quiet_days = prices.pct_change().dropna().head(250)  # a prior for BayesianKelly: the first year counts twice
@@ -15,6 +16,7 @@ quiet_days = prices.pct_change().dropna().head(250)  # a prior for BayesianKelly
 ARGUMENTS = {
     "BayesianKelly": {"prior_scenarios": quiet_days, "pseudo_count": 250},
     "KLRobust": {"objective": objectives.CRRA(3.0), "radius": 0.02},
+    "RegretKelly": {"rivals": [Decay(252), ShrunkMeans()]},
 }
 
 rows = []

@@ -2,8 +2,8 @@
 
 Writes: nothing
 
-The environment variable OPESLIKE_TEST_DATA may name a folder with spy.csv, tlt.csv, rates.csv and crypto10.csv (a
-column Date, then one column a series). Without it the prices are those embedded in the package.
+The environment variable OPESLIKE_TEST_DATA may name a folder with spy.csv, tlt.csv, rates.csv, crypto10.csv and
+us_stocks.csv.gz (a column Date, then one column a series). Without it the prices are those embedded in the package.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ from .data import load_sp500 as load_sp500
 from .data import load_us20 as load_us20
 from .data import load_yahoo as load_yahoo
 from .market import Market as Market
+from .modelling.limits import DrawdownOdds as DrawdownOdds
+from .modelling.limits import ExpectedShortfall as ExpectedShortfall
+from .modelling.limits import Volatility as Volatility
 from .modelling.mandate import Mandate as Mandate
 from .objectives import BCRP as BCRP
 from .objectives import CRRA as CRRA
@@ -22,11 +25,13 @@ from .objectives import MaxMean as MaxMean
 from .objectives import MaxSharpe as MaxSharpe
 from .objectives import MeanVariance as MeanVariance
 from .objectives import MinVariance as MinVariance
+from .objectives import RegretKelly as RegretKelly
 from .objectives import RiskConstrainedKelly as RiskConstrainedKelly
 from .objectives import RiskParity as RiskParity
 from .objectives import Uniform as Uniform
 from .objectives import UniversalPortfolios as UniversalPortfolios
 from .objectives import kl_radius as kl_radius
+from .objectives.covering import Covering as Covering
 from .sizing import Bet as Bet
 from .sizing import Race as Race
 from .sizing import stakes as stakes

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import copy
-import sys
-import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, TypeVar, cast, final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.accounting.account import Account
-from opeslike.accounting.bands import Bands
+from opeslike.accounting.bands import Bands, WhenRegretExceedsCost
 from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.costs import CostModel, CostRates
 from opeslike.accounting.financing import Financing, RateTerms
-from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
-from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
+from opeslike.accounting.flows import Flows, check_flows, flows_at, told
+from opeslike.accounting.ledger import Blocks, Ledger, Terms
+from opeslike.accounting.overlays import Overlay, checked_overlays
 from opeslike.accounting.result import BacktestResult
-from opeslike.accounting.schedule import Frequency, scheduled, written
+from opeslike.accounting.schedule import Frequency, periods_in_year, scheduled, written
+from opeslike.accounting.walk import walk_blocks, walk_steps
 from opeslike.checks import flag, number, whole
-from opeslike.errors import DataWarning, OpesLikeWarning, PortfolioError, RuinWarning
-from opeslike.market import FloatArray, Kind, describe
-from opeslike.strategies.adapter import StrategyAdapter
+from opeslike.data.findings import warn_about
+from opeslike.errors import DataWarning, PortfolioError, RuinWarning, warn
+from opeslike.market import Kind, Panel, describe
+from opeslike.strategies.adapter import Blame, StrategyAdapter
+from opeslike.strategies.decided import Decided
 from opeslike.strategies.feed import Feed, check_lag, join
 
-T = TypeVar("T")
 DEFAULT_COST: Mapping[str, Any] = MappingProxyType({"const": 10.0})
 
 
@@ -61,8 +62,9 @@ class Backtester:
         Borrowing costs ``risk_free + borrow_spread`` a year.
     short_fee : float or Series
         Annual fee on the value of short positions.
-    periods_per_year : float
-        252 for daily stock prices, 365 for daily crypto, 52, 12; turns annual rates into rates per step.
+    periods_per_year : float, optional
+        Turns annual rates into rates per step, and figures per step into annual ones. By default from the dates of the
+        account: 252, 365 where some lie on weekends (coins, also beside stocks), 52, 12, 4 or 1; without dates 252.
     listed : DataFrame of bool, optional
         Dates x tickers, such as the members of an index: whether an asset may be held from that date on. By default
         whatever is quoted.
@@ -71,6 +73,10 @@ class Backtester:
     delisting_return : float, or mapping of ticker to float
         What holders get when that happens, as a return on the last price, at least -1; in a mapping "*" stands for the
         tickers not named (else 0).
+    flows : Series by date or Monthly, optional
+        Money paid in, below 0 taken out, at the close of its date or the next one, before the trading there; see
+        :mod:`opeslike.accounting.flows`. ``Monthly(-2_000, inflation=0.02)`` lives on the account. Returns and metrics
+        stay time-weighted; dividends need no flow, they are in adjusted prices.
 
     Raises
     ------
@@ -113,23 +119,32 @@ class Backtester:
         risk_free: float | pd.Series = 0.0,
         borrow_spread: float | pd.Series = 0.0,
         short_fee: float | pd.Series = 0.0,
-        periods_per_year: float = 252,
+        periods_per_year: float | None = None,
         listed: pd.DataFrame | None = None,
         delisted_after: int = 5,
         delisting_return: float | Mapping[Hashable, float] = 0.0,
+        flows: Flows | None = None,
     ) -> None:
         self.train, self.test, self.kind = train_data, test_data, kind
         self.cost = dict(cost) if isinstance(cost, Mapping) else cost
         self._cost_model = CostModel.parse(cost)
-        self._rates = RateTerms(risk_free, borrow_spread, short_fee, periods_per_year)
+        periods = 252.0 if periods_per_year is None else periods_per_year
+        self._rates = RateTerms(risk_free, borrow_spread, short_fee, periods)
         self.initial_capital = number("initial_capital", initial_capital, 0.0, open_low=True)
-        self.periods_per_year: float = periods_per_year
         self.listed = listed
         self.delisted_after = whole("delisted_after", delisted_after, 1)
-        self.delisting_return = delisting_return
+        self.delisting_return, self.flows = delisting_return, flows
+        if flows is not None:
+            check_flows(flows)
         if train_data is not None and test_data is not None:
             self._cost_rates(None)
+            if periods_per_year is None:
+                self._rates = replace(self._rates, periods_per_year=periods_in_year(self.feed.closes))
             self._financing.active  # noqa: B018  (checks the dates of the rates)
+            values, assets, raw = self.feed.values, self.feed.market.assets, self.feed.raw
+            index = getattr(raw, "index", pd.RangeIndex(len(values)))
+            warn_about(Panel(values, assets, index), self.feed.kind)
+        self.periods_per_year: float = self._rates.periods_per_year
 
     @cached_property
     def feed(self) -> Feed:
@@ -164,6 +179,7 @@ class Backtester:
         progress: bool | None = None,
         overlays: Sequence[Overlay] = (),
         bands: Bands | None = None,
+        rebalance: WhenRegretExceedsCost | None = None,
         keep_solutions: bool = False,
     ) -> BacktestResult:
         """Walk one strategy forward.
@@ -201,6 +217,9 @@ class Backtester:
         bands : Bands, optional
             On trading dates, leave assets alone that are close to their targets; see
             :class:`~opeslike.accounting.bands.Bands`.
+        rebalance : WhenRegretExceedsCost, optional
+            On trading dates, trade only when the proven regret pays for it; for strategies that have a ``regret(w)``,
+            as objectives do.
         keep_solutions : bool
             Keep every solution whole in ``result.solutions``, with its witness, as long as the data; by default only
             the numbers in ``result.certificates``.
@@ -222,7 +241,7 @@ class Backtester:
         Warns
         -----
         RuinWarning
-            If wealth reaches zero.
+            If wealth reaches zero, or a withdrawal takes all there is.
         DataWarning
             If newcomers cost an estimation over a third of its rows.
         OpesLikeWarning
@@ -237,6 +256,10 @@ class Backtester:
             flag(name, value)
         if bands is not None and not isinstance(bands, Bands):
             raise PortfolioError(f"bands must be Bands(absolute=..., relative=...), got {bands!r}")
+        if rebalance is not None and not isinstance(rebalance, WhenRegretExceedsCost):
+            raise PortfolioError(
+                f"rebalance must be WhenRegretExceedsCost(horizon), got {rebalance!r}; for dates give rebalance_freq"
+            )
         overlays = tuple(copy.deepcopy(overlay) for overlay in checked_overlays(overlays))
         feed = self.feed
         check_lag(feed, lag)
@@ -245,30 +268,39 @@ class Backtester:
             for name, given in (("reopt_freq", reopt_freq), ("rebalance_freq", rebalance_freq))
         )
         certificates = Certificates(keep_solutions)
-        strategy = StrategyAdapter(
-            optimizer,
-            feed,
-            weight_bounds=weight_bounds,
-            clean=clean_weights,
-            seed=seed,
-            window=window,
-            lag=lag,
-            min_history=min_history,
-            costs=partial(self._cost_model.expected, feed.market.assets),
-            solved=certificates.add,
-        )
+        strategy: StrategyAdapter | Decided
+        if isinstance(optimizer, Decided):
+            strategy, reopt = optimizer, optimizer.due(feed.horizon)
+        else:
+            strategy = StrategyAdapter(
+                optimizer,
+                feed,
+                weight_bounds=weight_bounds,
+                clean=clean_weights,
+                seed=seed,
+                window=window,
+                lag=lag,
+                min_history=min_history,
+                costs=partial(self._cost_model.expected, feed.market.assets),
+                solved=certificates.add,
+            )
         if strategy.cost_aware and (trading & ~reopt).any():
             text = f"{strategy.name} weighs its trades, but the account also trades between its decisions"
-            warnings.warn(f"{text}; give rebalance_freq the value of reopt_freq", OpesLikeWarning, stacklevel=2)
+            warn(f"{text}; give rebalance_freq the value of reopt_freq")
         terms = Terms(feed.test_returns, self._cost_rates(seed), self._financing, self.initial_capital, entry_cost)
         lives = feed.lives
         if lives is not None:
             terms = replace(terms, quoted=feed.at_steps(lives.quoted), paid_out=lives.ends[feed.first :])
-        if overlays or bands is not None or strategy.needs_state or lives is not None:
+        if self.flows is not None:
+            terms = replace(terms, flows=flows_at(self.flows, feed.closes))
+        ruled = bool(overlays) or bands is not None or rebalance is not None
+        if ruled or strategy.needs_state or lives is not None or self.flows is not None:
             account = Account(Ledger(terms), feed, lag, trading, self.periods_per_year)
-            path = _walk_steps(strategy, account, overlays, bands, reopt, progress)
+            expected = self._cost_model.expected(feed.market.assets)
+            pays = rebalance and (lambda to, held: rebalance.pays(strategy.regret(held), to, held, expected))
+            path = walk_steps(strategy, account, overlays, bands, pays, reopt, progress)
         else:
-            path = _walk_blocks(strategy, Blocks(terms, np.flatnonzero(trading)), lag, reopt, progress)
+            path = walk_blocks(strategy, Blocks(terms, np.flatnonzero(trading)), lag, reopt, progress)
         settings = {
             **{"strategy": strategy.label, "cost": self.cost, "kind": feed.kind},
             **{"initial_capital": self.initial_capital, **self._rates.describe()},
@@ -276,7 +308,9 @@ class Backtester:
             **{"weight_bounds": weight_bounds, "clean_weights": clean_weights, "window": window},
             **{"execution_lag": lag, "entry_cost": entry_cost, "overlays": [repr(overlay) for overlay in overlays]},
             **({} if bands is None else {"bands": repr(bands)}),
+            **({} if rebalance is None else {"rebalance": repr(rebalance)}),
             **({} if lives is None else self._life_settings(min_history)),
+            **({} if self.flows is None else {"flows": told(self.flows)}),
         }
         result = BacktestResult(
             path,
@@ -288,14 +322,57 @@ class Backtester:
             risk_free=self._rates.risk_free,
             periods_per_year=self.periods_per_year,
             decisions=strategy.decisions,
+            targets=list(strategy.targets),
             listed=None if lives is None else feed.at_steps(lives.listed),
         )
         if strategy.thin is not None:
-            warnings.warn(strategy.thin, DataWarning, stacklevel=2)
+            warn(strategy.thin, DataWarning)
         if path.ruin is not None:
-            text = f"{strategy.name} lost all its wealth on {describe(result.ruin_date)}; the path stays at zero"
-            warnings.warn(text, RuinWarning, stacklevel=2)
+            how = result.ran_out or f"lost all its wealth on {describe(result.ruin_date)}"
+            warn(f"{strategy.name} {how}; the path stays at zero", RuinWarning)
         return result
+
+    def verify(self, result: BacktestResult) -> pd.Series:
+        """Prove every decision of a run again, see :meth:`~opeslike.modelling.solution.Solution.verify`.
+
+        Each is shown what it rested on then: the assets that were eligible, on the dates on which all were quoted.
+
+        Parameters
+        ----------
+        result : BacktestResult
+            Of this backtester, with ``keep_solutions=True``.
+
+        Returns
+        -------
+        Series
+            Gap by date, in the objective's unit.
+
+        Raises
+        ------
+        PortfolioError
+            If no solutions were kept, or nothing was proved about one; names its date.
+        OptimizationError
+            If a proof fails; names its date.
+
+        Examples
+        --------
+        >>> from opeslike import Kelly, load_us20
+        >>> prices = load_us20(tickers="AMD KO XOM", start="2018", end="2019")
+        >>> tester = Backtester(prices[:"2018"], prices["2019":])
+        >>> gaps = tester.verify(tester.backtest(Kelly(), reopt_freq="QE", keep_solutions=True))
+        >>> len(gaps), bool(gaps.max() < 1e-8)
+        (5, True)
+        """
+        blame, gaps = Blame(result.strategy, self.feed), {}
+        rested = dict(zip(result.rows.index, result.decisions, strict=True))
+        for date, solution in result.solutions:
+            if not hasattr(solution, "verify"):
+                raise PortfolioError("the solutions were not kept; run backtest(..., keep_solutions=True)")
+            blame.step, count, places = rested[date]
+            with blame:
+                lag, window = result.settings["execution_lag"], result.settings["window"]
+                gaps[date] = solution.verify(self.feed.seen(blame.step, count, places, lag, window))
+        return pd.Series(gaps, name="gap", dtype=np.float64)
 
     def get_metrics(self, returns: ArrayLike) -> dict[str, float]:
         """Figures of one series of returns, with the keys, definitions and units of OPES.
@@ -318,65 +395,3 @@ class Backtester:
 
         options.setdefault("show", True)
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
-
-
-def _walk_blocks(
-    strategy: StrategyAdapter, blocks: Blocks, lag: int, reopt: NDArray[np.bool_], progress: bool | None
-) -> Path:
-    """Nothing depends on wealth: fill whole blocks, account at the end."""
-    target: FloatArray | None = None
-    due = [*np.flatnonzero(reopt).tolist(), len(reopt)]
-    for step, stop in zip(tracked(due[:-1], strategy.name, "step", progress, len(due) - 1), due[1:], strict=True):
-        if step >= blocks.alive_until:
-            break
-        # Never None: only strategies that name state may leave their holdings alone, and they walk step by step.
-        target = cast(FloatArray, strategy(step, target, partial(blocks.held, step, lag)))
-        blocks.fill(step, stop, target)
-    return blocks.settle()
-
-
-def _walk_steps(
-    strategy: StrategyAdapter,
-    account: Account,
-    overlays: Sequence[Overlay],
-    bands: Bands | None,
-    reopt: NDArray[np.bool_],
-    progress: bool | None,
-) -> Path:
-    """The reference: one step at a time, for bands, and strategies and overlays that look at the account."""
-    ledger = account.ledger
-    target: FloatArray | None = None
-    last: FloatArray | None = None
-    full = ledger.drifted  # what would be held without overlays
-    horizon = ledger.terms.horizon
-    for step in tracked(range(horizon), strategy.name, "step", progress, horizon):
-        if reopt[step]:
-            # None leaves the holdings alone; the last weights aimed for stay the warm start.
-            target = strategy(step, last, partial(account.held, step), partial(account.for_strategy, step))
-            last = last if target is None else target
-        wanted = target if account.trading[step] else None
-        if wanted is not None and bands is not None:
-            wanted = bands.trade(wanted, full)
-        if overlays:
-            full = full if wanted is None else wanted
-            alive = ledger.step(scaled(full, overlays, account.for_overlay(step)))
-            full = drifted_alone(ledger.terms, full, step)
-        else:
-            alive = ledger.step(wanted)
-            full = ledger.drifted
-        if not alive:
-            break
-    return ledger.path
-
-
-def tracked(items: Iterable[T], what: str, unit: str, progress: bool | None, total: int) -> Iterator[T]:
-    """Yield items with a progress bar where one is wanted: by default on a terminal, after a second."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not (terminal if progress is None else progress):
-        yield from items
-        return
-    from tqdm import tqdm
-
-    delay = 1.0 if progress is None else 0.0
-    with tqdm(items, desc=what, total=total, unit=unit, leave=False, delay=delay) as bar:
-        yield from bar

@@ -143,15 +143,15 @@ def whole(name: str, value: Any, low: int = 0) -> int:
     return int(value)
 
 
-def choice(name: str, value: Any, options: Sequence[str]) -> str:
-    """Check that a parameter is one of a few names; case does not matter, and the answer has the option's.
+def choice(name: str, value: Any, options: Sequence[str], *, exact: bool = False) -> str:
+    """Check that a parameter is one of a few names, unless ``exact`` in any case; the answer has the option's.
 
     Raises
     ------
     PortfolioError
         Naming the parameter and its options.
     """
-    found = value.lower() if isinstance(value, str) else value
+    found = value.lower() if isinstance(value, str) and not exact else value
     if found not in options:
         raise PortfolioError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, options))}")
     return str(found)
@@ -184,11 +184,6 @@ def part(name: str, value: Any) -> float:
         Naming the parameter.
     """
     return number(name, value, low=0.0, high=1.0, open_low=True)
-
-
-def optional(check: Check) -> Check:
-    """Check that lets None pass."""
-    return lambda name, value: None if value is None else check(name, value)
 
 
 def numbers(name: str, values: Any) -> FloatArray:

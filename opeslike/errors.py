@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import warnings
+
+#: What the package has to say.
+logger = logging.getLogger("opeslike")
+
 
 class OpesLikeError(Exception):
     """Base class of every error this package raises on purpose."""
@@ -13,6 +20,10 @@ class DataError(OpesLikeError, ValueError):
 
 class PortfolioError(OpesLikeError, ValueError):
     """A parameter of a portfolio, strategy, backtest or chart is out of its range."""
+
+
+class NotFittedError(PortfolioError, AttributeError):
+    """Weights are asked for before anything was optimised."""
 
 
 class OptimizationError(OpesLikeError, RuntimeError):
@@ -45,3 +56,11 @@ class OfflineWarning(OpesLikeWarning):
 
 class DataWarning(OpesLikeWarning):
     """Prices that can be used look wrong: a split not adjusted, a spike, a price that has stopped moving."""
+
+
+def warn(message: str, category: type[OpesLikeWarning] = OpesLikeWarning) -> None:
+    """Issue a warning that names the first line outside this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("opeslike", "functools"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

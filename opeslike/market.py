@@ -6,8 +6,6 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from opeslike.errors import DataError, DataWarning, PortfolioError
+from opeslike.checks import FloatArray
+from opeslike.errors import DataError, DataWarning, PortfolioError, logger, warn
 from opeslike.panel import (  # what is known of markets is had from here
-    FloatArray,
     Kind,
     Panel,
     align_columns,
@@ -39,7 +37,6 @@ __all__ = [
     "read_panel", "simple_returns", "unequal",
 ]  # fmt: skip
 
-logger = logging.getLogger("opeslike")
 
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -131,11 +128,10 @@ def _eligible_now(panel: Panel, kind: Kind) -> tuple[Panel, Panel]:
     if len(whole.values) > 1 and 3 * len(whole.values) < 2 * len(some):
         few = np.argsort(known[:, there].sum(axis=0), kind="stable")[:3]
         young = [f"{panel.assets[i]} ({_span(panel, known[:, there][:, i])})" for i in few]
-        warnings.warn(
+        warn(
             f"{len(whole.values)} of {len(some)} rows are left on which every asset has a value; the fewest have "
             f"{listing(young)}; leave them out, or start later",
             DataWarning,
-            stacklevel=4,
         )
     return panel, whole
 
@@ -212,6 +208,8 @@ class Market:
         the listing of each, and their dates.
     effective_size : float
         How many equally likely observations the scenarios are worth, ``1 / sum p^2`` unless a belief says otherwise.
+    filled : int
+        Rows of the past in which returns were drawn, not observed (:class:`~opeslike.beliefs.FilledHistory`).
 
     Examples
     --------
@@ -221,7 +219,7 @@ class Market:
     [[0.1, -0.02], [-0.1, 0.061]]
     """
 
-    __slots__ = ("_every_date", "_moments", "_size", "_start", "assets", "longer", "probabilities", "returns")
+    __slots__ = ("_every_date", "_moments", "_size", "_start", "assets", "filled", "longer", "probabilities", "returns")
 
     def __init__(
         self,
@@ -232,7 +230,7 @@ class Market:
         effective_size: float | None = None,
     ) -> None:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
-        self._size = effective_size
+        self._size, self.filled = effective_size, 0
         self.longer: Callable[[], tuple[FloatArray, pd.Index]] | None = None
         self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
 
@@ -352,9 +350,14 @@ class Market:
         view.probabilities = None if p is None else p[start:stop] / p[start:stop].sum()
         share = (stop - start) / self.n_scenarios if p is None else p[start:stop].sum()
         view._size = None if self._size is None else self._size * float(share)
-        view.longer = None
+        view.longer, view.filled = None, self.filled
         view._every_date, view._start, view._moments = self._every_date, self._start + start, self._moments
         return view
+
+    def mean(self) -> FloatArray:
+        """Mean returns per period under the probabilities, shape (N,)."""
+        p = self.probabilities
+        return np.asarray(self.returns.mean(axis=0) if p is None else p @ self.returns)
 
     def mean_and_covariance(self) -> tuple[FloatArray, FloatArray]:
         """Sample mean (N,) and covariance (N, N) per period.

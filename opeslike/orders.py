@@ -7,17 +7,16 @@ import math
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from numbers import Real
 from typing import Any, TypeAlias, final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray, finite, not_negative, positive
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError
 from opeslike.panel import describe, read_panel
 
-FloatArray = NDArray[np.float64]
 #: A number a ticker: a Series or a dict.
 ByTicker: TypeAlias = "pd.Series | Mapping[Any, float]"
 
@@ -52,7 +51,7 @@ class Fees:
     def __post_init__(self) -> None:
         """Check the parameters."""
         for name in ("fixed", "bps", "minimum"):
-            _number(name, getattr(self, name))
+            not_negative(name, getattr(self, name))
 
     def of(self, money: float) -> float:
         """Fee of one order that trades this much money."""
@@ -61,6 +60,7 @@ class Fees:
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Orders:
     """What to buy and sell, made by :func:`orders`; ``print`` shows it.
 
@@ -74,22 +74,29 @@ class Orders:
         What is left after all orders and fees.
     wealth : float
         Cash and holdings before the orders.
-    fees : float
-    deviation : float
-        Sum of |value - target * wealth| over the tickers, money.
-    growth_given_up : float or None
-        ``growth(target) - growth(weights after)``, in the unit of the function given as ``growth``.
     notes : list of str
         What could not be done as wished.
+    growth_given_up : float or None
+        What rounding costs a period: by the function given as ``growth``, or at most, by the certificate of the
+        objective.
     """
 
-    def __init__(
-        self, table: pd.DataFrame, positions: pd.DataFrame, cash: float, wealth: float, notes: list[str], given_up: Any
-    ) -> None:
-        self.table, self.positions, self.cash, self.wealth, self.notes = table, positions, cash, wealth, notes
-        self.fees = float(table["fee"].sum())
-        self.deviation = float((positions["value"] - positions["target"] * wealth).abs().sum())
-        self.growth_given_up: float | None = given_up
+    table: pd.DataFrame
+    positions: pd.DataFrame
+    cash: float
+    wealth: float
+    notes: list[str]
+    growth_given_up: float | None = None
+
+    @property
+    def fees(self) -> float:
+        """Of all orders, money."""
+        return float(self.table["fee"].sum())
+
+    @property
+    def deviation(self) -> float:
+        """Sum of |value - target * wealth| over the tickers, money."""
+        return float((self.positions["value"] - self.positions["target"] * self.wealth).abs().sum())
 
     def to_frame(self) -> pd.DataFrame:
         """The table, a copy."""
@@ -116,10 +123,9 @@ class Orders:
         columns = ["ticker", *self.table.columns]
         align = ("left", "left", *["right"] * 4)
         parts = [tabulate(rows, columns, tablefmt=tablefmt, colalign=align, disable_numparse=True)] if rows else []
-        lines = [self.summary, *self.notes]
         if tablefmt == "html":
-            return "\n".join([*parts, *(f"<p>{html.escape(line)}</p>" for line in lines)])
-        return "\n\n".join([*parts, *lines])
+            return "\n".join([*parts, *(f"<p>{html.escape(line)}</p>" for line in (self.summary, *self.notes))])
+        return "\n\n".join([*parts, self.summary, *self.notes])
 
     def __str__(self) -> str:
         return self.to_text()
@@ -201,49 +207,42 @@ def orders(
         If time ran out before any plan was found.
     """
     target, price = _targets(weights, prices)
-    held = pd.Series(holdings if holdings is not None else {}, dtype=float)
+    held = _series(holdings if holdings is not None else {}, "holdings", PortfolioError)
+    for name, count in held.items():
+        not_negative(f"holdings of {name}", count)
     names = list(dict.fromkeys([*target.index[target > 0], *held.index[held != 0]]))
     held = held.reindex(names).fillna(0.0)
     if not names:
         raise PortfolioError("there is nothing to trade: no weight is above 0 and nothing is held")
-    short = held[~((held >= 0) & np.isfinite(held))]
-    if len(short):
-        raise PortfolioError(f"holdings of {short.index[0]} are {short.iloc[0]:g}; they must be numbers of at least 0")
     unpriced = [name for name in names if not 0 < price.get(name, math.nan) < math.inf]
     if unpriced:
         where = f" on {describe(price.name)}" if price.name is not None else ""
         raise DataError(f"no price for {', '.join(map(str, unpriced))}{where}; give one, or leave the ticker out")
-    sizes = {name: lot.get(name, 1) if isinstance(lot, Mapping) else lot for name in names}
-    rates = dict(currency or {})
-    for label, known in (("lot", sizes), ("currency", rates)):
-        for name, value in known.items():
-            if _number(f"{label} of {name}", value) == 0:
-                raise PortfolioError(f"{label} of {name} must be above 0")
+    sizes = [positive(f"lot of {name}", lot.get(name, 1) if isinstance(lot, Mapping) else lot) for name in names]
+    rates = {name: positive(f"currency of {name}", worth) for name, worth in (currency or {}).items()}
     each = np.array([price[name] * rates.get(name, 1.0) for name in names])
     whole = np.array([name not in set(fractional) for name in names])
-    step = np.where(whole, [sizes[name] for name in names], 1.0)
-    wealth = _number("cash", cash, -math.inf) + float(held @ each)
+    step = np.where(whole, sizes, 1.0)
+    before = np.asarray(held, dtype=np.float64)
+    wealth = finite("cash", cash) + float(before @ each)
     if not wealth > 0:
         raise PortfolioError(f"cash and holdings are worth {wealth:,.2f}; there is nothing to invest")
-    _number("minimum_trade", minimum_trade)
-    if _number("time_limit", time_limit) == 0:
-        raise PortfolioError("time_limit must be above 0")
+    least, seconds = not_negative("minimum_trade", minimum_trade), positive("time_limit", time_limit)
+    fees = fees or Fees()
 
-    before = np.asarray(held, dtype=np.float64)
     aim = target.reindex(names).fillna(0.0).to_numpy() * wealth
-    shares, proved = _solve(aim, each, before, step, whole, cash, fees or Fees(), minimum_trade, time_limit)
+    shares, proved = _solve(aim, each, before, step, whole, cash, fees, least, seconds)
     after = before + shares
     traded = np.flatnonzero(shares)
     traded = traded[np.argsort(shares[traded] > 0, kind="stable")]
-    money = np.abs(shares) * each
-    paid = np.array([(fees or Fees()).of(money[i]) for i in traded])
+    money = np.abs(shares[traded]) * each[traded]
     table = pd.DataFrame(
         {
             "action": np.where(shares[traded] > 0, "buy", "sell"),
             "shares": np.abs(shares[traded]),
             "price": each[traded],
-            "money": money[traded],
-            "fee": paid,
+            "money": money,
+            "fee": np.array([fees.of(one) for one in money]),
         },
         index=pd.Index([names[i] for i in traded], name="ticker", dtype=object),
     )
@@ -258,9 +257,9 @@ def orders(
         for i in np.flatnonzero(whole & (aim == 0) & (after > 0) & (after < step))
     ]
     if not proved:
-        notes.append(f"Time ran out after {time_limit:g} s: a closer plan may exist.")
+        notes.append(f"Time ran out after {seconds:g} s: a closer plan may exist.")
     given_up = None if growth is None else float(growth(positions["target"])) - float(growth(positions["weight"]))
-    left = cash - float(shares @ each) - float(paid.sum())
+    left = cash - float(shares @ each) - float(table["fee"].sum())
     return Orders(table, positions, left, wealth, notes, given_up)
 
 
@@ -315,11 +314,7 @@ def _solve(
     spent = np.hstack([sign * unit, np.full(j, aside / scale), np.ones(j), np.zeros(n)])
     upper = np.hstack([most, np.ones(j), np.full(j + n, np.inf)])
     integrality = np.hstack([integral, np.ones(j), np.zeros(j + n)])
-    for reserve in (
-        0.0,
-        1e-5,
-        1e-3,
-    ):  # HiGHS meets limits to 1e-6: where that overdraws the account, once more with room
+    for reserve in (0.0, 1e-5, 1e-3):  # HiGHS meets limits to 1e-6: where that overdraws, once more with room
         limits = [LinearConstraint(*row) for row in [*rows, (spent[None], -np.inf, cash / scale - reserve)]]
         found = milp(
             np.hstack([np.zeros(2 * j), np.ones(j + n)]),
@@ -382,9 +377,3 @@ def _series(values: Any, what: str, error: type[DataError | PortfolioError]) -> 
     if not series.index.is_unique:
         raise error(f"{what} name {series.index[series.index.duplicated()][0]} twice; keep one")
     return series
-
-
-def _number(name: str, value: Any, low: float = 0.0) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) < math.inf:
-        raise PortfolioError(f"{name}={value!r} must be a number" + (" of at least 0" if low == 0 else ""))
-    return float(value)

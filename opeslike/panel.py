@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.checks import FloatArray
+from opeslike.errors import DataError, PortfolioError, logger
 
 Kind = Literal["prices", "returns"]
-FloatArray = NDArray[np.float64]
 
-logger = logging.getLogger("opeslike")
 
 #: Every name that marks a column as a field of a bar rather than as a ticker.
 FIELDS = frozenset(
@@ -26,6 +23,8 @@ FIELDS = frozenset(
 _NEGATIVE_SHARE = 0.05
 _SMALL = 0.5
 _LOG_OF_TOO_MUCH = 690.0
+#: Prices and returns beyond this (or prices below its inverse) are none; their ratios and squares would overflow.
+_MOST = 1e50
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,8 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         return data, False
     if data.columns.nlevels != 2:
         raise DataError(f"price columns have {data.columns.nlevels} levels; give one (closes) or two (ticker, field)")
-    levels = [level for level in (1, 0) if "Close" in data.columns.get_level_values(level)]
-    if levels:
-        fields = field_level(data.columns)  # a ticker may be called Close
-        level = fields if fields in levels else levels[0]
+    level = level_of(data.columns, "Close")
+    if level is not None:
         if "Adj Close" in data.columns.get_level_values(level):
             logger.warning(
                 "the columns have Close and Adj Close: Close is used, which leaves dividends out; "
@@ -97,6 +94,13 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
         "two-level price columns have no 'Close' field in either level; "
         "rename the field to 'Close' or pass a one-level frame of closes"
     )
+
+
+def level_of(columns: pd.Index, field: str) -> int | None:
+    """Which of two column levels has a field of a bar; one that holds nothing but fields before one of tickers."""
+    levels = [level for level in (1, 0) if field in columns.get_level_values(level)]
+    fields = field_level(columns) if len(levels) > 1 else None  # a ticker may be called Close
+    return next(iter(levels), None) if fields is None else fields
 
 
 def field_level(columns: pd.Index) -> int | None:
@@ -138,7 +142,7 @@ def pandas_frame(data: Any) -> Any:
 
 
 def read_panel(data: Any) -> Panel:
-    """Turn a frame, series or array into a :class:`Panel`; labels are checked, numbers are not yet.
+    """Turn a frame, series or array into a :class:`Panel` (one stays); labels are checked, numbers are not yet.
 
     Rows labelled by periods are dated on the last day of each.
 
@@ -147,6 +151,8 @@ def read_panel(data: Any) -> Panel:
     DataError
         On no rows, no columns, duplicate tickers, duplicate or unsorted dates, and columns that are not numbers.
     """
+    if isinstance(data, Panel):
+        return data
     two_level = False
     assets: tuple[Hashable, ...]
     data = pandas_frame(data)
@@ -308,13 +314,15 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     Raises
     ------
     DataError
-        Naming ticker and date of the first infinite value or price that is not positive (but for zeros after which no
-        price comes: bankruptcy), or the ticker whose returns compound beyond what a float holds: those are prices or
+        Naming ticker and date of the first infinite value, value beyond 1e50, price below 1e-50 or price that is not
+        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns compound beyond what a float holds: those are prices or
         percent.
     """
     values = panel.values
-    faults = {"value {} is infinite": np.isinf(values)}
+    size = np.abs(values)
+    faults = {"value {} is infinite": np.isinf(values), "value {} is too large to be one": size > _MOST}
     if kind == "prices":
+        faults["price {} is too small to be one"] = (size > 0) & (size < 1.0 / _MOST)
         rises = np.logical_or.accumulate((values > 0)[::-1])[::-1]
         began = np.logical_or.accumulate(values > 0)
         # 0 ends a life; where a price comes after it, or none came before, it stands for something else

@@ -1,41 +1,52 @@
-"""Parameters: what an object was given can be asked, changed, copied and shown."""
+"""Parameters: what an object is given is checked by its type, and can be asked, changed, copied and shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache, partial
 from inspect import Parameter, signature
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from opeslike.checks import Check
+from opeslike.checks import Check, at_least, choice, finite, flag, not_negative, part, positive, rate, share_of
 from opeslike.errors import PortfolioError
 
+#: Whole numbers of at least 0, 1 and 2.
+Whole = Annotated[int, at_least(0)]
+Count = Annotated[int, at_least(1)]
+Several = Annotated[int, at_least(2)]
+Finite = Annotated[float, finite]
+Positive = Annotated[float, positive]
+AtLeastZero = Annotated[float, not_negative]
+#: Strictly between 0 and 1; above 0 and at most 1; above -1.
+Share = Annotated[float, share_of]
+Part = Annotated[float, part]
+Rate = Annotated[float, rate]
+
 _SHOWN = 6  # numbers of an array that a repr spells out; a larger one is named by its shape
+
+
+def one_of(*options: str) -> Check:
+    """A check that a parameter is one of a few names, in any case."""
+    return partial(choice, options=options)
 
 
 class Parameters:
     """What scikit-learn asks of an estimator, for classes whose constructor stores what it is given, unchanged.
 
     The parameters are those of the constructor, whether a dataclass made it or it is written out; each is kept as
-    the attribute of its name.
-
-    Attributes
-    ----------
-    ranges : mapping of parameter to check
-        Of the checks of :mod:`opeslike.checks`; each class names its own, and a dataclass asks all of them when it is
-        made.
+    the attribute of its name. In a dataclass the type of a field says what it may be: ``Count``, ``Positive`` and their
+    like, ``Literal``, ``bool``, or ``Annotated`` with a check of :mod:`opeslike.checks`; beside None where that is
+    allowed.
 
     Examples
     --------
     >>> from dataclasses import dataclass
-    >>> from opeslike.checks import at_least
     >>> @dataclass(repr=False)
     ... class Rule(Parameters):
-    ...     window: int = 252
+    ...     window: Several = 252
     ...     inner: Any = None
-    ...     ranges = {"window": at_least(2)}
     >>> rule = Rule(inner=Rule(window=5))
     >>> rule
     Rule(inner=Rule(window=5))
@@ -45,13 +56,11 @@ class Parameters:
     {'window': 252, 'inner': Rule(window=63), 'inner__window': 63, 'inner__inner': None}
     """
 
-    ranges: ClassVar[Mapping[str, Check]] = {}
-
     def __post_init__(self) -> None:
         """Check the parameters of a dataclass; the message names class, parameter and range."""
-        for kind in reversed(type(self).__mro__):
-            for name, check in vars(kind).get("ranges", {}).items():
-                check(f"{type(self).__name__} {name}", getattr(self, name))
+        own: type = type(self)
+        for name, check in checks_of(own).items():
+            check(f"{type(self).__name__} {name}", getattr(self, name))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with ``deep`` also those of parameters that have their own, as ``outer__inner``.
@@ -126,6 +135,28 @@ class Parameters:
         from sklearn.utils import Tags, TargetTags
 
         return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+
+
+@cache
+def checks_of(kind: type) -> dict[str, Check]:
+    """The check of each parameter whose type has one; None passes where the type allows it."""
+    found: dict[str, Check] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        optional = type(None) in get_args(hint)
+        given = get_args(hint)[0] if optional else hint
+        check: Check | None = flag if given is bool else None
+        if get_origin(given) is Annotated:
+            check = given.__metadata__[0]
+        elif get_origin(given) is Literal:
+            check = partial(choice, options=get_args(given), exact=True)
+        if check is not None:
+            found[name] = partial(_unless_none, check) if optional else check
+    return found
+
+
+def _unless_none(check: Check, name: str, value: Any) -> None:
+    if value is not None:
+        check(name, value)
 
 
 def _defaults(kind: type) -> dict[str, Any]:

@@ -7,8 +7,8 @@ of the equalities,
 
 and the last term is at most ``sum_i max(d_i (x_i - l_i), d_i (x_i - u_i))`` with ``d = grad F_q(x) - rows' y`` on
 the box. A regulariser with kinks, ``h(w) = max over y of y . (A w - b)``, has any admissible y for its slope, and
-exceeds its linear bound by ``h(w) - y . (A w - b)``. A limit ``g <= 0`` on a second risk has any price k >= 0: the
-minimum of ``F + k g`` never exceeds that of F under the limit, so ``k (-g(x))`` is added to the gap there. Over the
+exceeds its linear bound by ``h(w) - y . (A w - b)``. A limit ``g <= m`` on risk has any price k >= 0: the minimum of
+``F + k (g - m)`` never exceeds that of F under the limit, so ``k (m - g(x))`` is added to the gap there. Over the
 user's own constraints the linear cost is bounded by the multipliers of a cone program.
 
 Nothing here trusts a solver: q, y and k are its :class:`Witness`, and the inequality holds for every choice of them.
@@ -22,18 +22,17 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.feasible import Lift
-from opeslike.modelling.limits import limited_value, priced
+from opeslike.modelling.limits import Limit
 from opeslike.modelling.named import bound_name, row_name
 from opeslike.modelling.problem import OPTIMAL, Point, Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 
-FloatArray = NDArray[np.float64]
 User = UserConstraints | None
 
 #: weights may be off their limits by this much
@@ -54,8 +53,10 @@ class Witness:
         Of the equalities of the problem's bounds; found where they are missing.
     slopes : tuple of ndarrays
         The y of each kinked piece of the regulariser; empty for the subgradient that is taken at the weights.
+    limits : tuple of (float, ndarray or None)
+        Of each limit on risk its price and, where that is a worst mean, worst-case probabilities.
     price : float
-        Of the limit on a second risk; with ``calm`` of a gain that must not be negative.
+        With ``calm``, of a gain that must not be negative.
     cones : ndarray of shape (r,), optional
         Multipliers of the cone program of the user's constraints.
     auxiliary : tuple
@@ -67,6 +68,7 @@ class Witness:
     q: FloatArray | None = None
     multipliers: FloatArray | None = None
     slopes: tuple[FloatArray, ...] = ()
+    limits: tuple[tuple[float, FloatArray | None], ...] = ()
     price: float = 0.0
     cones: FloatArray | None = None
     auxiliary: tuple[FloatArray, ...] = ()
@@ -131,7 +133,7 @@ def prove(
 def check_feasible(
     problem: Problem, x: FloatArray, witness: Witness = NOTHING, extra: User = None, point: Point | None = None
 ) -> None:
-    """Check bounds, equalities, the domain, the limit on risk and the user's constraints, in this order.
+    """Check bounds, equalities, the domain, the limits on risk and the user's constraints, in this order.
 
     Raises
     ------
@@ -156,10 +158,10 @@ def check_feasible(
         raise OptimizationError(f"the weights miss the limit {name!r} by {missing[row]:.1e}")
     if not problem.in_domain(x, point):
         raise OptimizationError("the weights lose everything in some scenario, where the objective is not defined")
-    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
-        over = limited_value(problem, x)
+    for limit in problem.limits:
+        over = limit.over(x)
         if not over <= FEASIBLE:
-            raise OptimizationError(f"the weights exceed the limit on risk by {over:.1e}")
+            raise OptimizationError(f"the weights exceed the limit {limit.name!r} by {over:.1e}")
     if extra is not None and extra.added:
         violation = extra.violation(x, witness.auxiliary)
         if not violation <= FEASIBLE * scale:
@@ -173,18 +175,7 @@ def bound(
 
     ``point`` is the problem evaluated at x, if that was done already.
     """
-    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
-        price = witness.price if math.isfinite(witness.price) and witness.price > 0 else 0.0
-        plain = priced(problem, 0.0)
-        point = plain.evaluate(x)
-        inner = bound(priced(problem, price), x, replace(witness, price=0.0), extra)
-        slack = price * abs(limited_value(problem, x))
-        kept = replace(inner.witness, price=price)
-        return replace(
-            inner, value=point.value, gap=inner.gap + slack, tolerance=plain.tolerance(point), point=point, witness=kept
-        )
-    if point is None:
-        point = problem.evaluate(x)
+    point = problem.evaluate(x) if point is None else point
     tolerance = problem.tolerance(point)
     best = Proof(point.value, math.inf, tolerance, point, witness)
     for gradient, shortfall, q in tangents(problem, x, point, witness, extra is not None):
@@ -207,7 +198,7 @@ def tangents(
 ) -> Iterator[tuple[FloatArray, float, FloatArray | None]]:
     """Linear lower bounds at x: gradient, how far below the objective they are at x, and the q they belong to.
 
-    Of a regulariser with kinks they contain the slope of the witness, or nothing with ``smooth_only``.
+    Limits on risk have the prices of the witness, a regulariser with kinks its slope, or none with ``smooth_only``.
     """
     change: FloatArray | float = 0.0
     shortfall, penalty = 0.0, problem.penalty
@@ -222,6 +213,10 @@ def tangents(
                 slope += part.pull(y, w.size)
                 shortfall += part.shortfall(part.measure(w), y)
         change = problem.lift.pull(slope)
+    for limit, (price, worst) in zip(problem.limits, witness.limits, strict=False):
+        if price > 0 and math.isfinite(price):
+            gradient, below = limit_tangent(limit, x, worst)
+            change, shortfall = change + price * gradient, shortfall + price * below
     yield point.gradient + change, point.excess + shortfall, None
     if not isinstance(problem, ScenarioProblem) or witness.q is None or witness.q.shape != problem.probabilities.shape:
         return
@@ -230,6 +225,13 @@ def tangents(
         q = envelope.project(witness.q)
         value, gradient = problem.value_under(x, q)
         yield gradient + change, max(point.value + point.excess - value, 0.0) + shortfall, q
+
+
+def limit_tangent(limit: Limit, x: FloatArray, q: FloatArray | None = None) -> tuple[FloatArray, float]:
+    """Slope of a linear function nowhere above what is limited, by a worst case q, and its depth below the limit."""
+    point = limit.measure.evaluate(x)
+    *_, (gradient, below, _) = tangents(limit.measure, x, point, Witness(q), True)
+    return gradient, abs(limit.most - point.value) + below
 
 
 def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: FloatArray) -> tuple[float, FloatArray]:
@@ -329,8 +331,7 @@ def prove_budgets(covariance: FloatArray, budgets: FloatArray, w: FloatArray) ->
     (value, gap)
         Infinite where a weight or a contribution is not positive.
     """
-    marginal = covariance @ w
-    variance = float(w @ marginal)
+    variance = float(w @ (marginal := covariance @ w))
     if not ((w > 0).all() and variance > 0):
         return math.inf, math.inf
     gap = budget_gap(w * marginal / (variance * budgets), budgets)
@@ -349,7 +350,12 @@ def budget_gap(shares: FloatArray, budgets: FloatArray) -> float:
 
 
 def shadow_prices(
-    bounds: Bounds, lift: Lift, proof: Proof, assets: Sequence[Hashable], scale: float = 1.0
+    bounds: Bounds,
+    lift: Lift,
+    proof: Proof,
+    assets: Sequence[Hashable],
+    scale: float = 1.0,
+    limits: Sequence[tuple[str, float]] = (),
 ) -> dict[str, float]:
     """What a unit more room in each active limit is worth, in the unit of the objective.
 
@@ -360,6 +366,8 @@ def shadow_prices(
     assets : labels of the N weights
     scale : float
         What the weights of the problem are multiplied by to give those held, in whose units limits and prices are.
+    limits : sequence of (name, unit)
+        Of those on risk, and what a unit of each as written moves its level by.
 
     Returns
     -------
@@ -383,4 +391,7 @@ def shadow_prices(
         name = row_name(bounds, lift, row, scale)
         if name and abs(price) > least:
             found[name] = -float(price) / scale
+    for (name, unit), (price, _) in zip(limits, proof.witness.limits, strict=False):
+        if price > least:
+            found[name] = price * unit
     return found

@@ -14,6 +14,8 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+#: take the better part of a minute
+SLOW = {"costs_inside.py"}
 
 
 def declared(script: Path) -> list[str]:
@@ -50,7 +52,10 @@ def run(
     return once
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(s, marks=pytest.mark.slow if s.name in SLOW else (), id=s.stem) for s in SCRIPTS],
+)
 def test_example(script: Path, run: Callable[[Path], tuple[Path, subprocess.CompletedProcess[str]]]) -> None:
     folder, done = run(script)
     assert done.returncode == 0, done.stderr

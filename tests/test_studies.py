@@ -60,7 +60,9 @@ def run() -> Callable[[str], Any]:
     return once
 
 
-@pytest.mark.parametrize("page", PAGES.PAGES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=pytest.mark.slow if p == "costs-inside" else ()) for p in PAGES.PAGES]
+)
 def test_the_page_says_what_the_study_finds(page: str, run: Callable[[str], Any]) -> None:
     found = run(page)
     written = (ROOT / "docs" / "studies" / f"{page}.md").read_text(encoding="utf-8")

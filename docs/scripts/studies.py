@@ -2,7 +2,7 @@
 
     OPESLIKE_TEST_DATA=folder python docs/scripts/studies.py [name ...]
 
-The folder holds spy.csv, tlt.csv, rates.csv and crypto10.csv. Every figure on the pages comes from this run: a page is
+The folder holds spy.csv, tlt.csv, rates.csv, crypto10.csv and us_stocks.csv.gz. Every figure on the pages comes from
 a template in docs/scripts/studies, and the study fills in what it found.
 """
 
@@ -24,8 +24,10 @@ PAGES = {
     "kelly-crossover": "kelly_crossover",
     "kelly-and-optimal-f": "kelly_and_optimal_f",
     "dual-momentum": "dual_momentum_crypto",
+    "costs-inside": "costs_inside",
+    "survivors": "survivors",
 }
-NEEDED = ("spy.csv", "tlt.csv", "rates.csv", "crypto10.csv")
+NEEDED = ("spy.csv", "tlt.csv", "rates.csv", "crypto10.csv", "us_stocks.csv.gz")
 
 
 def text_of(page: str, facts: dict[str, str]) -> str:

@@ -9,8 +9,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.accounting.ledger import FloatArray, Ledger
+from opeslike.accounting.ledger import Ledger
 from opeslike.accounting.trades import TradeBook
+from opeslike.checks import FloatArray
 from opeslike.strategies.feed import Feed
 from opeslike.strategies.protocol import State
 
@@ -66,7 +67,8 @@ class Account:
             date=self._closes[step - lag] if step >= lag else self.feed.last_date(step, lag),
             wealth=float(path.wealth[known] * (1.0 - paid)),
             initial_capital=path.terms.initial_capital,
-            peak=float(path.wealth[: known + 1].max()),
+            peak=float(path.grown[: known + 1].max() * (path.wealth[known] / path.grown[known])),
+            grown=float(path.grown[known] * (1.0 - paid)),
             weights=self.held(step, lag),
             returns=_frozen(path.returns[:known]),
             asset_returns=market.returns[: self.feed.first + step - self.lag],

@@ -1,18 +1,15 @@
-"""Bands: trade an asset only when it has drifted far enough from its target."""
+"""When not to trade: an asset within its band, or a portfolio whose regret does not pay for the trade."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Literal, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from opeslike.checks import choice, not_negative, optional
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
-from opeslike.parameters import Parameters
-
-FloatArray = NDArray[np.float64]
+from opeslike.parameters import AtLeastZero, Parameters, Positive
 
 
 @final
@@ -53,15 +50,13 @@ class Bands(Parameters):
     [0.52, 0.27, 0.21]
     """
 
-    absolute: float | None = None
-    relative: float | None = None
-    to: str = "target"
-    ranges: ClassVar = dict.fromkeys(("absolute", "relative"), optional(not_negative))
+    absolute: AtLeastZero | None = None
+    relative: AtLeastZero | None = None
+    to: Literal["target", "edge"] = "target"
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         super().__post_init__()
-        choice("Bands to", self.to, ("target", "edge"))
         if self.absolute is None and self.relative is None:
             raise PortfolioError("Bands needs absolute= or relative=, such as Bands(absolute=0.05)")
 
@@ -81,3 +76,45 @@ class Bands(Parameters):
             giving = np.maximum(kept, 0.0) if excess > 0 else np.minimum(kept, 0.0)
             kept = kept - giving * (excess / giving.sum())
         return np.where(kept == off, drifted, target + kept)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class WhenRegretExceedsCost(Parameters):
+    r"""Trade only when what the holdings are proven to give away pays for the trade.
+
+    .. math:: \text{horizon} \cdot \text{regret}(d) > \textstyle\sum_i c_i\, |w_i - d_i|
+
+    with d the drifted holdings, w the target and c the account's expected costs. The regret is the value of d against
+    that of the target and its certified gap, under the problem of the strategy's last decision: nothing is known that
+    the decision did not know. An account all in cash buys its target. Limits that drift has broken are not mended until
+    then.
+
+    Parameters
+    ----------
+    horizon : float > 0
+        Periods that a trade is expected to last.
+
+    Raises
+    ------
+    PortfolioError
+        If ``horizon`` is not a finite number above 0.
+
+    References
+    ----------
+    Magill and Constantinides (1976), *Portfolio selection with transactions costs*, on regions of no trade; Sun, Fan,
+    Chen, Schouwenaars and Albota (2006), *Optimal rebalancing for institutional portfolios*.
+
+    Examples
+    --------
+    >>> rule = WhenRegretExceedsCost(horizon=21)
+    >>> target, drifted = np.array([0.5, 0.5]), np.array([0.54, 0.46])
+    >>> rule.pays(1e-6, target, drifted, np.full(2, 10.0)), rule.pays(1e-5, target, drifted, np.full(2, 10.0))
+    (False, True)
+    """
+
+    horizon: Positive = 21.0
+
+    def pays(self, regret: float, target: FloatArray, drifted: FloatArray, costs: FloatArray) -> bool:
+        """Whether to trade, for a regret per period and costs in basis points of what is traded, shape (N,)."""
+        return self.horizon * regret > 1e-4 * float(costs @ np.abs(target - drifted))

@@ -7,7 +7,10 @@ from typing import Any, final
 import pandas as pd
 
 #: What is noted of a :class:`~opeslike.modelling.solution.Solution`, and its type.
-FIELDS = {"gap": "float64", "tolerance": "float64", "status": "object", "solver": "object", "seconds": "float64"}
+FIELDS = {
+    **{"gap": "float64", "tolerance": "float64", "status": "object", "solver": "object", "seconds": "float64"},
+    "filled": "float64",
+}
 
 
 @final

@@ -10,6 +10,11 @@ with f_t what cash earns less what borrowing and short positions cost. Where W_{
 step returns -1, what lies beyond zero is the lender's loss, positions are closed and wealth stays at zero. Costs that
 exceed wealth ruin the account before it holds anything.
 
+Money paid in or taken out, F_t, enters at the close P_t before its trading: W_t is counted after it, so a flow is no
+return, and g_t is time-weighted. It comes as cash: what was the weight d_t is then ``d_t (W_t - F_t) / W_t``. Where
+the account trades at P_t to w_t the flow is spread by that; else what is held is bought or sold in its proportions,
+cash included, and the trading is paid for. A withdrawal of all there is or more ends the account: it pays what it has.
+
 Where assets come and go, returns are those of the last marks: an asset without a quote keeps its mark and its weight
 (:meth:`Terms.possible`), and one that is gone earns its delisting return and is cash from then on.
 
@@ -28,8 +33,7 @@ from numpy.typing import NDArray
 
 from opeslike.accounting.costs import CostRates
 from opeslike.accounting.financing import Financing
-
-FloatArray = NDArray[np.float64]
+from opeslike.checks import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,8 @@ class Terms:
     quoted, paid_out : ndarray of bool, shape (H, N), optional
         What can be traded at P_t, and what is paid out in cash at P_{t+1}, after the return of step t; by default
         everything and nothing.
+    flows : ndarray of shape (H + 1,), optional
+        Money paid in at P_0..P_H, nothing at P_0; by default none. :class:`Ledger` alone knows of them.
     """
 
     returns: FloatArray
@@ -57,6 +63,7 @@ class Terms:
     entry_cost: bool = True
     quoted: NDArray[np.bool_] | None = None
     paid_out: NDArray[np.bool_] | None = None
+    flows: FloatArray | None = None
 
     @property
     def horizon(self) -> int:
@@ -105,7 +112,11 @@ class Path:
     returns : ndarray of shape (H,)
         After costs; -1 in the step of ruin, 0 after it.
     wealth : ndarray of shape (H + 1,)
-        Money at P_0..P_H, before trading.
+        Money at P_0..P_H, before trading and after what is paid in or taken out there.
+    flows : ndarray of shape (H + 1,)
+        Money paid in, below 0 taken out.
+    grown : ndarray of shape (H + 1,)
+        What the initial capital became by time-weighted returns: wealth, where there are no flows.
     ruin : int or None
         Step that ended in ruin.
     unpaid : ndarray of shape (N,) or None
@@ -126,12 +137,21 @@ class Path:
         self.financing, self.turnover, self.costs, self.returns = (np.zeros(steps) for _ in range(4))
         self.wealth = np.zeros(steps + 1)
         self.wealth[0] = self.terms.initial_capital
+        self.flows = np.zeros(steps + 1)
+        self.grown = self.wealth if self.terms.flows is None else self.wealth.copy()
+
+    @property
+    def stayed(self) -> FloatArray:
+        """Of the wealth at P_0..P_{H-1}, the share that was there before what was paid in, shape (H,)."""
+        wealth = self.wealth[:-1]
+        return np.asarray(1.0 - np.divide(self.flows[:-1], wealth, out=np.zeros_like(wealth), where=wealth > 0.0))
 
     def drifted(self, step: int) -> FloatArray:
         """Weights at P_t before trading: zero before the first step and after ruin."""
         if step == 0 or self.wealth[step] <= 0:
             return np.zeros(self.weights.shape[1])
-        return self.terms.drifted(self.weights[step - 1], float(self.growth[step - 1]), step - 1)
+        drifted = self.terms.drifted(self.weights[step - 1], float(self.growth[step - 1]), step - 1)
+        return np.asarray(drifted * (1.0 - self.flows[step] / self.wealth[step]))
 
     def traded(self) -> FloatArray:
         """Amounts bought (above zero) and sold at P_0..P_{H-1}, fractions of wealth there, shape (H, N)."""
@@ -148,7 +168,7 @@ class Path:
         before[1:] = self.weights[:-1] * (1.0 + self.terms.returns[:-1]) / growth[:-1, None]
         if self.terms.paid_out is not None:
             before[1:][self.terms.paid_out[:-1]] = 0.0
-        return before
+        return before * self.stayed[:, None]
 
 
 @final
@@ -180,9 +200,13 @@ class Ledger:
     def step(self, target: FloatArray | None) -> bool:
         """Trade to ``target`` (None: do not trade), hold through the step, and say whether the account is alive."""
         terms, path, t = self.terms, self.path, self.time
-        held = self.drifted if target is None else terms.possible(target, self.drifted, t)
+        had = self.drifted
+        if path.flows[t] != 0.0:
+            target = self.drifted if target is None else target
+            had = self.drifted * (1.0 - path.flows[t] / path.wealth[t])
+        held = had if target is None else terms.possible(target, had, t)
         if target is not None and (t > 0 or terms.entry_cost):
-            traded = np.abs(held - self.drifted)
+            traded = np.abs(held - had)
             path.turnover[t] = traded.sum()
             path.costs[t] = terms.costs.charge(traded, t)
         kept = 1.0 - path.costs[t]
@@ -195,17 +219,26 @@ class Ledger:
         if growth <= 0.0:
             return self._ruined(kept * growth)
         path.returns[t] = kept * growth - 1.0
+        path.grown[t + 1] = path.grown[t] * (kept * growth)
         path.wealth[t + 1] = path.wealth[t] * (kept * growth)
+        if terms.flows is not None and terms.flows[t + 1] != 0.0:
+            path.flows[t + 1] = max(terms.flows[t + 1], -path.wealth[t + 1])
+            path.wealth[t + 1] += path.flows[t + 1]
+            if path.wealth[t + 1] == 0.0:
+                return self._over()
         self.drifted = terms.drifted(held, growth, t)
         self.time += 1
         return True
 
     def _ruined(self, factor: float) -> bool:
         path, t = self.path, self.time
-        path.ruin, path.lender_loss = t, float(-path.wealth[t] * factor)
+        path.lender_loss = float(-path.wealth[t] * factor)
         path.returns[t] = -1.0
+        return self._over()
+
+    def _over(self) -> bool:
+        self.path.ruin, self.time = self.time, self.terms.horizon
         self.drifted = np.zeros_like(self.drifted)
-        self.time = self.terms.horizon
         return False
 
 
@@ -224,7 +257,7 @@ class Blocks:
     """
 
     def __init__(self, terms: Terms, trades: NDArray[np.intp]) -> None:
-        self._terms, self._trades, self._ends = terms, trades, np.append(trades[1:], terms.horizon)
+        self.terms, self.trades, self._ends = terms, trades, np.append(trades[1:], terms.horizon)
         self._daily = len(trades) == terms.horizon
         self._weights: FloatArray = np.zeros(terms.returns.shape)
         self.alive_until = terms.horizon
@@ -244,14 +277,30 @@ class Blocks:
             held[:] = target
             if self._fixed + self._each * math.sqrt(target.dot(target)) < 0.99:
                 return
-            growth = self._terms.returns[start:stop] @ target + self._terms.financing.earned(held, slice(start, stop))
+            growth = self.terms.returns[start:stop] @ target + self.terms.financing.earned(held, slice(start, stop))
             if growth.min() <= -1.0:
                 self._broke(start + int(np.argmax(growth <= -1.0)) + 1)
             return
-        due = slice(*np.searchsorted(self._trades, (start, stop)))
-        for trade, end in zip(self._trades[due].tolist(), self._ends[due].tolist(), strict=True):
+        due = slice(*np.searchsorted(self.trades, (start, stop)))
+        for trade, end in zip(self.trades[due].tolist(), self._ends[due].tolist(), strict=True):
             if trade < self.alive_until:
                 self._drifting(trade, end, target)
+
+    def fill_all(self, targets: FloatArray) -> None:
+        """Aim for a target of its own at each trading date, shape (trades, N), all at once; fees on shorts: none."""
+        terms, lengths = self.terms, self._ends - self.trades
+        since, own = np.repeat(self.trades, lengths), np.repeat(targets, lengths, axis=0)
+
+        def grown(rates: FloatArray) -> FloatArray:
+            total = np.cumprod(np.concatenate((np.ones_like(rates[:1]), 1.0 + rates[:-1])), axis=0)
+            return np.asarray(total / total[since])
+
+        amounts, cash = own * grown(terms.returns), 1.0 - own.sum(axis=1)
+        if terms.financing.active:
+            cash = cash * np.where(cash >= 0.0, grown(terms.financing.lend), grown(terms.financing.borrow))
+        with np.errstate(divide="ignore", invalid="ignore"):  # beyond ruin, which is found when the books are settled
+            self._weights = amounts / (amounts.sum(axis=1) + cash)[:, None]
+        self._weights[self.trades] = targets
 
     def held(self, step: int, lag: int) -> FloatArray:
         """Holdings as of P_{step - lag}: after the trading there, or for lag 0 drifted there and not traded yet."""
@@ -260,18 +309,18 @@ class Blocks:
         if lag:
             return np.array(self._weights[step - lag])
         last = self._weights[step - 1]
-        return self._terms.drifted(last, self._terms.growth(last, step - 1), step - 1)
+        return self.terms.drifted(last, self.terms.growth(last, step - 1), step - 1)
 
     def _broke(self, stop: int) -> None:
         self.alive_until, self._ruined = stop, True
 
     def _drifting(self, start: int, stop: int, target: FloatArray) -> None:
         """Let positions grow in amounts, per unit of wealth after the trade at ``start``."""
-        returns = self._terms.returns[start:stop]
+        returns = self.terms.returns[start:stop]
         amounts = np.empty((stop - start + 1, returns.shape[1]))
         amounts[0] = target
         np.multiply(np.cumprod(1.0 + returns, axis=0), target, out=amounts[1:])
-        cash = self._terms.financing.cash_path(1.0 - float(target.sum()), amounts[:-1], start)
+        cash = self.terms.financing.cash_path(1.0 - float(target.sum()), amounts[:-1], start)
         wealth = amounts.sum(axis=1) + cash
         broke = np.flatnonzero(wealth <= 0.0)
         if broke.size:
@@ -283,14 +332,14 @@ class Blocks:
 
     def settle(self) -> Path:
         """Do the accounting."""
-        terms, stop = self._terms, self.alive_until
+        terms, stop = self.terms, self.alive_until
         path = Path(terms)
         path.weights = self._weights
         path.weights[stop:] = 0.0
         held = path.weights[:stop]
         path.financing[:stop] = terms.financing.earned(held, slice(0, stop))
         path.growth[:stop] = 1.0 + np.einsum("ij,ij->i", held, terms.returns[:stop]) + path.financing[:stop]
-        trades = slice(0, stop) if self._daily else self._trades[self._trades < stop]
+        trades = slice(0, stop) if self._daily else self.trades[self.trades < stop]
         traded = np.abs(path.weights[trades] - path.before()[trades])
         if not terms.entry_cost:
             traded[0] = 0.0

@@ -17,19 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, final, runtime_checkable
+from functools import partial
+from typing import Annotated, Any, Protocol, final, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Terms
-from opeslike.checks import at_least, is_number, optional, positive, whole
+from opeslike.checks import is_number, number
 from opeslike.errors import DataError, OptimizationError, PortfolioError
-from opeslike.market import describe
-from opeslike.parameters import Parameters
+from opeslike.market import FloatArray, describe
+from opeslike.parameters import Count, Parameters, Positive, Several
 from opeslike.strategies.protocol import State
-
-FloatArray = NDArray[np.float64]
 
 
 @runtime_checkable
@@ -42,8 +40,8 @@ class Overlay(Protocol):
 
 
 @final
-@dataclass
-class DrawdownScaling:
+@dataclass(repr=False)
+class DrawdownScaling(Parameters):
     """Hold less as the drawdown grows: full size up to ``soft``, linearly down to nothing at ``hard``.
 
     With drawdown d the factor is 1 for d <= soft, ``(hard - d) / (hard - soft)`` in between and 0 for d >= hard. At
@@ -65,23 +63,22 @@ class DrawdownScaling:
 
     soft: float
     hard: float
-    recovery: int | None = None
+    recovery: Count | None = None
     _base: float = field(default=0.0, init=False, repr=False)
     _flat: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
+        super().__post_init__()
         if not (is_number(self.soft) and is_number(self.hard) and 0.0 <= self.soft < self.hard <= 1.0):
             raise PortfolioError(
                 f"DrawdownScaling takes 0 <= soft < hard <= 1 (0.2 is a drawdown of 20%), got soft={self.soft!r}, "
                 f"hard={self.hard!r}"
             )
-        if self.recovery is not None:
-            whole("DrawdownScaling recovery", self.recovery, 1)
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the drawdown at P_t."""
-        return weights * self._factor(state.wealth)
+        return weights * self._factor(state.grown)
 
     def _factor(self, wealth: float) -> float:
         if self._flat:
@@ -122,10 +119,9 @@ class VolatilityScaling(Parameters):
         If a parameter is out of its range.
     """
 
-    target: float
-    lookback: int = 20
-    cap: float = 1.0
-    ranges: ClassVar = {"target": positive, "lookback": at_least(2), "cap": positive}
+    target: Positive
+    lookback: Several = 20
+    cap: Positive = 1.0
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Scale by the recent volatility of the desired weights.
@@ -162,9 +158,8 @@ class LeverageCap(Parameters):
         If both are None or one is not above 0.
     """
 
-    gross: float | None = None
-    net: float | None = None
-    ranges: ClassVar = {"gross": optional(positive), "net": optional(positive)}
+    gross: Positive | None = None
+    net: Positive | None = None
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -179,8 +174,8 @@ class LeverageCap(Parameters):
 
 
 @final
-@dataclass
-class StopAfterRuin:
+@dataclass(repr=False)
+class StopAfterRuin(Parameters):
     """Close everything, for good, once wealth has fallen to a fraction of the initial capital.
 
     The ledger itself stops at zero wealth; a ``floor`` above zero stops before.
@@ -196,13 +191,8 @@ class StopAfterRuin:
         If the floor is out of its range.
     """
 
-    floor: float = 0.0
+    floor: Annotated[float, partial(number, low=0.0, high=1.0, open_high=True)] = 0.0
     _stopped: bool = field(default=False, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Check the parameter."""
-        if not is_number(self.floor) or not 0.0 <= self.floor < 1.0:
-            raise PortfolioError(f"StopAfterRuin floor must lie in [0, 1), got {self.floor!r}")
 
     def apply(self, weights: FloatArray, state: State) -> FloatArray:
         """Hold nothing from the first close at or below the floor."""

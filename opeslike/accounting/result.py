@@ -11,14 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.accounting.certificates import Certificates
+from opeslike.accounting.flows import money_weighted
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
-from opeslike.market import Kind, describe
-
-FloatArray = NDArray[np.float64]
+from opeslike.market import FloatArray, Kind, describe
 
 KEYS = ("returns", "weights", "costs", "timeline", "turnover", "cash", "wealth")
-FINANCING, COSTS, LENDER = "cash and financing", "costs", "lender's loss"
+FINANCING, COSTS, LENDER, FLOWS = "cash and financing", "costs", "lender's loss", "paid in less taken out"
 
 
 @final
@@ -29,13 +28,14 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     pandas objects over ``timeline``, the dates of P_1..P_H. Row t is the step from P_t to P_{t+1}.
 
     ==============  ========  ====================================================================================
-    ``returns``     (H,)      simple returns of the account after costs; -1 in the step of ruin, 0 after it
+    ``returns``     (H,)      simple returns of the account after costs, time-weighted: money paid in or taken out is
+                              none; -1 in the step of ruin, 0 after it
     ``weights``     (H, N)    held through the step, after trading, as fractions of wealth
     ``costs``       (H,)      trading costs, a fraction of wealth at P_t
     ``timeline``    (H,)      dates of P_1..P_H
     ``turnover``    (H,)      sum of absolute amounts traded in the assets at P_t, a fraction of wealth
     ``cash``        (H,)      ``1 - sum(weights)``; negative when money is borrowed
-    ``wealth``      (H,)      money at P_1..P_H
+    ``wealth``      (H,)      money at P_1..P_H, after what is paid in or taken out there
     ==============  ========  ====================================================================================
 
     Attributes
@@ -47,6 +47,9 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
     initial_capital : float
     lender_loss : float
         Money lost beyond zero wealth; 0 without ruin.
+    decisions : list of (step, rows, ndarray or None)
+        Step, returns it rested on and places of the eligible assets (None: all) of each decision; :attr:`rows` and
+        :attr:`universe` show it by date.
 
     Its report takes ``risk_free``, an annual rate, and ``periods_per_year`` from who made it.
     """
@@ -63,6 +66,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
         decisions: Sequence[tuple[int, int, NDArray[np.intp] | None]] = (),
+        targets: Sequence[FloatArray | None] = (),
         listed: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path
@@ -72,7 +76,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         self.settings = settings
         self._rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         self._certificates = certificates
-        self._decisions, self._listed = decisions, listed
+        self.decisions, self._targets, self._listed = decisions, targets, listed
         self.initial_capital = float(path.wealth[0])
         self.lender_loss = path.lender_loss
         self._arrays: dict[str, NDArray[Any]] = {
@@ -134,6 +138,19 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """Weights held through each step, shape (H, N)."""
         return self._frame(self["weights"])
 
+    @property
+    def targets(self) -> pd.DataFrame:
+        """What each decision aimed for, by its date P_t; NaN where a strategy left its holdings alone."""
+        steps, rows = self.decided
+        return pd.DataFrame(rows, self._closes[steps], pd.Index(list(self.assets)))
+
+    @property
+    def decided(self) -> tuple[NDArray[np.intp], FloatArray]:
+        """Steps of the decisions, and what each aimed for, shape (D, N)."""
+        none = np.full(len(self.assets), np.nan)
+        rows = np.array([none if target is None else target for target in self._targets]).reshape(-1, len(self.assets))
+        return np.array([step for step, *_ in self.decisions[: len(rows)]], dtype=np.intp), rows
+
     @cached_property
     def costs(self) -> pd.Series:
         """Trading costs as fractions of wealth, shape (H,)."""
@@ -159,8 +176,36 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
 
     @cached_property
     def wealth(self) -> pd.Series:
-        """Money at P_1..P_H, shape (H,)."""
+        """Money at P_1..P_H, after what is paid in or taken out there, shape (H,)."""
         return self._series(self["wealth"], "wealth")
+
+    @cached_property
+    def flows(self) -> pd.Series:
+        """Money paid in, below 0 taken out, at P_1..P_H, shape (H,); a last withdrawal as far as there was money."""
+        return self._series(self._path.flows[1:], "flows")
+
+    @cached_property
+    def money_weighted_return(self) -> float | None:
+        """Annual return of the owner's money, see :func:`~opeslike.accounting.flows.money_weighted`."""
+        return money_weighted(self._path.wealth, self._path.flows, self._rates["periods_per_year"])
+
+    def with_flows(self, returns: FloatArray) -> FloatArray:
+        """Money at P_0..P_H of other returns of shape (H,), with the same capital and flows; 0 once none is left."""
+        flows = self._path.terms.flows
+        asked = np.zeros(len(returns) + 1) if flows is None else flows
+        wealth = [self.initial_capital]
+        for made, paid in zip(returns.tolist(), asked[1:].tolist(), strict=True):
+            wealth.append(max(wealth[-1] * (1.0 + made) + paid, 0.0) if wealth[-1] > 0.0 else 0.0)
+        return np.array(wealth)
+
+    @property
+    def ran_out(self) -> str | None:
+        """What ended the account, where it was a withdrawal."""
+        path = self._path
+        if path.ruin is None or path.terms.flows is None or path.flows[path.ruin + 1] == 0.0:
+            return None
+        paid, asked = -path.flows[path.ruin + 1], -path.terms.flows[path.ruin + 1]
+        return f"ran out of money on {describe(self.ruin_date)}, with {paid:,.2f} left for a withdrawal of {asked:,.2f}"
 
     @cached_property
     def financing(self) -> pd.Series:
@@ -199,7 +244,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         listed = everyone if self._listed is None else self._listed
         quoted = everyone if self._path.terms.quoted is None else self._path.terms.quoted
         eligible = np.zeros(held.shape, dtype=bool)
-        for step, _, places in self._decisions:
+        for step, _, places in self.decisions:
             eligible[step:] = False
             eligible[step:, slice(None) if places is None else places] = True
         states = {"listed": listed, "eligible": eligible, "held": held, "suspended": listed & ~quoted}
@@ -207,17 +252,23 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         return pd.concat({name: pd.DataFrame(flags, index, columns) for name, flags in states.items()}, axis=1)
 
     @cached_property
-    def rows(self) -> pd.Series:
-        """Returns that each decision rested on, by its date P_t: those on which all eligible assets were quoted."""
-        steps, counts = [step for step, *_ in self._decisions], [count for _, count, _ in self._decisions]
-        return pd.Series(counts, index=self._closes[steps], name="rows", dtype=np.intp)
+    def rows(self) -> pd.DataFrame:
+        """Returns that each decision rested on, by its date P_t.
+
+        ``observed``: rows on which all eligible assets were quoted. ``filled``: further ones, in which returns before a
+        listing were drawn (:class:`~opeslike.beliefs.FilledHistory`).
+        """
+        dates = self._closes[[step for step, *_ in self.decisions]]
+        frame = pd.DataFrame({"observed": [count for _, count, _ in self.decisions]}, index=dates, dtype=np.intp)
+        return frame.assign(filled=self.certificates["filled"].reindex(dates).fillna(0).astype(np.intp))
 
     @cached_property
     def contributions(self) -> pd.DataFrame:
         """Where the money came from: one row a step, in money.
 
         Columns are the assets (profit before costs), ``cash and financing``, ``costs`` (negative) and
-        ``lender's loss`` (what the lender bore beyond zero wealth). Each row sums to the change in wealth.
+        ``lender's loss`` (what the lender bore beyond zero wealth); where there are flows also ``paid in less taken
+        out``, at the close of the step. Each row sums to the change in wealth.
         """
         path = self._path
         start = path.wealth[:-1]
@@ -228,6 +279,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         frame[LENDER] = 0.0
         if path.ruin is not None:
             frame.iloc[path.ruin, -1] = path.lender_loss
+        if path.terms.flows is not None:
+            frame[FLOWS] = path.flows[1:]
         return frame
 
     @cached_property
@@ -281,7 +334,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         """One row a re-optimisation, dated by P_t.
 
         ``gap`` (NaN where there is none), ``tolerance``, ``status``, ``solver``, ``seconds`` (0 where another strategy
-        of a comparison had solved the problem); empty for strategies that keep no ``solution``.
+        of a comparison had solved the problem), ``filled`` (see :attr:`rows`); empty for strategies that keep no
+        ``solution``.
         """
         return self._certificates.frame(self._closes)
 

@@ -8,13 +8,11 @@ from typing import final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Path
+from opeslike.checks import FloatArray
 from opeslike.errors import DataError
 from opeslike.strategies.protocol import Trade
-
-FloatArray = NDArray[np.float64]
 
 COLUMNS = ["asset", "side", "entry", "exit", "steps", "notional", "profit", "cost", "return", "open"]
 
@@ -28,7 +26,7 @@ class TradeBook:
     additions raise the cost basis by the amount bought, reductions scale it down. Profits are after the asset's trading
     costs and before interest and fees, so that over all trips (open ones marked at the last close)
 
-        sum of profits = change in wealth - financing - lender's loss.
+        sum of profits = change in wealth - flows - financing - lender's loss.
 
     Parameters
     ----------

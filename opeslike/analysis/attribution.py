@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from opeslike.accounting.result import COSTS, FINANCING, LENDER
-from opeslike.analysis.record import Floats, Record, SeriesLike, checked_periods, locate, per_step, record, table_of
+from opeslike.analysis.record import Floats, Record, SeriesLike, locate, per_step, record, table_of
+from opeslike.checks import positive
 from opeslike.errors import DataError
 
 TOTAL = "total"
@@ -105,7 +106,7 @@ def contributions(
     PortfolioError
         If ``periods_per_year`` is not above 0.
     """
-    periods = checked_periods(periods_per_year)
+    periods = positive("periods_per_year", periods_per_year)
     steps = step_contributions(weights, asset_returns, costs, financing)
     parts = steps.to_numpy()
     path = _reproduced(np.maximum(parts.sum(axis=1), -1.0), returns, steps.index)

@@ -85,6 +85,8 @@ class Chart:
         Of the values.
     dated : bool
         Whether the time axis is made of dates.
+    title : str
+        Heading of the chart in a report.
     ylabel, legend, xlabel : str
         Headings of the axis of values, of the legend and of the other axis (default: dates need none, else "Step").
     marks : mapping of name to position
@@ -109,15 +111,20 @@ class Chart:
     fill: bool = False
     xlabel: str = "Step"
     marks: Mapping[str, float] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One strategy's record on the time axis, which has shape (T,); the time of initial wealth where it is known."""
+    """One strategy's record on the time axis, which has shape (T,); the time of initial wealth where it is known.
+
+    ``money`` is wealth before the first period and after each, where money was paid in or taken out.
+    """
 
     times: Times
     path: Record
     origin: Any = None
+    money: Floats | None = None
 
 
 def look(number: int, width: float = 1.4) -> dict[str, Any]:
@@ -211,7 +218,7 @@ def wealth_chart(
     traces = []
     for name, line in lines.items():
         begin = 1 if line.origin is None else 0
-        wealth = initial * line.path.wealth[begin:]
+        wealth = (initial * line.path.wealth if line.money is None else line.money)[begin:]
         times = line.times if begin else np.concatenate(([line.origin], line.times))
         final, remark, ruin = float(wealth[-1]), "", None
         if final <= 0.0:
@@ -225,7 +232,8 @@ def wealth_chart(
             ruin = min(stop, wealth.size - 1)
         more: dict[str, Any] = {"figure": money(final, zeros=True), "remark": remark, "rank": -final, "ruin": ruin}
         traces.append(Trace(name, times, wealth, **styles[name], **more))
-    return Chart(traces, "lines", "money", _dated(lines), "Wealth", "Final wealth", (initial, "breakeven"), log=log)
+    axis: dict[str, Any] = {"level": (initial, "breakeven"), "log": log}
+    return Chart(traces, "lines", "money", _dated(lines), "Wealth", "Final wealth", **axis, title="Wealth")
 
 
 def drawdown_chart(lines: Mapping[str, Line], styles: Mapping[str, dict[str, Any]] | None = None) -> Chart:
@@ -238,9 +246,8 @@ def drawdown_chart(lines: Mapping[str, Line], styles: Mapping[str, dict[str, Any
         traces.append(Trace(name, line.times, -100.0 * line.path.drawdowns, **styles[name], figure=figure, rank=worst))
     deepest = max(trace.rank for trace in traces)
     limits = (-1.05 * deepest if deepest > 0 else -1.0, 0.0)
-    return Chart(
-        traces, "lines", "percent", _dated(lines), "Below the peak", "Maximum", limits=limits, fill=len(lines) == 1
-    )
+    axis: dict[str, Any] = {"limits": limits, "fill": len(lines) == 1}
+    return Chart(traces, "lines", "percent", _dated(lines), "Below the peak", "Maximum", **axis, title="Drawdown")
 
 
 def curves_chart(
@@ -320,10 +327,9 @@ def weights_chart(weights: object, timeline: object = None, top: int = 10) -> Ch
         for number, ((name, _, colour), column) in enumerate(zip(parts, table.T, strict=True))
         if column.any()
     ]
-    return Chart(
-        traces, "areas", "percent", is_dated(times), "Fraction of wealth",
-        limits=(1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high), level=(0.0, "") if low < 0 else None,
-    )  # fmt: skip
+    limits, level = (1.03 * low, high if high <= 100.0 + 1e-6 else 1.03 * high), (0.0, "") if low < 0 else None
+    axis: dict[str, Any] = {"limits": limits, "level": level}
+    return Chart(traces, "areas", "percent", is_dated(times), "Fraction of wealth", **axis, title="Weights")
 
 
 def growth_chart(

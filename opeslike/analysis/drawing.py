@@ -15,13 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from opeslike.analysis.charts import REFERENCE_COLOUR, Chart, Trace, look
 from opeslike.analysis.formats import money, percent, short
 from opeslike.analysis.output import SaveFig, chart_path, write_atomically
-from opeslike.analysis.record import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,13 +44,12 @@ def plain(text: object, width: int = 44) -> str:
 
 def draw(ax: Axes, chart: Chart, width: int = 44) -> Drawn:
     """Draw a chart on axes, with grid, labels and limits; what belongs in the legend, names up to ``width`` long."""
-    drawn: list[tuple[float, Any, str]] = []
     handles = _stack(ax, chart.traces) if chart.kind == "areas" else [_draw(ax, chart, each) for each in chart.traces]
-    for trace, handle in zip(chart.traces, handles, strict=True):
-        label = f"{trace.figure}{'  ' * bool(trace.figure)}{plain(trace.name, width)}{trace.remark}"
-        drawn.append((trace.rank, handle, label))
-    drawn.sort(key=lambda item: item[0])
-    shown = [(handle, label) for _, handle, label in drawn]
+    ranked = sorted(zip(chart.traces, handles, strict=True), key=lambda pair: pair[0].rank)
+    shown = [
+        (handle, f"{trace.figure}{'  ' * bool(trace.figure)}{plain(trace.name, width)}{trace.remark}")
+        for trace, handle in ranked
+    ]
     if chart.level is not None:
         level, name = chart.level
         solid = {"linestyle": "-", "color": "black", "linewidth": 0.8}
@@ -88,10 +85,8 @@ def _draw(ax: Axes, chart: Chart, trace: Trace) -> Any:
         return ax.step(trace.x, trace.y, where="pre", **style)[0]
     (handle,) = ax.plot(trace.x, trace.y, marker="o" if trace.x.size == 1 else None, **style)
     if trace.ruin is not None:
-        cross = slice(trace.ruin, trace.ruin + 1)
-        ax.plot(
-            trace.x[cross], trace.y[cross], "X", **style | {"markersize": 9, "markeredgecolor": "white", "zorder": 5}
-        )
+        style |= {"markersize": 9, "markeredgecolor": "white", "zorder": 5}
+        ax.plot(trace.x[[trace.ruin]], trace.y[[trace.ruin]], "X", **style)
     return handle
 
 
@@ -100,24 +95,18 @@ def _stack(ax: Axes, traces: Sequence[Trace]) -> list[Any]:
     above, below = np.zeros(traces[0].y.size), np.zeros(traces[0].y.size)
     handles = []
     for trace in traces:
-        up, down = np.maximum(trace.y, 0.0), np.minimum(trace.y, 0.0)
         # A thin edge in the fill's colour closes the seams between areas.
-        style: dict[str, Any] = {"step": "pre", "color": trace.colour, "linewidth": 0.3}
-        style["rasterized"] = trace.y.size > MANY_POINTS
-        parts = [
-            ax.fill_between(trace.x, base, base + side, where=_touching(side), **style)
-            for base, side in ((above, up), (below, down))
-            if side.any()
-        ]
-        above, below = above + up, below + down
+        style = {"step": "pre", "color": trace.colour, "linewidth": 0.3, "rasterized": trace.y.size > MANY_POINTS}
+        parts = []
+        for base, side in ((above, np.maximum(trace.y, 0.0)), (below, np.minimum(trace.y, 0.0))):
+            if side.any():
+                # Where it has height, one step wider so that its borders are drawn.
+                high = side != 0.0
+                where = high | np.roll(high, -1) | np.roll(high, 1)
+                parts.append(ax.fill_between(trace.x, base, base + side, where=where, **style))
+                base += side
         handles.append(parts[0])
     return handles
-
-
-def _touching(values: Floats) -> npt.NDArray[np.bool_]:
-    """Where an area has height, one step wider so that its borders are drawn."""
-    shown = values != 0.0
-    return np.asarray(shown | np.roll(shown, -1) | np.roll(shown, 1))
 
 
 def _value_axis(ax: Axes, chart: Chart) -> None:
@@ -207,19 +196,17 @@ def place(ax: Axes, chart: Chart, title: str | None, *, outside: bool = True) ->
 
 def legend(ax: Axes, drawn: Drawn, title: str | None = None, *, outside: bool = True) -> None:
     """Legend of what was drawn, beside the axes or inside them."""
-    place: dict[str, Any] = {"bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if outside else {}
-    size = 9 if len(drawn) <= 16 else 7
-    box = ax.legend(
-        [handle for handle, _ in drawn], ["-"] * len(drawn), title=title, loc="upper left", frameon=not outside,
-        fontsize=size, title_fontsize=9, alignment="left", handlelength=2.8, **place,
-    )  # fmt: skip
-    _name(box, drawn)
+    place = {"bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} if outside else {}
+    look = {"fontsize": 9 if len(drawn) <= 16 else 7, "title_fontsize": 9, "alignment": "left", "handlelength": 2.8}
+    _box(ax, drawn, title=title, loc="upper left", frameon=not outside, **look, **place)
 
 
-def _name(box: Any, drawn: Drawn) -> None:
-    """Set the texts of a legend after it was made: a label that starts with an underscore would be left out."""
+def _box(owner: Any, drawn: Drawn, **style: Any) -> Any:
+    """A legend, whose texts are set after it was made: a label that starts with an underscore would be left out."""
+    box = owner.legend([handle for handle, _ in drawn], ["-"] * len(drawn), **style)
     for text, (_, label) in zip(box.get_texts(), drawn, strict=True):
         text.set_text(label)
+    return box
 
 
 def new_figure(
@@ -281,7 +268,7 @@ def _display_once(fig: Figure) -> None:
     if shown_in is None or shown_in != _cell():
         from IPython.display import display
 
-        display({"image/png": picture(fig, "png", dpi=96)}, raw=True)
+        display({"image/png": picture(fig, "png", dpi=96)}, raw=True)  # type: ignore[no-untyped-call]
         vars(fig)["_shown_in"] = _cell()
 
 
@@ -323,13 +310,10 @@ def small(chart: Chart) -> Figure:
 def _legend_below(fig: Figure, drawn: Drawn) -> int:
     """Add a legend below the axes; its lines."""
     longest, size = max(len(label) for _, label in drawn), 9.5
+    style: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 0.0), "frameon": False, "fontsize": size}
+    style |= {"handlelength": 1.6, "columnspacing": 1.2, "labelspacing": 0.3, "borderaxespad": 0.0}
     for columns in range(4 if longest <= 10 else 3 if longest <= 16 else 2, 0, -1):
-        box = fig.legend(
-            [handle for handle, _ in drawn], ["-"] * len(drawn), loc="lower left", bbox_to_anchor=(0.0, 0.0),
-            ncols=columns, frameon=False, fontsize=size, handlelength=1.6, columnspacing=1.2, labelspacing=0.3,
-            borderaxespad=0.0,
-        )  # fmt: skip
-        _name(box, drawn)
+        box = _box(fig, drawn, ncols=columns, **style)
         excess = box.get_window_extent().width / fig.bbox.width
         if excess <= 1.0:
             break
@@ -346,10 +330,8 @@ def draw_table(ax: Axes, text: pd.DataFrame) -> None:
     ax.set_axis_off()
     heads = ["\n".join(textwrap.wrap(plain(name), 10)) for name in text.columns]
     rows = [plain(name, 28) for name in text.index]
-    table = ax.table(
-        cellText=text.to_numpy().tolist(), rowLabels=rows, colLabels=heads, cellLoc="right", loc="upper center",
-        bbox=[0.0, 0.0, 1.0, 1.0], edges="horizontal",
-    )  # fmt: skip
+    place = {"cellLoc": "right", "loc": "upper center", "bbox": [0.0, 0.0, 1.0, 1.0], "edges": "horizontal"}
+    table = ax.table(cellText=text.to_numpy().tolist(), rowLabels=rows, colLabels=heads, **place)
     table.auto_set_font_size(False)
     table.set_fontsize(8)
     lines = 1 + max(head.count("\n") for head in heads)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,20 @@ _NAMES = {
     "percent": "total_return annual_return annual_growth annual_volatility max_drawdown best_period worst_period "
     "hit_ratio cvar_95 time_in_market average_exposure average_gross max_gross excess_annual_return tracking_error "
     "alpha up_capture down_capture win_rate depth return average_weight contribution annual_contribution "
-    "average_win_return average_loss_return average_return",
-    "money": "initial_capital final_wealth profit cost notional average_win average_loss expectancy money",
+    "average_win_return average_loss_return average_return money_weighted_return",
+    "money": "initial_capital final_wealth paid_in taken_out profit cost notional average_win average_loss expectancy "
+    "money",
     "count": "periods days steps trades max_drawdown_days longest_drawdown_days solves",
 }
 #: The kind of a figure by its name; "number" where there is none.
 KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names.split()} | {"of initial capital": "percent"}
+# Without dates these are positions.
+KIND_OF |= {f"{spell}{end}": "count" for spell in ("", "max_drawdown_") for end in ("peak", "trough", "recovery")}
 #: Where the plain name of a figure does not say it all.
 LABELS = {
     "annual_return": "Annual return (compound)",
     "annual_growth": "Annual growth (log)",
+    "money_weighted_return": "Money-weighted return (annual)",
     "sharpe": "Sharpe (annual)",
     "sortino": "Sortino (annual)",
     "cvar_95": "CVaR 95 per step",
@@ -126,6 +131,19 @@ def text_table(
     return str(tabulate(rows, heads, tablefmt, colalign=align if rows else None, disable_numparse=True))
 
 
+def folded(part: Callable[[int, int], str], count: int, width: float) -> str:
+    """Text of ``count`` columns (or rows) below one another in the fewest parts that keep within ``width``.
+
+    ``part(start, stop)`` gives the text of some of them. Where nothing keeps within, each stands alone.
+    """
+    for parts in range(1, count + 1):
+        cuts = [count * place // parts for place in range(parts + 1)]
+        texts = [part(*pair) for pair in itertools.pairwise(cuts)]
+        if max(len(line) for text in texts for line in text.splitlines()) <= width:
+            break
+    return "\n\n".join(texts)
+
+
 @dataclass(frozen=True)
 class Table:
     """One table: raw numbers, and how they read.
@@ -145,8 +163,8 @@ class Table:
         Whether the row labels are shown.
     heat : bool
         Colour the cells by their size.
-    kinds : mapping of figure to kind
-        Where the name of a figure does not settle how it is printed; a kind of ``KINDS``, or a format specification.
+    kind : str
+        How a figure is printed whose name does not settle it; a kind of ``KINDS``, or a format specification.
     money : str
         The kind of money, see :func:`money_kind`.
     words : bool
@@ -164,7 +182,7 @@ class Table:
     corner: str = ""
     index: bool = True
     heat: bool = False
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "number"
     money: str = "money"
     words: bool = False
     brief: pd.DataFrame | None = None
@@ -193,7 +211,7 @@ class Table:
         return lines
 
     def _kind(self, name: str) -> str:
-        kind = self.kinds.get(name) or KIND_OF.get(name.removeprefix("benchmark_"), "number")
+        kind = KIND_OF.get(name.removeprefix("benchmark_"), self.kind)
         return self.money if kind == "money" else kind
 
     @property

@@ -15,16 +15,8 @@ import numpy as np
 import pandas as pd
 
 from opeslike.analysis.paths import spells
-from opeslike.analysis.record import (
-    Floats,
-    RateLike,
-    Record,
-    SeriesLike,
-    as_floats,
-    checked_periods,
-    rate_per_period,
-    record,
-)
+from opeslike.analysis.record import Floats, RateLike, Record, SeriesLike, as_floats, record
+from opeslike.checks import positive
 from opeslike.errors import DataError, PortfolioError
 
 
@@ -158,7 +150,7 @@ def summary(
     ends = (path.dates[0], path.dates[-1]) if path.dates is not None else (0, values.size - 1)
     figures: dict[str, Any] = {
         **{"return_kind": "log" if log_returns else "simple", "start": ends[0], "end": ends[1], "periods": values.size},
-        **annual_figures(path, risk_free, checked_periods(periods_per_year), logs),
+        **annual_figures(path, risk_free, positive("periods_per_year", periods_per_year), logs),
         **_worst_spells(path, start),
         **{"best_period": float(values.max()), "worst_period": float(values.min())},
         "hit_ratio": float(np.mean(values > 0)),
@@ -170,7 +162,7 @@ def summary(
 
 def annual_figures(path: Record, risk_free: RateLike, periods: float, logs: Floats | None = None) -> dict[str, float]:
     """The figures that :func:`summary` and the tables of strategies share; with log returns the ratios are theirs."""
-    rate = rate_per_period(risk_free, path, periods)
+    rate = path.rates(risk_free, periods)
     measured, rate = (path.values, rate) if logs is None else (logs, np.log1p(rate))
     annual = path.annual_return(periods)
     return {
@@ -272,7 +264,7 @@ def annual_return(returns: SeriesLike, periods_per_year: float = 252) -> float:
 
     A fraction a year; -1 after ruin. The years are T / periods_per_year, not calendar years.
     """
-    return record(returns).annual_return(checked_periods(periods_per_year))
+    return record(returns).annual_return(positive("periods_per_year", periods_per_year))
 
 
 def annual_growth(returns: SeriesLike, periods_per_year: float = 252) -> float:
@@ -281,7 +273,7 @@ def annual_growth(returns: SeriesLike, periods_per_year: float = 252) -> float:
     What the Kelly criterion maximises. Source: Kelly, *A new interpretation of information rate*
     (1956).
     """
-    return checked_periods(periods_per_year) * record(returns).log_growth
+    return positive("periods_per_year", periods_per_year) * record(returns).log_growth
 
 
 def annual_volatility(returns: SeriesLike, periods_per_year: float = 252) -> float:
@@ -289,7 +281,7 @@ def annual_volatility(returns: SeriesLike, periods_per_year: float = 252) -> flo
 
     NaN for a single period.
     """
-    return spread(record(returns).values) * math.sqrt(checked_periods(periods_per_year))
+    return spread(record(returns).values) * math.sqrt(positive("periods_per_year", periods_per_year))
 
 
 def sharpe_ratio(returns: SeriesLike, risk_free: RateLike = 0.0, periods_per_year: float = 252) -> float:
@@ -298,8 +290,8 @@ def sharpe_ratio(returns: SeriesLike, risk_free: RateLike = 0.0, periods_per_yea
     ``x = r - risk_free``, per period. ``risk_free`` is annual: a number, or a dated Series filled
     forward. Source: Sharpe, *The Sharpe ratio* (1994).
     """
-    path, periods = record(returns), checked_periods(periods_per_year)
-    return sharpe_of(path.values - rate_per_period(risk_free, path, periods), periods)
+    path, periods = record(returns), positive("periods_per_year", periods_per_year)
+    return sharpe_of(path.values - path.rates(risk_free, periods), periods)
 
 
 def sortino_ratio(returns: SeriesLike, risk_free: RateLike = 0.0, periods_per_year: float = 252) -> float:
@@ -309,8 +301,8 @@ def sortino_ratio(returns: SeriesLike, risk_free: RateLike = 0.0, periods_per_ye
     Meer, *Downside risk* (1991). (:func:`opes_metrics` divides by the standard deviation of the
     negative returns instead.)
     """
-    path, periods = record(returns), checked_periods(periods_per_year)
-    return sortino_of(path.values - rate_per_period(risk_free, path, periods), periods)
+    path, periods = record(returns), positive("periods_per_year", periods_per_year)
+    return sortino_of(path.values - path.rates(risk_free, periods), periods)
 
 
 def calmar_ratio(returns: SeriesLike, periods_per_year: float = 252) -> float:
@@ -319,7 +311,7 @@ def calmar_ratio(returns: SeriesLike, periods_per_year: float = 252) -> float:
     Source: Young, *Calmar ratio: a smoother tool* (1991), there over 36 months.
     """
     path = record(returns)
-    return ratio(path.annual_return(checked_periods(periods_per_year)), path.max_drawdown)
+    return ratio(path.annual_return(positive("periods_per_year", periods_per_year)), path.max_drawdown)
 
 
 def max_drawdown(returns: SeriesLike) -> float:

@@ -10,33 +10,48 @@ from typing import Any, NamedTuple
 from opeslike._version import __version__
 from opeslike.analysis.charts import LINE_COLOURS, Chart
 from opeslike.analysis.drawing import picture, small
-from opeslike.analysis.formats import Table, text_table
+from opeslike.analysis.formats import Table, folded, text_table
 
-#: Characters in a line of a note, and of a cell, in the text.
-NOTE_WIDTH, CELL_WIDTH = 99, 60
+#: Characters in a line of the text, in a cell, and in the head of a column where room is short.
+WIDTH, CELL_WIDTH, HEAD_WIDTH = 80, 60, 8
 
 
 class Page(NamedTuple):
-    """What every report shows; each part is a heading, and the tables and charts (by title) below it."""
+    """What every report shows; each part is a heading, and the tables and charts below it."""
 
     title: str
     caption: str
     warnings: Sequence[str]
     tiles: Mapping[str, str]
-    parts: Sequence[tuple[str, Sequence[Table], Mapping[str, Chart]]]
+    parts: Sequence[tuple[str, Sequence[Table], Sequence[Chart]]]
 
 
 def page_text(page: Page) -> str:
     """The tables as text for the terminal."""
-    lines = [page.title, "=" * len(page.title), page.caption, *page.warnings]
+    lines = [page.title, "=" * len(page.title)]
+    lines += [textwrap.fill(line, WIDTH) for line in (page.caption, *page.warnings)]
     for table in (table for _, tables, _ in page.parts for table in tables if not table.folded):
         skip = 0 if table.index else 1
         rows = [[textwrap.fill(cell, CELL_WIDTH) for cell in [name, *values][skip:]] for name, values in table.rows]
-        text = text_table([table.corner, *table.head][skip:], rows, words=table.words)
-        lines += ["", table.title, "-" * len(table.title), text]
+        lines += ["", table.title, "-" * len(table.title)]
+        lines += [_fitted([table.corner, *table.head][skip:], rows, table.words)]
         if table.note:
-            lines += ["", *textwrap.wrap(table.note, NOTE_WIDTH)]
+            lines += ["", *textwrap.wrap(table.note, WIDTH)]
     return "\n".join(lines)
+
+
+def _fitted(heads: list[str], rows: list[list[str]], words: bool) -> str:
+    """A table of text that keeps within the width: long heads over several lines, then columns over several tables."""
+    whole = text_table(heads, rows, words=words)
+    if max(map(len, whole.splitlines())) <= WIDTH or len(heads) < 2:
+        return whole
+    heads = [textwrap.fill(head, HEAD_WIDTH, break_long_words=False) for head in heads]
+
+    def part(start: int, stop: int) -> str:
+        shown = [0, *range(start + 1, stop + 1)]
+        return text_table([heads[i] for i in shown], [[row[i] for i in shown] for row in rows], words=words)
+
+    return folded(part, len(heads) - 1, WIDTH)
 
 
 def page_html(page: Page, template: str = "page.html.j2", *, interactive: bool = False) -> str:
@@ -82,6 +97,6 @@ def _dark_style() -> str:
     return "@media (prefers-color-scheme:dark){svg{fill:#e6e9ec}" + "".join(rules) + "}"
 
 
-def notebook_html(title: str, caption: str, tables: Sequence[Table], charts: Mapping[str, Chart] | None = None) -> str:
+def notebook_html(title: str, caption: str, tables: Sequence[Table], charts: Sequence[Chart] = ()) -> str:
     """What a notebook shows of a result: for ``_repr_html_`` of any room."""
-    return page_html(Page(title, caption, (), {}, [("", tables, charts or {})]), "fragment.html.j2")
+    return page_html(Page(title, caption, (), {}, [("", tables, charts)]), "fragment.html.j2")

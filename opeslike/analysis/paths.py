@@ -9,17 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis.record import (
-    Floats,
-    RateLike,
-    Record,
-    SeriesLike,
-    above_zero,
-    checked_periods,
-    dated,
-    rate_per_period,
-    record,
-)
+from opeslike.analysis.record import Floats, RateLike, Record, SeriesLike, record
+from opeslike.checks import positive
 from opeslike.errors import PortfolioError
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -52,7 +43,7 @@ def wealth(returns: SeriesLike, initial: float = 1.0) -> pd.Series[Any] | Floats
         If ``initial`` is not a finite number above 0.
     """
     path = record(returns)
-    values = above_zero(initial, "initial wealth") * path.wealth[1:]
+    values = positive("initial wealth", initial) * path.wealth[1:]
     return path.wrap(values, "wealth") if isinstance(returns, pd.Series) else values
 
 
@@ -173,7 +164,7 @@ def monthly_returns(returns: SeriesLike) -> pd.DataFrame:
         If the returns have no dates or cannot be used.
     """
     path = record(returns)
-    dates = dated(path, "the monthly table")
+    dates = path.dates_for("the monthly table")
     long = pd.DataFrame({"gross": 1.0 + path.values, "Year": dates.year, "month": dates.month})
     gross = long.pivot_table("gross", "Year", "month", aggfunc="prod")
     years = pd.RangeIndex(dates[0].year, dates[-1].year + 1, name="Year")
@@ -205,7 +196,7 @@ def rolling_volatility(returns: SeriesLike, window: int = 63, periods_per_year: 
     PortfolioError
         If ``window`` or ``periods_per_year`` is out of its range.
     """
-    path, periods = record(returns), checked_periods(periods_per_year)
+    path, periods = record(returns), positive("periods_per_year", periods_per_year)
     return path.wrap(_rolling_moments(path.values, window)[1] * math.sqrt(periods), "volatility")
 
 
@@ -238,8 +229,8 @@ def rolling_sharpe(
     PortfolioError
         If ``window``, ``risk_free`` or ``periods_per_year`` is out of its range.
     """
-    path, periods = record(returns), checked_periods(periods_per_year)
-    mean, std = _rolling_moments(path.values - rate_per_period(risk_free, path, periods), window)
+    path, periods = record(returns), positive("periods_per_year", periods_per_year)
+    mean, std = _rolling_moments(path.values - path.rates(risk_free, periods), window)
     # x / NaN is NaN without a warning, x / 0 is not.
     return path.wrap(mean / np.where(std > 0, std, np.nan) * math.sqrt(periods), "sharpe")
 

@@ -27,8 +27,9 @@ from opeslike.analysis.charts import (
     weights_chart,
 )
 from opeslike.analysis.output import SaveFig, chart_path
-from opeslike.analysis.record import Returns, SeriesLike, above_zero, checked_periods
+from opeslike.analysis.record import Returns, SeriesLike
 from opeslike.analysis.tables import cells
+from opeslike.checks import positive
 from opeslike.errors import PortfolioError
 from opeslike.sizing import GrowthCurve
 
@@ -99,7 +100,7 @@ def plot_wealth(
         If the file cannot be written.
     """
     lines = lines_of(returns, timeline, start)
-    chart = wealth_chart(lines, above_zero(initial_wealth, "initial wealth"), log=log)
+    chart = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log)
     return _framed(chart, ax, title, show, savefig)
 
 
@@ -235,7 +236,7 @@ def plot_leverage(
         ``returns`` has not.
     """
     lines = lines_of(returns, timeline, start)
-    wealth = wealth_chart(lines, above_zero(initial_wealth, "initial wealth"), log=log)
+    wealth = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log)
     held = leverage_chart(leverage, lines)
     fig = drawing.new_figure(show, savefig, (11.0, 7.5))
     upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
@@ -299,7 +300,7 @@ def plot_growth_curve(
         quadratic = curve.approximation if quadratic is None else quadratic
     if growth is None:
         raise PortfolioError("growth is missing: give the growth at each leverage, or what growth_curve returns")
-    scale = 100.0 * (1.0 if periods_per_year is None else checked_periods(periods_per_year))
+    scale = 100.0 * (1.0 if periods_per_year is None else positive("periods_per_year", periods_per_year))
     ylabel = f"Log growth {'per period' if periods_per_year is None else 'a year'}"
     return _framed(growth_chart(leverages, growth, quadratic, marks or {}, scale, ylabel), ax, title, show, savefig)
 
@@ -351,7 +352,7 @@ def plot_sweep(
     settings = [name for name in lines if name != reference]
     for number, (name, shade) in enumerate(zip(settings, np.linspace(0.0, 0.88, len(settings)), strict=True)):
         styles[name] |= {"colour": to_hex(colormaps["viridis"](shade)), "dash": number % 2}
-    chart = wealth_chart(lines, above_zero(initial_wealth, "initial wealth"), log=log, styles=styles)
+    chart = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log, styles=styles)
     text = None if table is None else cells(table).T
     below = 0.0 if text is None else 0.27 * (len(text) + 2)
     fig = drawing.new_figure(show, savefig, (11.0, 5.5 + below))

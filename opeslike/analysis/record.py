@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
+from opeslike.panel import read_array
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 #: One number a period: a pandas Series (dated or not), an array, a list, or a :class:`Record`.
@@ -98,6 +100,67 @@ class Record:
         """Values with the labels of the periods."""
         return pd.Series(values, index=self.index, name=name)
 
+    def dates_for(self, what: str) -> pd.DatetimeIndex:
+        """The dates, for what needs them.
+
+        Raises
+        ------
+        DataError
+            If the returns came without dates.
+        """
+        if self.dates is None:
+            raise DataError(f"{what} needs dates: pass the returns as a Series with a DatetimeIndex")
+        return self.dates
+
+    def align(self, series: SeriesLike, what: str, *, forward_fill: bool = False) -> Floats:
+        """One value for each period: by date where both are dated, else by position.
+
+        Raises
+        ------
+        DataError
+            If lengths differ, or a date has no value (the first such date is named).
+        """
+        if isinstance(series, Record):
+            if series.index is not None and self.index is not None and series.index.equals(self.index):
+                return series.values
+            series = series.values if series.dates is None else series.wrap(series.values, what)
+        if isinstance(series, pd.Series) and isinstance(series.index, pd.DatetimeIndex) and self.dates is not None:
+            index = checked_dates(series.index, what)
+            if (index.tz is None) != (self.dates.tz is None):
+                raise DataError(f"{what}: one index has a time zone and the other has none; drop it")
+            # What is missing on a date of its own is carried forward too, as in the ledger.
+            filled = series.dropna().reindex(self.dates, method="ffill") if forward_fill else series.reindex(self.dates)
+            values = as_floats(filled, what)
+        else:
+            values = as_floats(series, what)
+            if values.shape != self.values.shape:
+                raise DataError(f"{what}: {values.size} values for {self.values.size} returns")
+        bad = ~np.isfinite(values)
+        if bad.any():
+            raise DataError(f"{what}: no finite value {self.where(int(np.argmax(bad)))} ({int(bad.sum())} in all)")
+        return values
+
+    def annual_rates(self, rate: RateLike, what: str = "risk_free") -> Floats:
+        """The annual rate of each period, shape (T,); a dated Series is filled forward to the dates of the returns.
+
+        Raises
+        ------
+        DataError
+            If a date of the returns comes before the first rate.
+        PortfolioError
+            If a rate is not a finite number above -1; ``what`` is called so.
+        """
+        if np.ndim(rate) == 0:
+            return np.full(self.values.shape, checks.rate(what, rate))
+        annual = self.align(rate, what, forward_fill=True)
+        if not (annual > -1.0).all():
+            raise PortfolioError(f"{what} must be an annual rate above -1 (0.02 is 2%), got {annual.min():g}")
+        return annual
+
+    def rates(self, rate: RateLike, periods: float) -> Floats:
+        """Annual rates as rates per period, ``(1 + annual) ** (1 / periods) - 1``, shape (T,)."""
+        return checks.per_period(self.annual_rates(rate), periods)
+
 
 def record(returns: SeriesLike, what: str = "returns") -> Record:
     """Check simple returns of one portfolio.
@@ -177,10 +240,7 @@ def as_floats(values: object, what: str, ndim: int = 1) -> Floats:
     DataError
         If the values are not numbers or have another number of dimensions.
     """
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{what}: not numbers ({error}); pass floats") from error
+    array = read_array(values, what)
     if array.ndim != ndim:
         raise DataError(f"{what}: {ndim}-dimensional values expected, got shape {array.shape}")
     return array
@@ -237,93 +297,3 @@ def checked_dates(index: pd.DatetimeIndex, what: str) -> pd.DatetimeIndex:
             f"{what}: dates must rise strictly, {locate(index, position)} does not; sort them and drop repeated ones"
         )
     return index
-
-
-def dated(path: Record, what: str) -> pd.DatetimeIndex:
-    """The dates of a record that needs them.
-
-    Raises
-    ------
-    DataError
-        If the returns came without dates.
-    """
-    if path.dates is None:
-        raise DataError(f"{what} needs dates: pass the returns as a Series with a DatetimeIndex")
-    return path.dates
-
-
-def as_number(value: object) -> float:
-    """Convert to a float; NaN for what is not a finite number."""
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return math.nan
-    return number if math.isfinite(number) else math.nan
-
-
-def above_zero(value: object, what: str) -> float:
-    """A finite number above zero, else a PortfolioError."""
-    number = as_number(value)
-    if not number > 0:
-        raise PortfolioError(f"{what} must be a finite number above 0, got {value!r}")
-    return number
-
-
-def checked_periods(periods_per_year: float) -> float:
-    """Periods a year: a finite number above zero, else a PortfolioError."""
-    return above_zero(periods_per_year, "periods_per_year")
-
-
-def align(series: SeriesLike, path: Record, what: str, *, forward_fill: bool = False) -> Floats:
-    """One value for each period of ``path``: by date where both are dated, else by position.
-
-    Raises
-    ------
-    DataError
-        If lengths differ, or a date has no value (the first such date is named).
-    """
-    if isinstance(series, Record):
-        if series.index is not None and path.index is not None and series.index.equals(path.index):
-            return series.values
-        series = series.values if series.dates is None else series.wrap(series.values, what)
-    if isinstance(series, pd.Series) and isinstance(series.index, pd.DatetimeIndex) and path.dates is not None:
-        index = checked_dates(series.index, what)
-        if (index.tz is None) != (path.dates.tz is None):
-            raise DataError(f"{what}: one index has a time zone and the other has none; drop it")
-        # What is missing on a date of its own is carried forward too, as in the ledger.
-        matched = series.dropna().reindex(path.dates, method="ffill") if forward_fill else series.reindex(path.dates)
-        values = as_floats(matched, what)
-    else:
-        values = as_floats(series, what)
-        if values.shape != path.values.shape:
-            raise DataError(f"{what}: {values.size} values for {path.values.size} returns")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise DataError(f"{what}: no finite value {path.where(first)} ({int(bad.sum())} in all)")
-    return values
-
-
-def annual_rates(rate: RateLike, path: Record, what: str = "risk_free") -> Floats:
-    """The annual rate of each period, shape (T,); a dated Series is filled forward to the dates of the returns.
-
-    Raises
-    ------
-    DataError
-        If a date of the returns comes before the first rate.
-    PortfolioError
-        If a rate is not a finite number above -1; ``what`` is called so.
-    """
-    if isinstance(rate, pd.Series | np.ndarray) and np.ndim(rate) > 0:
-        annual = align(rate, path, what, forward_fill=True)
-    else:
-        annual = np.full(path.values.shape, as_number(rate))
-    if not (annual > -1.0).all():
-        given = f"{annual.min():g}" if isinstance(rate, pd.Series | np.ndarray) else repr(rate)
-        raise PortfolioError(f"{what} must be an annual rate above -1 (0.02 is 2%), got {given}")
-    return annual
-
-
-def rate_per_period(rate: RateLike, path: Record, periods_per_year: float) -> Floats:
-    """Annual rates as rates per period, ``(1 + annual) ** (1 / periods_per_year) - 1``, shape (T,)."""
-    return np.expm1(np.log1p(annual_rates(rate, path)) / periods_per_year)

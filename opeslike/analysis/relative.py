@@ -14,17 +14,8 @@ import numpy as np
 import pandas as pd
 
 from opeslike.analysis.metrics import annual_figures, sharpe_of, spread
-from opeslike.analysis.record import (
-    RateLike,
-    Record,
-    SeriesLike,
-    align,
-    annual_rates,
-    checked_periods,
-    dated,
-    rate_per_period,
-    record,
-)
+from opeslike.analysis.record import RateLike, Record, SeriesLike, record
+from opeslike.checks import positive
 from opeslike.errors import PortfolioError
 
 #: What the table shows of strategy and benchmark alike.
@@ -34,14 +25,14 @@ OWN = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_draw
 def _pair(returns: SeriesLike, benchmark: SeriesLike) -> tuple[Record, Record]:
     """Both records, the benchmark's with the periods of the strategy."""
     path, other = record(returns), record(benchmark, "benchmark")
-    matched = align(other, path, "benchmark")
+    matched = path.align(other, "benchmark")
     return path, other if matched is other.values else Record(matched, path.index, other.name)
 
 
 def tracking_error(returns: SeriesLike, benchmark: SeriesLike, periods_per_year: float = 252) -> float:
     """Annual tracking error, ``std(r - b, ddof=1) * sqrt(periods_per_year)``; a fraction."""
     path, other = _pair(returns, benchmark)
-    return spread(path.values - other.values) * math.sqrt(checked_periods(periods_per_year))
+    return spread(path.values - other.values) * math.sqrt(positive("periods_per_year", periods_per_year))
 
 
 def information_ratio(returns: SeriesLike, benchmark: SeriesLike, periods_per_year: float = 252) -> float:
@@ -50,7 +41,7 @@ def information_ratio(returns: SeriesLike, benchmark: SeriesLike, periods_per_ye
     NaN where the strategy is its benchmark. Source: Goodwin, *The information ratio* (1998).
     """
     path, other = _pair(returns, benchmark)
-    return sharpe_of(path.values - other.values, checked_periods(periods_per_year))
+    return sharpe_of(path.values - other.values, positive("periods_per_year", periods_per_year))
 
 
 def alpha_beta(
@@ -63,8 +54,8 @@ def alpha_beta(
     variance. Source: Jensen, *The performance of mutual funds* (1968).
     """
     path, other = _pair(returns, benchmark)
-    periods = checked_periods(periods_per_year)
-    rate = rate_per_period(risk_free, path, periods)
+    periods = positive("periods_per_year", periods_per_year)
+    rate = path.rates(risk_free, periods)
     own, theirs = path.values - rate, other.values - rate
     if not spread(theirs) > 0:
         return math.nan, math.nan
@@ -132,7 +123,7 @@ def relative_metrics(
         If ``risk_free`` or ``periods_per_year`` is out of its range.
     """
     path, other = _pair(returns, benchmark)
-    figures = _figures(path, other, risk_free, checked_periods(periods_per_year))
+    figures = _figures(path, other, risk_free, positive("periods_per_year", periods_per_year))
     return pd.Series(figures, dtype=float, name="relative")
 
 
@@ -173,10 +164,10 @@ def trailing(
         If a number of months is below 1, or a rate is out of its range.
     """
     path = record(returns)
-    dates = dated(path, "the trailing table")
+    dates = path.dates_for("the trailing table")
     other = None if benchmark is None else _pair(path, benchmark)[1]
-    periods = checked_periods(periods_per_year)
-    annual = annual_rates(risk_free, path)
+    periods = positive("periods_per_year", periods_per_year)
+    annual = path.annual_rates(risk_free)
     if any(count < 1 for count in months):
         raise PortfolioError(f"months must be 1 or more, got {tuple(months)}")
     # The first return began one step before its date.

@@ -30,7 +30,14 @@ from opeslike.analysis.page import Page, notebook_html, page_html, page_text
 from opeslike.analysis.paths import rolling_sharpe, rolling_volatility
 from opeslike.analysis.record import RateLike
 from opeslike.analysis.relative import trailing
-from opeslike.analysis.report_tables import Source, against, all_tables, benchmark_record, records_of
+from opeslike.analysis.report_tables import (
+    Source,
+    against,
+    all_tables,
+    benchmark_record,
+    evidence_tables,
+    records_of,
+)
 from opeslike.analysis.tables import cells
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, describe
@@ -38,17 +45,6 @@ from opeslike.market import Kind, describe
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: The headings of charts, by key.
-TITLES = {
-    "wealth": "Wealth",
-    "drawdown": "Drawdown",
-    "sharpe": "Rolling Sharpe, {} steps",
-    "volatility": "Rolling volatility, {} steps",
-    "weights": "Weights",
-    "exposure": "Exposure, of wealth",
-    "contributions": "Contributions to the total return",
-    "turnover": "Turnover, of wealth",
-}
 _TILES = {
     "total_return": "Total return",
     "annual_return": "Annual return",
@@ -59,7 +55,10 @@ _TILES = {
 }
 #: Headings of a report and the keys of the tables and charts below each.
 _PARTS = {
-    "Performance": ("headline relative drawdowns monthly trailing", "wealth drawdown sharpe volatility"),
+    "Performance": (
+        "headline relative evidence_growth evidence_sharpe drawdowns monthly trailing",
+        "wealth drawdown sharpe volatility",
+    ),
     "Holdings": ("contributions", "weights exposure contributions turnover"),
     "Trades": ("trades largest_trades last_trades all_trades", ""),
     "Costs and financing": ("accounts", ""),
@@ -151,40 +150,34 @@ class _Report:
         records = records_of(sources)
         styles = looks(records, first.rival or None)
         lines = lines_of(records, None, first.origin)
+        moneys = {name: money for each in sources for name, money in each.moneys.items()}
+        paid = {name: replace(lines[name], money=money) for name, money in moneys.items()}
         charts = {
-            "wealth": wealth_chart(lines, first.result.initial_capital, log=True, styles=styles),
+            "wealth": wealth_chart(lines | paid, first.result.initial_capital, log=True, styles=styles),
             "drawdown": drawdown_chart(lines, styles),
         }
-        if first.own.values.size >= 4:
-            half, quarter = _windows(first)
-            times, periods = next(iter(lines.values())).times, first.periods
+        size, periods = first.own.values.size, first.periods
+        if size >= 4:  # half a year and a quarter, where there is that much
+            half, quarter = (max(2, min(round(periods / part), size // 2)) for part in (2, 4))
+            times = next(iter(lines.values())).times
             sharpe = {name: rolling_sharpe(path, half, first.risk_free, periods) for name, path in records.items()}
             volatility = {name: rolling_volatility(path, quarter, periods) for name, path in records.items()}
-            charts["sharpe"] = curves_chart(sharpe, times, "number", styles)
-            charts["volatility"] = curves_chart(volatility, times, "percent", styles)
+            charts["sharpe"] = curves_chart(sharpe, times, "number", styles, title=f"Rolling Sharpe, {half} steps")
+            title = f"Rolling volatility, {quarter} steps"
+            charts["volatility"] = curves_chart(volatility, times, "percent", styles, title=title)
         return charts
 
-    def _titled(self, keys: Sequence[str]) -> dict[str, Chart]:
-        """Charts by their headings."""
-        windows = dict(zip(("sharpe", "volatility"), _windows(self._sources[0]), strict=True))
-        return {TITLES[key].format(windows.get(key)): self._charts[key] for key in keys if key in self._charts}
+    def _chosen(self, keys: Sequence[str]) -> list[Chart]:
+        return [self._charts[key] for key in keys if key in self._charts]
 
     def _ruins(self) -> list[str]:
         lost = [(each.name, each.result) for each in self._sources if each.result.ruin_date is not None]
-        return [
-            f"{name} lost everything on {describe(one.ruin_date)}, and the lender {cell(one.lender_loss, 'money')}."
-            for name, one in lost
-        ]
+        how = "lost everything on {}, and the lender {}"
+        ends = [one.ran_out or how.format(describe(one.ruin_date), cell(one.lender_loss, "money")) for _, one in lost]
+        return [f"{name} {end}." for (name, _), end in zip(lost, ends, strict=True)]
 
     def _page(self, *, full: bool) -> Page:
         raise NotImplementedError
-
-
-def _windows(source: Source) -> tuple[int, int]:
-    """Steps looked back on for Sharpe and volatility: half a year and a quarter, where there is that much."""
-    most = max(source.own.values.size // 2, 2)
-    half, quarter = (max(2, min(round(source.periods / part), most)) for part in (2, 4))
-    return half, quarter
 
 
 def _holdings(source: Source, contributions: pd.DataFrame) -> dict[str, Chart]:
@@ -195,12 +188,13 @@ def _holdings(source: Source, contributions: pd.DataFrame) -> dict[str, Chart]:
     parts = contributions["contribution"].drop(index="total")
     parts = parts[parts != 0.0]
     largest = parts.reindex(parts.abs().sort_values(ascending=False, kind="stable").index[:12]).sort_values()
+    spikes: dict[str, Any] = {"kind": "spikes", "level": None, "title": "Turnover, of wealth"}
     bars = Trace("", largest.index.to_numpy(), 100.0 * largest.to_numpy(), LINE_COLOURS[0])
     return {
         "weights": weights_chart(result.weights, times, top=8),
-        "exposure": curves_chart(exposure, times, "percent", kind="steps"),
-        "contributions": Chart([bars], "bars", "percent", source.dated),
-        "turnover": curves_chart({"": result.turnover}, times, "percent", kind="spikes", level=None),
+        "exposure": curves_chart(exposure, times, "percent", kind="steps", title="Exposure, of wealth"),
+        "contributions": Chart([bars], "bars", "percent", source.dated, title="Contributions to the total return"),
+        "turnover": curves_chart({"": result.turnover}, times, "percent", **spikes),
     }
 
 
@@ -210,7 +204,8 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
 
     Made by :meth:`BacktestResult.report <opeslike.accounting.result.BacktestResult.report>`. ``print(report)`` gives
     text; ``report["contributions"]`` is a table of raw numbers; ``list(report)`` names the tables: ``headline``,
-    ``drawdowns``, ``monthly``, ``trailing``, ``relative``, ``contributions``, ``trades``, ``largest_trades``,
+    ``drawdowns``, ``monthly``, ``trailing``, ``relative``,
+    ``evidence_growth``, ``evidence_sharpe``, ``contributions``, ``trades``, ``largest_trades``,
     ``last_trades``, ``all_trades`` (not in the text), ``accounts``, ``settings`` and ``certificates``, as far as there
     are dates, a benchmark and trades.
 
@@ -253,7 +248,10 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
         name = result.strategy if name is None else name
         rival = None if benchmark is None else benchmark_record(result, benchmark, kind, (name,))
         self.source = Source(name, result, rival, risk_free, periods_per_year)
-        super().__init__([self.source], title, name, all_tables(self.source))
+        tables = all_tables(self.source)
+        if rival is not None and rival is not benchmark:  # in a comparison its overview says it of all
+            tables |= evidence_tables([self.source])
+        super().__init__([self.source], title, name, tables)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """The raw numbers of a table."""
@@ -276,13 +274,13 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
 
     def brief_html(self) -> str:
         """The headline figures and two charts, for the cell of a notebook."""
-        return notebook_html(self.title, self.caption, [self._tables["headline"]], self._titled(["wealth", "drawdown"]))
+        return notebook_html(self.title, self.caption, [self._tables["headline"]], self._chosen(["wealth", "drawdown"]))
 
     def _page(self, *, full: bool) -> Page:
         parts = []
         for heading, (keys, charts) in _PARTS.items():
             tables = [self._tables[key] for key in keys.split() if key in self._tables]
-            parts.append((heading, tables, self._titled(charts.split()) if full else {}))
+            parts.append((heading, tables, self._chosen(charts.split()) if full else []))
         table = self._tables["headline"]
         texts = {key: values[0] for key, (_, values) in zip(table.frame.index, table.rows, strict=True)}
         tiles = {name: texts[key] for key, name in _TILES.items()}
@@ -303,6 +301,8 @@ class ComparisonReport(_Report):
         A row a figure and a column a strategy, as :func:`~opeslike.analysis.tables.metrics_table` makes it.
     benchmark, title, kind, risk_free, periods_per_year
         As for :class:`Report`; the default title is "Comparison".
+    fractions : mapping of name to float, optional
+        Who holds a fraction of a portfolio and cash; evidence judges them at full size.
     """
 
     def __init__(
@@ -315,8 +315,9 @@ class ComparisonReport(_Report):
         kind: Kind | None = None,
         risk_free: RateLike = 0.0,
         periods_per_year: float = 252,
+        fractions: Mapping[str, float] | None = None,
     ) -> None:
-        self.overview = overview
+        self.overview, self._fractions = overview, fractions
         self.reports: dict[str, Report] = {}
         rates: dict[str, Any] = {"risk_free": risk_free, "periods_per_year": periods_per_year}
         rival = None
@@ -337,14 +338,13 @@ class ComparisonReport(_Report):
         tables = {"overview": Table("Figures", self.overview, brief=texts)}
         worst = {name: report["drawdowns"].head(1) for name, report in self.reports.items()}
         frame = pd.concat(worst.values()).set_axis([name for name, one in worst.items() if len(one)])
-        kinds = {} if sources[0].dated else dict.fromkeys(("peak", "trough", "recovery"), "count")
-        tables["drawdowns"] = Table("Deepest drawdown of each", frame, "column", kinds=kinds)
+        tables["drawdowns"] = Table("Deepest drawdown of each", frame, "column")
         if sources[0].benchmark is not None:
             tables["relative"] = replace(against(*sources), title=f"Against {sources[0].rival}", note="")
+        tables |= evidence_tables(sources, self._fractions)
         if sources[0].dated:
-            spans = {name: trailing(path)["total_return"] for name, path in records_of(sources).items()}
-            past, kinds = pd.DataFrame(spans).T, dict.fromkeys(spans[sources[0].name].index, "percent")
-            tables["trailing"] = Table("Total return of the last months", past, "column", kinds=kinds)
+            past = pd.DataFrame({name: trailing(path)["total_return"] for name, path in records_of(sources).items()}).T
+            tables["trailing"] = Table("Total return of the last months", past, "column", kind="percent")
         return tables
 
     def _settings(self) -> list[Table]:
@@ -357,11 +357,11 @@ class ComparisonReport(_Report):
         return [Table("Settings shared by all", shared, "column", words=True), each]
 
     def _page(self, *, full: bool) -> Page:
-        parts = [("Overview", [*self._tables.values()], self._titled(list(self._charts)) if full else {})]
+        parts = [("Overview", [*self._tables.values()], self._chosen([*self._charts]) if full else [])]
         for number, (name, report) in enumerate(self.reports.items() if full else ()):
             tables = [report._tables[key] for key in _EACH if key in report._tables]
             if number:  # the explanations are the same
                 tables = [each if each.title == "Costs and financing" else replace(each, note="") for each in tables]
-            parts.append((name, tables, report._titled(_EACH_CHARTS)))
-        parts.append(("How it was made", self._settings(), {}))
+            parts.append((name, tables, report._chosen(_EACH_CHARTS)))
+        parts.append(("How it was made", self._settings(), []))
         return Page(self.title, self.caption, self._ruins(), {}, parts)

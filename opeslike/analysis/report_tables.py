@@ -10,18 +10,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opeslike.accounting.result import FINANCING, LENDER, BacktestResult
+from opeslike.accounting.result import FINANCING, FLOWS, LENDER, BacktestResult
 from opeslike.analysis.attribution import contributions
 from opeslike.analysis.formats import Table, cell, money_kind
 from opeslike.analysis.metrics import conditional_value_at_risk, summary
 from opeslike.analysis.paths import drawdown_table, monthly_returns
-from opeslike.analysis.record import RateLike, Record, record
+from opeslike.analysis.record import Floats, RateLike, Record, record
 from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.errors import DataError, PortfolioError
+from opeslike.evidence import evidence
 from opeslike.market import Kind, describe, infer_kind, read_panel
 
+#: What is told where money was paid in or taken out.
+PAID = ("money_weighted_return", "paid_in", "taken_out")
 HEADLINE = (
-    *("total_return", "final_wealth", "annual_return", "annual_growth", "annual_volatility", "sharpe", "sortino"),
+    *(
+        "total_return",
+        "final_wealth",
+        *PAID,
+        "annual_return",
+        "annual_growth",
+        "annual_volatility",
+        "sharpe",
+        "sortino",
+    ),
     *("calmar", "max_drawdown", "max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery"),
     *("max_drawdown_days", "longest_drawdown_days", "best_period", "worst_period", "cvar_95", "hit_ratio"),
     *("time_in_market", "average_exposure", "average_gross", "max_gross"),
@@ -113,6 +125,13 @@ class Source:
         return self.result.start if self.dated else None
 
     @property
+    def moneys(self) -> dict[str, Floats]:
+        """Where money was paid in or taken out, wealth at P_0..P_H, and that of the benchmark with the same flows."""
+        if not self.result.flows.any():
+            return {}
+        return {name: self.result.with_flows(path.values) for name, path in records_of([self]).items()}
+
+    @property
     def years(self) -> float:
         """The length of the run by its steps."""
         return len(self.own.values) / self.periods
@@ -134,6 +153,13 @@ def headline(source: Source) -> Table:
         figures["final_wealth"] *= source.result.initial_capital
         columns[name] = figures
     frame = pd.DataFrame(columns, index=list(HEADLINE), dtype=object)
+    if source.moneys:
+        flows = source.result.flows
+        paid = [source.result.money_weighted_return, flows.clip(lower=0.0).sum(), -flows.clip(upper=0.0).sum()]
+        frame.loc[list(PAID), source.name] = paid
+        frame.loc["final_wealth"] = [money[-1] for money in source.moneys.values()]
+    else:
+        frame = frame.drop(index=list(PAID))
     notes = ["Annual figures extrapolate a span shorter than a year."] if source.years < 1.0 else []
     if not source.dated:
         return Table(
@@ -152,17 +178,13 @@ def headline(source: Source) -> Table:
 def deepest(source: Source) -> Table:
     """The worst spells below a peak."""
     frame = drawdown_table(source.own, 5, source.origin)
-    if source.dated:
-        return Table("Deepest drawdowns", frame, "column", index=False)
-    kinds = dict.fromkeys(("peak", "trough", "recovery"), "count")
-    return Table("Deepest drawdowns", frame.drop(columns="days"), "column", index=False, kinds=kinds)
+    return Table("Deepest drawdowns", frame if source.dated else frame.drop(columns="days"), "column", index=False)
 
 
 def monthly(source: Source) -> Table:
     """Compound return of each month and year."""
-    frame = monthly_returns(source.own)
-    note, kinds = "First and last month as far as they go.", dict.fromkeys(frame.columns, "percent")
-    return Table("Monthly returns", frame, "column", note, "Year", heat=True, kinds=kinds)
+    note = "First and last month as far as they go."
+    return Table("Monthly returns", monthly_returns(source.own), "column", note, "Year", heat=True, kind="percent")
 
 
 def past_spans(source: Source) -> Table:
@@ -201,7 +223,8 @@ def sources_of_return(source: Source) -> Table:
     assets = frame.index[: len(result.assets)]
     frame["turnover"] = pd.Series(result.traded.abs().sum().to_numpy() / source.years, index=assets)
     frame.loc["total", "turnover"] = float(result.turnover.sum()) / source.years
-    frame["profit"] = frame["contribution"] * result.initial_capital
+    made = result.contributions.drop(columns=FLOWS, errors="ignore").sum().to_numpy()
+    frame["profit"] = [*made[: len(frame) - 1], made.sum()]
     largest = frame.loc[assets, "contribution"].sort_values(ascending=False, kind="stable").index
     frame = frame.loc[[*largest, *frame.index[len(assets) :]]]
     note = (
@@ -250,12 +273,13 @@ def accounts(source: Source) -> Table:
     parts = {"positions before costs": float(steps.iloc[:, :count].to_numpy().sum())}
     parts |= {str(name): float(steps[name].sum()) for name in steps.columns[count:]}
     traded = float(result.trades["profit"].sum())
+    paid = sum(amount for name, amount in parts.items() if name in (FINANCING, LENDER, FLOWS))
     rows = {
         **{name: amount for name, amount in parts.items() if amount != 0.0 or name != LENDER},
         "change in wealth": change,
         "change not explained by the rows above": change - sum(parts.values()),
         "trades' profits": traded,
-        "change less financing and trades' profits": change - parts[FINANCING] - parts[LENDER] - traded,
+        "change less financing and trades' profits": change - paid - traded,
     }
     frame = pd.DataFrame({"money": rows})
     frame["of initial capital"] = frame["money"] / result.initial_capital
@@ -298,6 +322,27 @@ def certificates(source: Source) -> Table:
         "none": "Nothing was optimised, or no certificate was left.",
     }[source.result.certificate]
     return Table("Certificates", pd.DataFrame({"value": facts}, dtype=object), "column", note, words=True)
+
+
+def evidence_tables(sources: Sequence[Source], fractions: Mapping[str, float] | None = None) -> dict[str, Table]:
+    """Differences in growth and Sharpe ratio beside their intervals, and what may be said; against the benchmark.
+
+    Without one against the strategy of equal weights, else the first. Empty where there is nothing, or too little, to
+    compare.
+    """
+    first = sources[0]
+    base = first.rival or next((each.name for each in sources if each.result.strategy == "Uniform"), first.name)
+    returns = pd.DataFrame({name: path.values for name, path in records_of(sources).items()}, first.result.timeline)
+    rates: dict[str, Any] = {"risk_free": first.risk_free, "periods_per_year": first.periods}
+    try:
+        found = evidence(returns, base, statistics=["growth", "sharpe"], fractions=fractions, **rates)
+    except (DataError, PortfolioError):
+        return {}
+    sentences, notes = found.sentences, " ".join(found.notes)
+    return {
+        f"evidence_{name}": Table(title, frame, "column", f"{sentences[name]} {notes}".strip())
+        for name, (title, frame) in found.texts().items()
+    }
 
 
 def all_tables(source: Source) -> dict[str, Table]:

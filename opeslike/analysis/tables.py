@@ -12,7 +12,8 @@ import pandas as pd
 
 from opeslike.analysis.formats import cell, text_table
 from opeslike.analysis.metrics import annual_figures, tail_of
-from opeslike.analysis.record import RateLike, Record, SeriesLike, checked_periods, per_step, record
+from opeslike.analysis.record import RateLike, Record, SeriesLike, per_step, record
+from opeslike.checks import positive
 from opeslike.errors import PortfolioError
 
 GAP = "Worst gap per period"
@@ -108,7 +109,7 @@ def metrics_table(
     runs = {str(name): run if isinstance(run, StrategyRun) else StrategyRun(run) for name, run in results.items()}
     if not runs:
         raise PortfolioError("no strategy given: pass a dict of name -> returns with one at least")
-    periods = checked_periods(periods_per_year)
+    periods = positive("periods_per_year", periods_per_year)
     figures = {name: _figures(name, run, periods, risk_free) for name, run in runs.items()}
     table = pd.DataFrame(
         {name: {row: times * own[key] for row, (key, times, _) in ROWS.items()} for name, own in figures.items()},

@@ -21,8 +21,8 @@ from opeslike.parameters import Parameters
 class Belief(Parameters, ABC):
     """What one believes: a function from Market to Market, composed from left to right by ``|``.
 
-    A subclass is a frozen dataclass in a module of its own (``@dataclass(frozen=True, eq=False, repr=False)``) that
-    checks its fields in ``__post_init__`` and gives ``__call__``. The market it returns is a new one over the same
+    A subclass is a frozen dataclass in a module of its own (``@dataclass(frozen=True, eq=False, repr=False)``) whose
+    fields say by their types what they may be, with a ``__call__``. The market it returns is a new one over the same
     assets; the one it was given is not written to. It may
 
     - give other probabilities: ``market.reweighted(factors)`` or ``market.with_probabilities(p, effective_size=...)``;
@@ -84,9 +84,9 @@ class Belief(Parameters, ABC):
         Returns
         -------
         DataFrame
-            Columns ``before`` and ``after``; rows: effective scenarios, KL moved, and mean and volatility of each
-            asset. KL moved is :math:`\sum q \log(q / p)` in nats; infinite where scenarios were moved or are new, for
-            no probabilities of the past ones give them.
+            Columns ``before`` and ``after``; rows: effective scenarios, rows filled with drawn returns, KL moved, and
+            mean and volatility of each asset. KL moved is :math:`\sum q \log(q / p)` in nats; infinite where scenarios
+            were moved or are new, for no probabilities of the past ones give them.
         """
         before = Market.from_data(data, kind)
         after, years = self(before), positive("periods_per_year", periods_per_year)
@@ -95,8 +95,9 @@ class Belief(Parameters, ABC):
             p = chances(market)
             mean = p @ market.returns
             spread = np.sqrt(p @ (market.returns - mean) ** 2)
-            columns[name] = [market.effective_size, moved, *years * mean, *math.sqrt(years) * spread]
-        rows: list[tuple[str, Hashable]] = [("effective scenarios", ""), ("KL moved", "")]
+            told = market.effective_size, market.filled, moved
+            columns[name] = [*told, *years * mean, *math.sqrt(years) * spread]
+        rows: list[tuple[str, Hashable]] = [("effective scenarios", ""), ("filled rows", ""), ("KL moved", "")]
         rows += [(what, asset) for what in ("mean", "volatility") for asset in before.assets]
         return pd.DataFrame(columns, pd.MultiIndex.from_tuples(rows))
 
@@ -141,7 +142,10 @@ class Chain(Belief):
 
     def __call__(self, market: Market) -> Market:
         """What the second makes of what the first gives."""
-        return self.then(self.first(market))
+        between = self.first(market)
+        believed = self.then(between)
+        believed.filled = max(believed.filled, between.filled)  # a belief need not know that rows were drawn
+        return believed
 
     def __repr__(self) -> str:
         return f"{self.first!r} | {self.then!r}"

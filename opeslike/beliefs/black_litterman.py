@@ -13,9 +13,10 @@ from opeslike.beliefs.belief import Belief, position
 from opeslike.beliefs.language import read_views
 from opeslike.beliefs.recentred import Recentred
 from opeslike.beliefs.rescaled import Rescaled
-from opeslike.checks import FloatArray, check_mean, positive, share_of
+from opeslike.checks import FloatArray, check_mean, share_of
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
+from opeslike.parameters import Positive
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -60,14 +61,13 @@ class BlackLitterman(Belief):
 
     views: Mapping[str, float] = field(default_factory=dict)
     market_weights: Any = None
-    tau: float = 0.05
+    tau: Positive = 0.05
     confidence: float | Mapping[str, float] = 0.5
-    risk_aversion: float = 2.5
-    periods_per_year: float = 252
+    risk_aversion: Positive = 2.5
+    periods_per_year: Positive = 252
 
     def __post_init__(self) -> None:
-        for name in ("tau", "risk_aversion", "periods_per_year"):
-            positive(name, getattr(self, name))
+        super().__post_init__()
         for view in read_views(self.views):
             if view.measure != "mean" or view.relation:
                 raise PortfolioError(f"view {view.text}: BlackLitterman takes equalities of means; use Views")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from opeslike.beliefs.belief import Belief
-from opeslike.checks import positive
 from opeslike.market import Market
+from opeslike.parameters import Positive
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,10 +38,7 @@ class Decay(Belief):
     ([1.0, 2.0, 4.0], 2.3333)
     """
 
-    halflife: float
-
-    def __post_init__(self) -> None:
-        positive("halflife", self.halflife)
+    halflife: Positive
 
     def __call__(self, market: Market) -> Market:
         """The same returns, the recent ones more likely."""

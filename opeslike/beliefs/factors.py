@@ -10,9 +10,10 @@ import pandas as pd
 
 from opeslike.beliefs.belief import Belief, chances
 from opeslike.beliefs.chance import stream
-from opeslike.checks import numbers, whole
+from opeslike.checks import numbers
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Market, describe
+from opeslike.parameters import Whole
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,10 +45,10 @@ class Factors(Belief):
     """
 
     factors: Any
-    seed: int = 0
+    seed: Whole = 0
 
     def __post_init__(self) -> None:
-        whole("seed", self.seed)
+        super().__post_init__()
         if not isinstance(self.factors, pd.DataFrame) or not self.factors.size or not self.factors.index.is_unique:
             raise PortfolioError("factors must be a DataFrame by unique dates with a column for each factor")
         numbers("factors", self.factors)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from opeslike.beliefs.belief import Belief
-from opeslike.checks import FloatArray, whole
+from opeslike.checks import FloatArray
 from opeslike.market import Market
+from opeslike.parameters import Whole
 
 #: Observed returns for each regressor at least, so that the fit is not of noise.
 _EACH = 10
@@ -27,7 +28,8 @@ class FilledHistory(Belief):
     principal components, where there are fewer than ten returns of j for each), and e the residual of a day s drawn at
     random since then. The draws are the same for all assets of a decision, so residuals of one day stay together.
     Nothing observed is changed, and ``effective_size`` stays that of the rows all assets have: drawn returns are no
-    further evidence. In a backtest ``result.rows`` counts what was observed.
+    further evidence. How many rows hold drawn returns is told by ``filled`` of the market, of the solution and of
+    ``result.rows``, which counts what was observed beside it, and by :meth:`describe`.
 
     It comes first in a chain: ``FilledHistory(1) | Decay(252)``. Where nothing is missing it changes nothing.
 
@@ -55,10 +57,7 @@ class FilledHistory(Belief):
     (5, 2)
     """
 
-    seed: int
-
-    def __post_init__(self) -> None:
-        whole("seed", self.seed, 0)
+    seed: Whole
 
     def __call__(self, market: Market) -> Market:
         """All rows since the longest history began, what is missing in them drawn."""
@@ -79,7 +78,9 @@ class FilledHistory(Belief):
             residuals = returns[begin:, young] - observed @ slopes
             chosen = (draws[:begin] * len(residuals)).astype(np.intp)
             filled[:begin, young] = np.maximum(regressors[:begin] @ slopes + residuals[chosen], -1.0)
-        return Market(filled, market.assets, dates, None, market.effective_size)
+        believed = Market(filled, market.assets, dates, None, market.effective_size)
+        believed.filled = int(missing.max())
+        return believed
 
 
 def _leading(longer: FloatArray, begin: int) -> FloatArray:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from opeslike.beliefs.belief import Belief
-from opeslike.checks import numbers, positive
+from opeslike.checks import numbers
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Market, describe
+from opeslike.parameters import Positive
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,10 +50,10 @@ class Near(Belief):
     """
 
     indicator: Any
-    bandwidth: float
+    bandwidth: Positive
 
     def __post_init__(self) -> None:
-        positive("bandwidth", self.bandwidth)
+        super().__post_init__()
         states = self.indicator
         if not isinstance(states, pd.Series) or not states.index.is_monotonic_increasing or not states.index.is_unique:
             raise PortfolioError("indicator must be a Series by increasing dates")

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from opeslike.beliefs.belief import Belief, chances
-from opeslike.checks import FloatArray, positive
+from opeslike.checks import FloatArray
 from opeslike.errors import DataError
 from opeslike.market import Market, cut
+from opeslike.parameters import AtLeastZero
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,10 +44,10 @@ class Prior(Belief):
     """
 
     scenarios: Any
-    pseudo_count: float = 100.0
+    pseudo_count: AtLeastZero = 100.0
 
     def __post_init__(self) -> None:
-        positive("pseudo_count", self.pseudo_count, zero=True)
+        super().__post_init__()
         check_scenarios(self.scenarios, "prior")
 
     def __call__(self, market: Market) -> Market:

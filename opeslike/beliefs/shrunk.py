@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from opeslike.beliefs.belief import Belief, chances
 from opeslike.beliefs.recentred import Recentred
-from opeslike.checks import FloatArray, check_mean, choice
+from opeslike.checks import FloatArray, check_mean
 from opeslike.errors import DataError
 from opeslike.market import Market
+from opeslike.parameters import one_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,11 +47,8 @@ class ShrunkMeans(Belief):
     with estimation risk*; Jorion (1986), *Bayes-Stein estimation for portfolio analysis*.
     """
 
-    method: str = "bayes-stein"
+    method: Annotated[str, one_of("bayes-stein", "james-stein")] = "bayes-stein"
     target: Any = None
-
-    def __post_init__(self) -> None:
-        choice("method", self.method, ("bayes-stein", "james-stein"))
 
     def __call__(self, market: Market) -> Market:
         """The scenarios about the shrunk means."""
@@ -60,7 +58,7 @@ class ShrunkMeans(Belief):
         """Shrunk means per period, shape (N,)."""
         mean, covariance = market.mean_and_covariance()
         size, count = market.effective_size, market.n_assets
-        bayes = choice("method", self.method, ("bayes-stein", "james-stein")) == "bayes-stein"
+        bayes = self.method.lower() == "bayes-stein"
         if size <= count + 2 or not _invertible(covariance):
             raise DataError(
                 f"{size:.4g} effective scenarios of {count} assets are too few to shrink means by; take more rows, "

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 
 from opeslike.beliefs.belief import Belief, chances
 from opeslike.beliefs.chance import drawn, stream
-from opeslike.checks import choice, number, whole
+from opeslike.checks import number
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import Market
-
-_FAMILIES = ("normal", "t")
+from opeslike.parameters import Several, Whole, one_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,17 +44,15 @@ class Simulated(Belief):
         When asked, of fewer than two rows.
     """
 
-    distribution: str = "normal"
-    n: int = 2000
-    seed: int = 0
-    dof: float = 5.0
+    distribution: Annotated[str, one_of("normal", "t")] = "normal"
+    n: Several = 2000
+    seed: Whole = 0
+    dof: Annotated[float, partial(number, low=2.0, open_low=True)] = 5.0
 
     def __post_init__(self) -> None:
-        choice("distribution", self.distribution, _FAMILIES)
-        if whole("n", self.n, low=2) % 2:
+        super().__post_init__()
+        if self.n % 2:
             raise PortfolioError(f"n={self.n} must be even: scenarios come in pairs about the mean")
-        whole("seed", self.seed)
-        number("dof", self.dof, low=2.0, open_low=True)
 
     def __call__(self, market: Market) -> Market:
         """The scenarios drawn."""
@@ -64,6 +63,6 @@ class Simulated(Belief):
         roots = np.full(count, (count - 1.0) ** -0.5) if p is None else np.sqrt(p)
         random = stream(self.seed, market)
         moved = random.standard_normal((half, count)) @ ((market.returns - mean) * roots[:, None])
-        if choice("distribution", self.distribution, _FAMILIES) == "t":
+        if self.distribution.lower() == "t":
             moved *= np.sqrt((self.dof - 2.0) / random.chisquare(self.dof, half))[:, None]
         return drawn(market, np.vstack([mean + moved, mean - moved]))

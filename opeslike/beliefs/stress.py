@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 from opeslike.beliefs.belief import Belief
 from opeslike.beliefs.prior import check_scenarios, mixed
@@ -34,10 +35,10 @@ class Stress(Belief):
     """
 
     scenarios: Any
-    probability: float
+    probability: Annotated[float, partial(number, low=0.0, high=1.0, open_high=True)]
 
     def __post_init__(self) -> None:
-        number("probability", self.probability, low=0.0, high=1.0, open_high=True)
+        super().__post_init__()
         check_scenarios(self.scenarios, "stress")
 
     def __call__(self, market: Market) -> Market:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from opeslike.beliefs.belief import Belief, chances, position
 from opeslike.beliefs.language import View, read_views
-from opeslike.checks import FloatArray, number, positive
-from opeslike.errors import InfeasibleError, OptimizationError
+from opeslike.checks import FloatArray, number
+from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError
 from opeslike.kl import Pooled, pool
 from opeslike.market import Market
+from opeslike.parameters import Positive
 
 #: rounds of looking for the levels from which CVaR counts
 _ROUNDS = 200
@@ -32,6 +33,10 @@ class Views(Belief):
     .. math:: q = \arg\min \{ \textstyle\sum_t q_t \log(q_t / p_t) : \text{views} \}, \qquad
               \text{posterior} = (1 - c)\, p + c\, q.
 
+    With a confidence for each view, :math:`c_{(1)} < c_{(2)} < \dots` the levels, the probability between two of them
+    goes to the views of that confidence or more, and the rest to p (Meucci 2008, section 6): :math:`\sum_k (c_{(k)} -
+    c_{(k-1)})\, q_{\{c \ge c_{(k)}\}} + (1 - \max c)\, p`.
+
     Views on means and quantiles are linear in q. The others follow in stages, as Vorobets does: CVaR at its own level;
     then volatilities, about the means that the first stage gave; then correlations, at the means and volatilities of
     the second. What a stage is about is kept: its assets' means (and volatilities) become equalities.
@@ -46,8 +51,8 @@ class Views(Belief):
         - ``"corr(A, B)"``;
         - ``"quantile(A, 5)"``: of the returns per period, here at 5%;
         - ``"cvar(A, 95)"``: mean loss per period in the worst 5%, positive for a loss.
-    confidence : float in (0, 1]
-        c, the share of the probability on the views.
+    confidence : float in (0, 1], or dict from view to such
+        c, the share of the probability on the views; views that a dict leaves out have 1.
     periods_per_year : float > 0
         An annual mean is that per period times it, a volatility times its root.
 
@@ -71,27 +76,41 @@ class Views(Belief):
     """
 
     views: Mapping[str, Any]
-    confidence: float = 1.0
-    periods_per_year: float = 252
+    confidence: float | Mapping[str, float] = 1.0
+    periods_per_year: Positive = 252
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         read_views(self.views)
-        number("confidence", self.confidence, low=0.0, high=1.0, open_low=True)
-        positive("periods_per_year", self.periods_per_year)
+        several = isinstance(self.confidence, Mapping)
+        for view, value in self.confidence.items() if isinstance(self.confidence, Mapping) else [("", self.confidence)]:
+            if several and view not in self.views:
+                raise PortfolioError(
+                    f"confidence names {view!r}, which is no view; the views are {', '.join(self.views)}"
+                )
+            number(f"confidence of {view}" if several else "confidence", value, low=0.0, high=1.0, open_low=True)
 
     def __call__(self, market: Market) -> Market:
         """The same returns, with the probabilities of the views."""
         if not self.views:
             return market
-        p, q, c = chances(market), self.pooled(market).q, self.confidence
-        return market.reweighted((1.0 - c) + c * np.divide(q, p, out=np.ones(len(p)), where=p > 0))
+        p, given = chances(market), self.confidence
+        each = {view: given.get(view, 1.0) if isinstance(given, Mapping) else given for view in self.views}
+        levels = sorted(set(each.values()))
+        factors = np.full(len(p), 1.0 - levels[-1])
+        for below, level in zip([0.0, *levels], levels, strict=False):
+            held = {view: value for view, value in self.views.items() if each[view] >= level}
+            q = self.pooled(market, held).q
+            factors += (level - below) * np.divide(q, p, out=np.ones(len(p)), where=p > 0)
+        return market.reweighted(factors)
 
-    def pooled(self, market: Market) -> Pooled:
+    def pooled(self, market: Market, views: Mapping[str, Any] | None = None) -> Pooled:
         """Probabilities at full confidence, with their divergence and the bound that proves it least.
 
-        The bound is that of the last stage, with what earlier ones found kept.
+        The bound is that of the last stage, with what earlier ones found kept. ``views`` are those of the belief, or
+        some of them.
         """
-        search = _Search(market, read_views(self.views), self.periods_per_year)
+        search = _Search(market, read_views(self.views if views is None else views), self.periods_per_year)
         found = search.solve(("mean", "quantile", "cvar"))
         for measure in ("vol", "corr"):
             if any(view.measure == measure for view in search.views):

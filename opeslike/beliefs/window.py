@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opeslike.beliefs.belief import Belief
-from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
+from opeslike.parameters import Count
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,10 +25,7 @@ class Window(Belief):
         If ``n`` is not a whole number of at least 1, or, when asked, all of its scenarios have probability 0.
     """
 
-    n: int
-
-    def __post_init__(self) -> None:
-        whole("n", self.n, low=1)
+    n: Count
 
     def __call__(self, market: Market) -> Market:
         """The end of the market."""

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from opeslike._version import __version__
-from opeslike.cli import audit, backtest, bets, compare, optimize
+from opeslike.cli import audit, backtest, bets, compare, optimize, orders
 from opeslike.cli.options import STATUS
 from opeslike.errors import OpesLikeError, OpesLikeWarning
 
@@ -31,7 +31,7 @@ OTHER_NAMES = {
     **{"reopt": "reopt_freq", "rebalance": "rebalance_freq", "jobs": "n_jobs"},
 }
 #: Each has ``add(commands)``, which adds its parser with ``run`` set to the function that does the work.
-COMMANDS = (compare, backtest, optimize, audit, bets)
+COMMANDS = (compare, backtest, optimize, orders, audit, bets)
 
 
 class _Completion(argparse.Action):
@@ -173,5 +173,5 @@ def _messages(prog: str, *, quiet: bool) -> Iterator[None]:
 
 def _one_line(message: object) -> str:
     """A message as one line of bounded length, whatever was typed into it."""
-    text = " ".join(str(message).split())
+    text = " ".join(str(message).encode(errors="backslashreplace").decode().split())
     return text if len(text) <= 2000 else f"{text[:1500]} ... {text[-400:]}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from opeslike.cli.options import add_command, add_format, day, opt
+from opeslike.cli import options
+from opeslike.cli.options import opt
 
 HELP = """\
 examples:
@@ -16,44 +17,30 @@ examples:
 Splits not adjusted, prices in another unit, swapped or frozen, spikes, gaps, rows in reverse: worst first, with what
 each would do to an answer and what to do about it. The exit status is 0 whatever is found."""
 
-#: Options that go to the loader as they are.
-NAMES = ("tickers", "fields", "date_format", "sep", "decimal", "thousands", "encoding", "start", "end", "sort")
-
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    parser = add_command(commands, "audit", run, "tell what looks wrong in a file of prices", HELP)
-    parser.add_argument(
-        "file", metavar="FILE", help="CSV, Parquet or Feather: closes by date, bars, or one line a price"
-    )
+    parser = options.add_command(commands, "audit", run, "tell what looks wrong in a file of prices", HELP)
+    about = "CSV, Parquet or Feather: closes by date, bars, or one line a price"
+    parser.add_argument("file", metavar="FILE", help=about)
     opt(parser, "--tickers A,B,C", "some tickers of the file")
-    opt(parser, "--field NAME", "which column of bars, such as 'Adj Close'", dest="fields")
-    opt(parser, "--date-format FORMAT", "such as %%d/%%m/%%Y (default: as the file shows)")
-    opt(parser, "--sep CHAR", "between cells (default: as the file shows)")
-    opt(parser, "--decimal CHAR", "decimal mark (default: as the file shows)")
-    opt(parser, "--thousands CHAR", "mark between thousands (default: as the file shows)")
-    opt(parser, "--encoding NAME", "of the text (default: utf-8)")
-    opt(parser, "--start DATE", "first day looked at", day("start"))
-    opt(parser, "--end DATE", "last day looked at (included)", day("end"))
-    opt(parser, "--sort", "sort rows by date instead of refusing them", default=None)
-    add_format(parser.add_argument_group("output"))
+    opt(parser, "--start DATE", "first day looked at", options.day("start"))
+    opt(parser, "--end DATE", "last day looked at (included)", options.day("end"))
+    options.add_file_options(parser)
+    options.add_format(parser.add_argument_group("output"))
 
 
 def run(args: argparse.Namespace) -> None:
     """Print what the audit finds."""
-    from opeslike.data import audit, load_prices
+    from tabulate import tabulate
 
-    options = {name: getattr(args, name) for name in NAMES if getattr(args, name) is not None}
-    found = audit(load_prices(args.file, **options))
-    if args.format == "simple":
-        print(found)
-        return
+    from opeslike.data import audit
+
+    found = audit(options.read_file(args, args.file))
     frame = found.to_frame().astype({"start": str, "end": str, "asset": str}).fillna({"other": ""})
-    if args.format == "csv":
-        print(frame.to_csv(index=False, lineterminator="\n"), end="")
-    elif args.format == "json":
-        print(frame.to_json(orient="records", indent=2))
-    else:
-        from tabulate import tabulate
 
-        print(tabulate(frame.to_numpy().tolist(), headers=list(frame.columns), tablefmt=args.format))
+    def text() -> str:
+        rows = frame.to_numpy().tolist()
+        return str(found) if args.format == "simple" else tabulate(rows, list(frame.columns), args.format)
+
+    options.show(args.format, text, lambda: frame.to_dict("records"), frame, index=False)

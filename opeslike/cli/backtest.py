@@ -43,9 +43,10 @@ def add(commands: Any) -> None:
     options.add_walk_options(parser, 1)
     output = parser.add_argument_group("output")
     opt(output, "--capital MONEY", "(default: 100000)", float, default=100_000.0)
+    opt(output, "--monthly MONEY", "paid in at every month's end; -2000 is taken out", float)
+    opt(output, "--inflation RATE", "annual, by which --monthly grows: 0.02 is 2%%", float)
     opt(output, "--benchmark TICKER", "of the data")
-    formats = "of what is printed: the report as text (the default), or its figures"
-    output.add_argument("--format", choices=["text", "csv", "json"], default="text", help=formats)
+    options.add_format(output, "text", "csv", "json")
     opt(output, "--html FILE", "write the report as one HTML file", path)
     opt(output, "--weights FILE", "write what was held, a row a step, as CSV", path)
     opt(output, "--trades FILE", "write the round trips as CSV", path)
@@ -55,6 +56,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the report, and write it where asked to."""
+    if args.inflation is not None and args.monthly is None:
+        raise PortfolioError("--inflation says how --monthly grows; add it, such as --monthly -2000")
     if args.recovery is not None and args.drawdown is None:
         raise PortfolioError("--recovery says when to re-enter after a drawdown; add --drawdown, such as 0.1,0.2")
     every = args.reopt if isinstance(args.reopt, int) else 1
@@ -62,6 +65,7 @@ def run(args: argparse.Namespace) -> None:
     prices = options.load(args, options.TRAIN_START, options.TEST_END)
     train, test = options.split_at(args, prices)
 
+    from opeslike.accounting.flows import Monthly
     from opeslike.accounting.overlays import DrawdownScaling
     from opeslike.analysis.output import write_atomically
     from opeslike.backtester import Backtester
@@ -70,12 +74,13 @@ def run(args: argparse.Namespace) -> None:
     terms, walk = options.walk_terms(args)
     soft, hard = args.drawdown or (0.0, 1.0)
     overlays = [] if args.drawdown is None else [DrawdownScaling(soft, hard, args.recovery)]
-    tester = Backtester(train, test, initial_capital=args.capital, **terms)
+    flows = None if args.monthly is None else Monthly(args.monthly, args.inflation or 0.0)
+    tester = Backtester(train, test, initial_capital=args.capital, flows=flows, **terms)
     result = tester.backtest(strategy, overlays=overlays, **walk)
     name = args.strategy if args.sizer is None else f"{args.strategy}, {args.sizer}"
     title = name if args.title is None else args.title
     report = result.report(args.benchmark, title)
-    figures = Comparison({title: result}, periods_per_year=args.periods_per_year, risk_free=args.risk_free).metrics
+    figures = Comparison({title: result}, periods_per_year=tester.periods_per_year, risk_free=args.risk_free).metrics
     written = {"Report": args.html, "Weights": args.weights, "Trades": args.trades}
     if args.html is not None:
         report.to_html(args.html)
@@ -85,14 +90,15 @@ def run(args: argparse.Namespace) -> None:
         write_atomically(args.trades, result.trades.to_csv(index=False, lineterminator="\n"))
     if args.quiet:
         return
-    if args.format == "csv":
-        print(figures.to_csv(lineterminator="\n"), end="")
-    elif args.format == "json":
-        facts = {"strategy": title, "test": [str(result.start), str(result.timeline[-1])], "settings": result.settings}
+
+    def facts() -> dict[str, Any]:
+        span = [str(result.start), str(result.timeline[-1])]
         last = dict(zip(map(str, result.assets), result["weights"][-1].tolist(), strict=True))
-        facts |= {"figures": figures[title].to_dict(), "weights": last, "certificate": result.certificate}
-        options.show_json(facts)
-    else:
-        print(
-            "\n\n".join([str(report), *(f"{what} in {where}" for what, where in written.items() if where is not None)])
-        )
+        return {
+            **{"strategy": title, "test": span, "settings": result.settings, "figures": figures[title].to_dict()},
+            **{"weights": last, "certificate": result.certificate},
+            "money_weighted_return": result.money_weighted_return,
+        }
+
+    files = [f"{what} in {where}" for what, where in written.items() if where is not None]
+    options.show(args.format, lambda: "\n\n".join([str(report), *files]), facts, figures)

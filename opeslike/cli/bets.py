@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opeslike.cli.options import add_command, add_format
+from opeslike.cli.options import add_command, add_format, csv_rows, opt, show
 from opeslike.errors import DataError, OpesLikeError
 
 if TYPE_CHECKING:
@@ -38,17 +34,15 @@ def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
     parser = add_command(commands, "bets", run, "tell what to stake on a card of bets, by Kelly", HELP)
     parser.add_argument("file", metavar="FILE", help="CSV file of bets, see below")
-    for option, metavar, default, words in (
-        ("--bankroll", "MONEY", 1.0, "what there is to bet with (default: 1)"),
-        ("--fraction", "F", 1.0, "of Kelly's stakes (default: 1)"),
-        ("--radius", "R", 0.0, "of the KL ball in nats: how far the probabilities may be off (default: 0)"),
-        ("--minimum", "MONEY", 0.0, "drop stakes below it (default: 0)"),
-        ("--step", "MONEY", 0.0, "round stakes down to multiples of it (default: 0, not at all)"),
+    for option, default, words in (
+        ("--bankroll MONEY", 1.0, "what there is to bet with (default: 1)"),
+        ("--fraction F", 1.0, "of Kelly's stakes (default: 1)"),
+        ("--radius R", 0.0, "of the KL ball in nats: how far the probabilities may be off (default: 0)"),
+        ("--minimum MONEY", 0.0, "drop stakes below it (default: 0)"),
+        ("--step MONEY", 0.0, "round stakes down to multiples of it (default: 0, not at all)"),
     ):
-        parser.add_argument(option, metavar=metavar, type=float, default=default, help=words)
-    output = parser.add_argument_group("output")
-    add_format(output)
-    output.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+        opt(parser, option, words, float, default=default)
+    add_format(parser.add_argument_group("output"))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -57,16 +51,10 @@ def run(args: argparse.Namespace) -> None:
 
     terms = {name: getattr(args, name) for name in ("fraction", "radius", "bankroll", "minimum", "step")}
     found = stakes(read_card(args.file), **terms)
-    if args.format == "csv":
-        print(found.table.to_csv(lineterminator="\n"), end="")
-    elif args.format == "json":
-        names = ("growth", "worst_growth", "profit", "gap", "halving", "no_bet_radius", "outcomes", "solver", "notes")
-        facts = terms | {"bets": found.table.reset_index().to_dict("records")}
-        facts |= {name: getattr(found, name) for name in names}
-        facts["no_bet_radius"] = None if math.isinf(found.no_bet_radius) else found.no_bet_radius
-        print(json.dumps(facts, indent=2))
-    else:
-        print(found.to_text(args.format))
+    names = ("growth", "worst_growth", "profit", "gap", "halving", "no_bet_radius", "outcomes", "solver", "notes")
+    facts = terms | {"bets": found.table.reset_index().to_dict("records")}
+    facts |= {name: getattr(found, name) for name in names}
+    show(args.format, lambda: found.to_text(args.format), lambda: facts, found.table)
 
 
 def read_card(file: str) -> Card:
@@ -105,10 +93,7 @@ def read_card(file: str) -> Card:
 
 def _rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and parameters of each row with a bet."""
-    try:
-        lines = list(csv.reader(Path(file).read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file} is no CSV text in UTF-8: {error}") from None
+    lines = csv_rows(file)
     header = [cell.strip().lower() for cell in lines[0]] if lines else []
     for column in header:
         if column not in COLUMNS or header.count(column) > 1:
@@ -117,19 +102,14 @@ def _rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if len(line) > len(header):
             raise DataError(f"{file}, row {row}, column {len(header) + 1}: the header has only {len(header)} columns")
         cells = {column: cell.strip() for column, cell in zip(header, line, strict=False) if cell.strip()}
-        if not cells:
-            continue
-        for column in ("p", "odds"):
-            if column not in cells:
-                raise DataError(f"{file}, row {row}, column {column}: nothing is written there; a bet needs it")
-        reads = {column: (*COLUMNS[column], cell) for column, cell in cells.items()}
-        yield (
-            row,
-            {
-                parameter: _checked(f"{file}, row {row}, column {column}", read, cell)
-                for column, (parameter, read, cell) in reads.items()
-            },
-        )
+        if lacking := {"p", "odds"} - set(cells) if cells else None:
+            raise DataError(f"{file}, row {row}, column {max(lacking)}: nothing is written there; a bet needs it")
+        bet = {}
+        for column, cell in cells.items():
+            parameter, read = COLUMNS[column]
+            bet[parameter] = _checked(f"{file}, row {row}, column {column}", read, cell)
+        if bet:
+            yield row, bet
 
 
 def _checked(where: str, make: Callable[..., Any], *given: Any, **named: Any) -> Any:

@@ -81,18 +81,18 @@ def run(args: argparse.Namespace) -> None:
     written = table.save(folder, plots=not args.no_plots, html=bool(args.html), benchmark=args.benchmark)
     if args.quiet:
         return
-    if args.format == "csv":
-        print(table.metrics.to_csv(lineterminator="\n"), end="")
-    elif args.format == "json":
-        options.show_json(table.metrics.to_dict())
-    else:
+
+    def text() -> str:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else options.WIDTH
         files = [path.name for path in written if path.parent == folder]
         head = [*_headline(prices, train, None if args.strategy else size), table.caption]
         head = [textwrap.fill(line, width) for line in head]
         report = f"Report in {folder}: {', '.join(files)}, weights/ of {len(table)} strategies"
         report = textwrap.fill(report, width, break_long_words=False, break_on_hyphens=False)
-        print("\n\n".join(["\n".join(head), table.to_text(args.format, width=width), *table.notes, report]))
+        parts = [table.to_text(args.format, width=width), *table.notes, *table.verdict(args.format, width=width)]
+        return "\n\n".join(["\n".join(head), *parts, report])
+
+    options.show(args.format, text, table.metrics.to_dict, table.metrics)
 
 
 def _strategies(args: argparse.Namespace, size: float | str) -> dict[str, Any]:

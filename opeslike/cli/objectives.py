@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from opeslike import objectives, strategies
 from opeslike.errors import PortfolioError
 
 #: Where the name of a class runs on to another word.
@@ -25,16 +26,10 @@ def _by_name(classes: str, *endings: str, **others: str) -> dict[str, str]:
     return dict(sorted(names.items()))
 
 
-#: The classes of ``opeslike.objectives`` that can be made from the command line.
-OBJECTIVES = _by_name(
-    "BCRP BoxRobustKelly CARA CRRA CVaR EllipsoidRobustKelly EntropicRisk EVaR ExponentialGradient HARA "
-    "HierarchicalRiskParity InverseVolatility Kelly KLRobustKelly KLRobustMaxMean MaxDiversification MaxMean "
-    "MaxSharpe MeanCVaR MeanEVaR MeanVariance MinVariance QuadraticUtility REPO RiskConstrainedKelly "
-    "RiskParity SoftmaxMean Uniform UniversalPortfolios VaR WassRobustKelly WassRobustMaxMean "
-    "WassRobustMeanVariance WassRobustMinVariance WorstCaseLoss",
-    KLRobustKelly="kl-robust",
-    WorstCaseLoss="worst-case",
-)
+#: The classes of ``opeslike.objectives`` that can be made from the command line: those that take no other object.
+_OTHERS = ("Optimizer", "BayesianKelly", "KLRobust", "RegretKelly")
+_NAMES = " ".join(name for name in dir(objectives) if name[0].isupper() and name not in _OTHERS)
+OBJECTIVES = _by_name(_NAMES, KLRobustKelly="kl-robust", WorstCaseLoss="worst-case")
 #: Rules of ``opeslike.strategies`` that say what to hold; they need a sizer.
 SELECTIONS = _by_name(
     "BuyAndHold DualMomentum MonthlySeasonal MovingAverageCross TimeSeriesMomentum TurnOfMonth"
@@ -74,7 +69,7 @@ def named(text: str) -> tuple[str, str, list[tuple[str, Any]]]:
 
 
 def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: str) -> Any:
-    """Make an object of a class from parameters given as ``KEY=VALUE``.
+    """Make an object of a class from parameters given as ``KEY=VALUE``, nested ones as ``mandate__costs=10``.
 
     Raises
     ------
@@ -82,6 +77,7 @@ def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: st
         If a parameter is unknown, missing or out of its range.
     """
     given, known = dict(parameters), inspect.signature(kind).parameters
+    nested = {key: given.pop(key) for key in list(given) if "__" in key}
     for key in given:
         if key not in known:
             raise PortfolioError(f"{option} {key}: {name} has no such parameter; it has {', '.join(known) or 'none'}")
@@ -89,9 +85,9 @@ def made(kind: Any, name: str, parameters: Sequence[tuple[str, Any]], option: st
         if one.default is one.empty and one.kind is not one.VAR_KEYWORD and key not in given:
             raise PortfolioError(f"{name} needs {option} {key}=...")
     try:
-        return kind(**given)
+        return kind(**given).set_params(**nested) if nested else kind(**given)
     except (TypeError, AttributeError, ArithmeticError, IndexError, KeyError) as error:
-        text = ", ".join(f"{key}={value!r:.60}" for key, value in given.items())
+        text = ", ".join(f"{key}={value!r:.60}" for key, value in (given | nested).items())
         raise PortfolioError(f"{name} cannot be made with {option} {text}: {error}") from error
 
 
@@ -110,8 +106,6 @@ def make_strategy(
     PortfolioError
         If a rule lacks its sizer or a strategy has one too many, or a parameter is unknown or out of its range.
     """
-    from opeslike import objectives, strategies
-
     if name not in SELECTIONS:
         if sizer is not None or sizer_parameters:
             raise PortfolioError(f"--strategy {name} sizes its own positions; leave --sizer out")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import inspect
-import sys
 from typing import Any
 
 from opeslike.cli import options
@@ -45,6 +43,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the weights."""
+    import pandas as pd
+    from tabulate import tabulate
+
     from opeslike import objectives
     from opeslike.market import Market, describe, everyone
 
@@ -67,18 +68,18 @@ def run(args: argparse.Namespace) -> None:
     cash = 1.0 - sum(weights.values())
     cash = 0.0 if abs(cash) < 1e-9 else cash  # what rounding leaves is no cash
     gap, last = optimizer.solution.gap, describe(market.dates[-1])
-    if args.format == "csv":
-        csv.writer(sys.stdout, lineterminator="\n").writerows([("ticker", "weight"), *weights.items()])
-    elif args.format == "json":
-        facts = {"objective": args.objective, "parameters": given, "date": last, "returns": market.n_scenarios}
-        options.show_json({**facts, "weights": weights, "cash": cash, "certified_gap": gap})
-    else:
-        from tabulate import tabulate
 
+    def text() -> str:
         settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in given.items())
         rows = [*sorted(weights.items(), key=lambda item: -item[1]), ("cash", cash)]
         cells = [(ticker, f"{100 * weight:.2f}%") for ticker, weight in rows]
-        align = ("left", "right")
-        print(f"{args.objective}{f' ({settings})' if settings else ''}, {last}, from {market.n_scenarios} returns\n")
-        print(tabulate(cells, headers=("", "weight"), tablefmt=args.format, colalign=align, disable_numparse=True))
-        print("\nnothing is optimised" if gap is None else f"\ncertified gap {gap:.1e} per period")
+        shown = tabulate(cells, ("", "weight"), args.format, colalign=("left", "right"), disable_numparse=True)
+        head = f"{args.objective}{f' ({settings})' if settings else ''}, {last}, from {market.n_scenarios} returns"
+        return f"{head}\n\n{shown}\n\n" + (
+            "nothing is optimised" if gap is None else f"certified gap {gap:.1e} per period"
+        )
+
+    facts = {"objective": args.objective, "parameters": given, "date": last, "returns": market.n_scenarios}
+    facts |= {"weights": weights, "cash": cash, "certified_gap": gap}
+    table = pd.Series(weights, name="weight").rename_axis("ticker").to_frame()
+    options.show(args.format, text, lambda: facts, table)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opeslike.errors import DataError, PortfolioError
@@ -24,6 +27,16 @@ after an interrupt, 141 where the reader of the output went away."""
 #: Columns of what is printed where no terminal says how many there are.
 WIDTH = 80
 TRAIN_START, TRAIN_END, TEST_END = "2010-01-01", "2017-12-31", "2019-12-31"
+#: How a file is read, wherever one is: parameters of the loader, as options.
+FILE = {
+    "fields": ("--field NAME", "which column of bars, such as 'Adj Close'"),
+    "date_format": ("--date-format FORMAT", "such as %%d/%%m/%%Y (default: as the file shows)"),
+    "sep": ("--sep CHAR", "between cells (default: as the file shows)"),
+    "decimal": ("--decimal CHAR", "decimal mark (default: as the file shows)"),
+    "thousands": ("--thousands CHAR", "mark between thousands (default: as the file shows)"),
+    "encoding": ("--encoding NAME", "of the text, such as cp1252 (default: utf-8)"),
+    "sort": ("--sort", "sort rows by date instead of refusing them"),
+}
 
 
 def add_command(
@@ -51,18 +64,28 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Where prices come from; see :func:`load`."""
     data = parser.add_argument_group("data")
     source = data.add_mutually_exclusive_group()
-    opt(source, "--csv FILE", "closes by date: wide, long, or as yfinance writes them")
+    opt(source, "--csv FILE", "CSV, Parquet or Feather: closes by date, bars, or one line a price")
     opt(source, "--yahoo A,B,C", "tickers to take from Yahoo Finance (kept in a cache)")
     opt(data, "--tickers A,B,C", "some tickers of the file or of the embedded prices")
     opt(data, "--start --train-start DATE", "first day used", day("start"))
     opt(data, "--end --test-end DATE", "last day used (included)", day("end"))
     file = parser.add_argument_group("the file of --csv")
     file.add_argument("--kind", choices=["prices", "returns"], help="what it holds, if it cannot be told")
-    opt(file, "--field NAME", "which column of bars, such as 'Adj Close'", dest="fields")
-    opt(file, "--sep CHAR", "between cells (default: a comma)")
-    opt(file, "--decimal CHAR", "decimal mark (default: a point)")
-    opt(file, "--date-format FORMAT", "such as %%d/%%m/%%Y (default: ISO)")
-    opt(file, "--sort", "sort rows by date instead of refusing them", default=None)
+    add_file_options(file)
+
+
+def add_file_options(group: Any) -> None:
+    """How a file is read; see :func:`read_file`."""
+    for name, (option, about) in FILE.items():
+        opt(group, option, about, dest=name, default=None)
+
+
+def read_file(args: argparse.Namespace, file: str) -> pd.DataFrame:
+    """The prices or returns of a file, as the options say."""
+    from opeslike.data import load_prices
+
+    given = {name: getattr(args, name) for name in ("tickers", "start", "end", *FILE)}
+    return load_prices(file, **{name: value for name, value in given.items() if value is not None})
 
 
 def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
@@ -75,15 +98,11 @@ def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
     PortfolioError
         If options contradict each other.
     """
-    form = {key: getattr(args, key) for key in ("sep", "decimal", "date_format", "fields", "sort")}
-    form = {key: value for key, value in form.items() if value is not None}
     if args.csv is not None:
-        from opeslike.data import load_csv
-
-        return load_csv(args.csv, tickers=args.tickers, start=args.start, end=args.end, **form)
-    for key in [*form, *(["kind"] if args.kind is not None else [])]:
-        option = "field" if key == "fields" else key.replace("_", "-")
-        raise PortfolioError(f"--{option} describes the file of --csv; leave it out")
+        return read_file(args, args.csv)
+    for name, (option, _) in {"kind": ("--kind", ""), **FILE}.items():
+        if getattr(args, name) is not None:
+            raise PortfolioError(f"{option.split()[0]} describes the file of --csv; leave it out")
     if args.yahoo is not None:
         from opeslike.data import load_yahoo
 
@@ -98,6 +117,22 @@ def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
         )
     tickers = RISKY if args.tickers is None else args.tickers
     return load_us20(tickers=tickers, start=args.start or start, end=args.end or end)
+
+
+def csv_rows(file: str) -> list[list[str]]:
+    """Cells of a small file of comma-separated values, line by line.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read; names it.
+    """
+    from opeslike.data.files import read_text
+
+    try:
+        return list(csv.reader(read_text(Path(file)).splitlines()))
+    except csv.Error as error:
+        raise DataError(f"{file} is not a CSV file: {error}") from None
 
 
 def split_at(args: argparse.Namespace, prices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -145,32 +180,25 @@ def add_walk_options(parser: argparse.ArgumentParser, reopt: int) -> None:
     opt(trading, "--short-fee RATE", "annual, on shorts", float, default=0.0)
     paid = "when quotes end, on the last price: -0.3, or LEH=-1,*=0 (default: 0)"
     opt(trading, "--delisting-return R", paid, delisting, default=0.0)
-    opt(trading, "--periods-per-year P", "252 (default), 365, 52 or 12", float, default=252.0)
+    opt(trading, "--delisted-after N", "dates without a quote that end a life (default: 5)", count(1), default=5)
+    opt(trading, "--listed FILE", "1 and 0 by date and ticker: who may be held from when on", path)
+    opt(trading, "--periods-per-year P", "252, 365, 52, 12 ... (default: as the dates show)", float)
 
 
 def walk_terms(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arguments of a Backtester, and of its ``backtest``."""
     from opeslike.accounting.bands import Bands
+    from opeslike.data import load_prices
 
-    rates = ("kind", "risk_free", "borrow_spread", "short_fee", "periods_per_year", "delisting_return")
-    terms = {"cost": {"const": args.cost_bps}, **{name: getattr(args, name) for name in rates}}
+    own = ("kind", "risk_free", "borrow_spread", "short_fee", "periods_per_year", "delisted_after", "delisting_return")
+    terms = {"cost": {"const": args.cost_bps}, **{name: getattr(args, name) for name in own}}
+    terms["listed"] = None if args.listed is None else load_prices(args.listed) > 0
     walk = {
         **{"rebalance_freq": args.rebalance, "reopt_freq": args.reopt, "window": args.window},
-        **{"min_history": args.min_history},
-        **{"execution_lag": args.lag, "progress": False if args.quiet else None},
+        **{"min_history": args.min_history, "execution_lag": args.lag, "progress": False if args.quiet else None},
         **{"bands": None if args.band is None else Bands(absolute=args.band)},
     }
     return terms, walk
-
-
-def delisting(text: str) -> float | dict[str, float]:
-    """Type of a delisting return: a number, or numbers by ticker."""
-    try:
-        if "=" not in text:
-            return float(text)
-        return {ticker: float(value) for ticker, value in (one.split("=") for one in text.split(","))}
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor TICKER=R,TICKER=R") from None
 
 
 def add_objective_options(group: Any) -> None:
@@ -180,38 +208,47 @@ def add_objective_options(group: Any) -> None:
     opt(group, "--bounds LO,HI", "of each weight (default: 0,1)", numbers(2))
 
 
-def add_format(group: Any) -> None:
-    """``--format``."""
-    formats = "csv, json, or any of tabulate: simple (the default), github, grid, html, latex ..."
-    opt(group, "--format NAME", formats, table_format, default="simple")
+def add_format(group: Any, *known: str) -> None:
+    """``--format``, of which the first known one is the default, and ``--json``."""
+    if known:
+        about = f"of what is printed: {', '.join(known)} (default: {known[0]})"
+        group.add_argument("--format", choices=known, default=known[0], help=about)
+    else:
+        formats = "csv, json, or any of tabulate: simple (the default), github, grid, html, latex ..."
+        opt(group, "--format NAME", formats, table_format, default="simple")
+    group.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+
+
+def typed(read: Callable[[str], Any], fault: str) -> Callable[[str], Any]:
+    """Type of an option: of what ``read`` refuses, or reads as None, the fault is told."""
+
+    def checked(text: str) -> Any:
+        with suppress(ValueError, OverflowError):
+            if (value := read(text)) is not None:
+                return value
+        raise argparse.ArgumentTypeError(f"{text!r} {fault}")
+
+    return checked
 
 
 def day(side: str) -> Callable[[str], pd.Timestamp]:
     """Type of an option that takes a day; a year or month is its first day for "start", its last for "end"."""
 
-    def read(text: str) -> pd.Timestamp:
+    def read(text: str) -> pd.Timestamp | None:
         from opeslike.data.selection import read_day
 
-        try:
-            found = read_day(text, side)
-        except DataError:
-            found = None
-        if found is None:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a date: write it as 2019-12-31, 2019-12 or 2019")
-        return found
+        return read_day(text, side)
 
-    return read
+    return typed(read, "is not a date: write it as 2019-12-31, 2019-12 or 2019")
 
 
 def count(least: int) -> Callable[[str], int]:
     """Type of an option that takes a whole number."""
 
-    def read(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return int(text)
+    def read(text: str) -> int | None:
+        return int(text) if re.fullmatch(r"\d{1,9}", text) and int(text) >= least else None
 
-    return read
+    return typed(read, f"is not a whole number of at least {least}")
 
 
 def every(text: str) -> int | str:
@@ -219,27 +256,34 @@ def every(text: str) -> int | str:
     return text if re.match(r"\d*[A-Za-z]", text) else count(1)(text)
 
 
-def path(text: str) -> str:
-    """Type of an option that names a file."""
-    if not text.strip() or "\0" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a file")
-    return text
-
-
 def numbers(how_many: int | None = None) -> Callable[[str], tuple[float, ...]]:
     """Type of an option that takes numbers separated by commas."""
 
-    def read(text: str) -> tuple[float, ...]:
-        try:
-            found = tuple(float(part) for part in text.split(","))
-        except ValueError:
-            found = ()
-        if not found or (how_many is not None and len(found) != how_many):
-            wanted = f"{how_many or ''} numbers".strip()
-            raise argparse.ArgumentTypeError(f"{text!r} is not a list of {wanted} such as 0,0.5")
-        return found
+    def read(text: str) -> tuple[float, ...] | None:
+        found = tuple(map(float, text.split(",")))
+        return found if how_many in (None, len(found)) else None
 
-    return read
+    return typed(read, f"is not a list of {'' if how_many is None else f'{how_many} '}numbers such as 0,0.5")
+
+
+def _by_ticker(text: str) -> float | dict[str, float]:
+    pairs = [part.split("=") for part in text.split(",")]
+    return {ticker: float(value) for ticker, value in pairs} if "=" in text else float(text)
+
+
+path = typed(lambda text: text if text.strip() and "\0" not in text else None, "is not the name of a file")
+radius = typed(lambda text: text if text == "auto" else float(text), "is neither a number nor auto")
+delisting = typed(_by_ticker, "is neither a number nor TICKER=R,TICKER=R")
+
+
+def show(form: str, text: Callable[[], str], facts: Callable[[], Any], table: pd.DataFrame, index: bool = True) -> None:
+    """Print a table as CSV, facts as JSON, or a text, as ``--format`` says."""
+    if form == "csv":
+        print(table.to_csv(index=index, lineterminator="\n"), end="")
+    elif form == "json":
+        show_json(facts())
+    else:
+        print(text())
 
 
 def show_json(facts: Any) -> None:
@@ -253,14 +297,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def radius(text: str) -> float | str:
-    """Type of ``--radius``."""
-    try:
-        return text if text == "auto" else float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
 
 
 def table_format(text: str) -> str:

@@ -9,12 +9,11 @@ from typing import Any, Final, final
 
 import pandas as pd
 
-from opeslike.data.client import Client, NoDataError, Trouble
-from opeslike.data.selection import BAR, Day, read_tickers
-from opeslike.data.updating import collect, read_folder
+from opeslike.data.client import AnswerError, Client, NoDataError, OutageError, RateLimitError
+from opeslike.data.selection import BAR, Day, read_symbols
+from opeslike.data.updating import collect
 from opeslike.errors import DataError
 
-_SYMBOL: Final = re.compile(r"[!-~]{1,64}")
 _CALLED: Final = {"1d": "1d", "1wk": "1w", "1mo": "1M"}
 #: Bars asked for at once, which every exchange grants, and how far to look on where there are none yet.
 _PAGE: Final = 300
@@ -23,20 +22,11 @@ _PAGE: Final = 300
 def load_ccxt(
     exchange: str | Any,
     symbols: str | Iterable[str],
-    start: Day = None,
-    end: Day = None,
-    *,
-    interval: str = "1d",
-    fields: str | Iterable[str] = "Close",
-    group_by: str = "ticker",
-    cache: bool | str | Path = True,
-    refresh: bool = False,
-    unfinished: bool = False,
-    errors: str = "raise",
-    retries: int = 4,
-    timeout: float = 10.0,
-    progress: bool | None = None,
-) -> pd.DataFrame:
+    start: Day = None, end: Day = None, *,
+    interval: str = "1d", fields: str | Iterable[str] = "Close", group_by: str = "ticker",
+    cache: bool | str | Path = True, refresh: bool = False, unfinished: bool = False, errors: str = "raise",
+    retries: int = 4, timeout: float = 10.0, progress: bool | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Return prices of crypto currencies from an exchange, from the cache where that has them.
 
     Needs ccxt (``pip install opeslike[crypto]``), which knows about a hundred exchanges. Only public data are asked
@@ -78,18 +68,10 @@ def load_ccxt(
 
     Source: the exchange's own interface, through ccxt; mind its terms of use.
     """
-    names = read_tickers(symbols)
-    for name in names:
-        if not _SYMBOL.fullmatch(name) or set(name) & set("\\?#%"):
-            raise DataError(f"{name!r} is not a symbol: ccxt's look like BTC/USDT or ETH/EUR")
+    given = locals()
+    names = read_symbols(symbols, r"[^\\?#%]{1,64}", "symbol: ccxt's look like BTC/USDT or ETH/EUR")
     source = _Exchange(exchange, retries, timeout)
-    store = read_folder(cache, "ccxt")
-    if store is not None:
-        store.folder /= re.sub(r"\W", "_", source.name)
-    return collect(
-        source, names, start, end, store, interval=interval, fields=fields, group_by=group_by, refresh=refresh,
-        unfinished=unfinished, errors=errors, progress=progress,
-    )  # fmt: skip
+    return collect(source, names, given, "ccxt/" + re.sub(r"\W", "_", source.name))
 
 
 @final
@@ -133,14 +115,15 @@ class _Exchange(Client):
             raise ValueError("days twice")
         return pd.DataFrame([rows[key] for key in sorted(rows)], days, list(BAR), dtype="float64"), "UTC"
 
-    def diagnose(self, error: Exception) -> tuple[Trouble, str]:
-        words = f"{type(error).__name__}: {str(error)[:200]}"
-        if isinstance(error, (self._ccxt.RateLimitExceeded, self._ccxt.DDoSProtection)):
-            return Trouble.RATE_LIMIT, f"{self.name} limits the rate of requests"
-        if isinstance(error, self._ccxt.BadSymbol):
-            return Trouble.NO_DATA, f"{self.name} does not know this symbol"
-        if isinstance(error, self._ccxt.NotSupported):
-            return Trouble.NO_DATA, f"{self.name} has no such bars"
-        if isinstance(error, self._ccxt.NetworkError):
-            return Trouble.NO_CONNECTION, f"{self.name} cannot be reached ({words})"
-        return Trouble.ANSWER, f"{self.name}'s answer cannot be read ({words})"
+    def diagnose(self, error: Exception) -> NoDataError | OutageError:
+        words = f"({type(error).__name__}: {str(error)[:200]})"
+        kinds: dict[str, tuple[type[NoDataError | OutageError], str]] = {
+            "RateLimitExceeded": (RateLimitError, "limits the rate of requests"),
+            "DDoSProtection": (RateLimitError, "limits the rate of requests"),
+            "NetworkError": (OutageError, f"cannot be reached {words}"),
+            "BadSymbol": (NoDataError, "does not know this symbol"),
+            "NotSupported": (NoDataError, "has no such bars"),
+        }
+        found = (kinds[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in kinds)
+        kind, what = next(found, (AnswerError, f"sent what cannot be read {words}"))
+        return kind(f"{self.name} {what}")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from opeslike.panel import FloatArray
+from opeslike.checks import FloatArray
 
 Ints = NDArray[np.intp]
 
@@ -66,16 +67,14 @@ class Moves:
 
     def __init__(self, prices: FloatArray) -> None:
         self.logs = np.log(prices)
-        missing = np.isnan(self.logs)
-        for column in np.flatnonzero(missing.any(axis=0)):
-            quoted = np.flatnonzero(~missing[:, column])
-            if len(quoted) and len(quoted) < len(prices) - quoted[0]:
-                last = np.maximum.accumulate(np.where(missing[:, column], -1, np.arange(len(prices))))
-                self.logs[quoted[0] :, column] = self.logs[last[quoted[0] :], column]
+        self.missing = np.isnan(self.logs)
+        gaps = self.missing.any()
+        if gaps:
+            self.logs = pd.DataFrame(self.logs).ffill().to_numpy()
         self.moves = np.full_like(self.logs, np.nan)
         np.subtract(self.logs[1:], self.logs[:-1], out=self.moves[1:])
-        self.moves[missing] = np.nan
-        self.missing = missing
+        if gaps:
+            self.moves[self.missing] = np.nan
         self.usual = np.maximum(1.48 * _middle(np.abs(self.moves[1 :: max(1, len(prices) // 500)])), _CALMEST)
 
 
@@ -102,7 +101,9 @@ class Jumps:
             middle = _middle(moves[days].T)
             spread = 1.48 * _middle(np.abs(moves[days].T - middle))
         self.size = moves[self.row, self.column] - middle[place]
-        waited = np.array([_rows_since(data, int(row), int(col)) for row, col in np.transpose((self.row, self.column))])
+        waited = np.ones(len(self.row))  # rows since the price before
+        while (more := data.missing[self.row - waited.astype(int), self.column]).any():
+            waited += more
         before, after = (self._calm(data, side) for side in (-1, 1))
         self.usual = np.fmax(np.fmax(before, after), np.maximum(spread[place], _CALMEST)) * np.sqrt(waited)
         self.usual[np.isnan(before)] = np.inf
@@ -116,14 +117,6 @@ class Jumps:
         inside = (rows >= 0) & (rows < len(data.moves))
         moves = np.where(inside, np.abs(data.moves[rows * inside, self.column[:, None]]), np.nan)
         return np.where((~np.isnan(moves)).sum(axis=1) >= 4, _middle(moves.T, 0.8) / 1.28, np.nan)
-
-
-def _rows_since(data: Moves, row: int, column: int) -> int:
-    """Return how many rows ago the price before this one was."""
-    back = 1
-    while data.missing[row - back, column]:
-        back += 1
-    return back
 
 
 def find_jumps(data: Moves) -> Iterator[Sign]:
@@ -251,7 +244,7 @@ def find_gaps(data: Moves) -> Iterator[Sign]:
 def find_holes(days: NDArray[np.datetime64]) -> Iterator[Sign]:
     """Find stretches of time without any row, and rows in the future."""
     steps = np.diff(days).astype("m8[D]").astype(float)
-    if len(steps):
+    if len(steps) and steps.max() > _HOLE_DAYS:
         for row in np.flatnonzero(steps > max(_HOLE_DAYS, _HOLE_STEPS * np.median(steps))):
             yield Sign("hole", True, -1, int(row), int(row) + 1, float(steps[row]))
     ahead = np.flatnonzero(days > np.datetime64("now", "D") + np.timedelta64(1, "D"))
@@ -262,13 +255,15 @@ def find_holes(days: NDArray[np.datetime64]) -> Iterator[Sign]:
 def find_relatives(prices: FloatArray) -> Iterator[Sign]:
     """Find columns that hover around 1 (or 100) from day to day: price relatives, not prices."""
     sample = prices[: 2 * _LONG_RUN]
-    for column in np.flatnonzero((np.abs(sample - 1) < 0.5).all(axis=0) | (np.abs(sample - 100) < 50).all(axis=0)):
-        values = prices[:, column][~np.isnan(prices[:, column])]
-        level = 1.0 if values[0] < 10 else 100.0
+    levels = np.where(sample[0] < 10, 1.0, 100.0)
+    near = np.flatnonzero((np.abs(sample - levels) < 0.5 * levels).all(axis=0))
+    for column in near[np.abs(np.nanmean(prices[:, near], axis=0) / levels[near] - 1) < 0.02]:
+        level, values = levels[column], prices[:, column]
+        values = values[~np.isnan(values)]
         spread = np.var(values)
-        hovers = abs(values.mean() / level - 1) < 0.02 and 2e-3 < np.sqrt(spread) / level < 0.2
+        hovers = 2e-3 < np.sqrt(spread) / level < 0.2
         if len(values) >= 2 * _LONG_RUN and hovers and np.var(np.diff(values)) > 1.4 * spread:
-            yield Sign("relatives", level == 1.0, int(column), 0, len(prices) - 1, level)
+            yield Sign("relatives", bool(level == 1.0), int(column), 0, len(prices) - 1, float(level))
 
 
 def find_twins(data: Moves) -> Iterator[Sign]:

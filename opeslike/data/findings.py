@@ -2,104 +2,27 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
-import warnings
+import tomllib
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
+from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import numpy as np
 import pandas as pd
 
+from opeslike.checks import FloatArray
 from opeslike.data import detect
-from opeslike.errors import DataError, DataWarning
-from opeslike.panel import FloatArray, close_frame, describe, pandas_frame, read_panel
+from opeslike.errors import DataError, DataWarning, warn
+from opeslike.panel import Kind, Panel, close_frame, describe, pandas_frame, read_panel
 
 Severity = Literal["severe", "check"]
 
-#: Of each kind: its name, what its size says, what it would do, and what to do.
-_KINDS: Final = {
-    "order": (
-        "dates out of order or twice", "{:.0f} rows",
-        "returns run backwards in time, or over nothing: no optimiser takes such prices",
-        "sort the frame by its index and keep one row a date, or repair(order=True)",
-    ),
-    "impossible": (
-        "prices that are none", "{:.0f} rows",
-        "a price that is negative or infinite has no return; 0 before the end is a loss of all, and a rise from it",
-        "make them NaN, or repair(impossible=True)",
-    ),
-    "percent": (
-        "percent given as returns", "{:.2f} typical",
-        "a move of 1% counts as one of 100%: every weight is that of a lottery",
-        "divide by 100",
-    ),
-    "relatives": (
-        "price relatives given as prices", "around {:g}",
-        "today's relative over yesterday's is no return: it doubles the variance and cancels the mean",
-        "divide by their level and subtract 1, and pass kind='returns'",
-    ),
-    "hole": (
-        "a stretch of time without any row", "{:.0f} days",
-        "the move over all of it counts as that of one period, in every asset at once",
-        "load the missing rows, or use the prices on one side",
-    ),
-    "reversed": (
-        "rows in reverse", "{:.0f} rows",
-        "gains become losses, and what is known on a date is what came later",
-        "turn these rows round, or repair(reversals=True)",
-    ),
-    "swap": (
-        "prices swapped between two assets", "x {:.3g} apart",
-        "each has the other's returns meanwhile, and a jump at both ends that nobody earned",
-        "load both again, or repair(swaps=True)",
-    ),
-    "split": (
-        "a split that was not adjusted", "x {:.4g}",
-        "a jump nobody earned is the largest return of the asset: it is shunned or chased for it",
-        "load adjusted prices, or repair(splits=True), which scales the past",
-    ),
-    "scale": (
-        "prices in another unit", "x {:g}",
-        "a gain of that factor and its undoing, which the optimiser takes for an opportunity",
-        "load these days again, or repair(scales=True)",
-    ),
-    "spike": (
-        "a spike that comes undone", "x {:.3g}",
-        "two large returns that cancel: volatility is overstated, and rebalancing across them earns what nobody could",
-        "look it up; repair(spikes=True) makes these days missing",
-    ),
-    "level": (
-        "a jump that peers do not share", "x {:.3g}",
-        "if no news explains it (another currency or class of share, a payout left out), a return nobody earned",
-        "look up that day; load total returns in one currency",
-    ),
-    "frozen": (
-        "a price that has stopped moving", "{:.0f} rows",
-        "it looks free of risk and is given the weight of cash; it could not have been traded",
-        "make these days NaN, or repair(frozen=True)",
-    ),
-    "gap": (
-        "prices missing inside a life", "{:.0f} rows",
-        "the return after it spans all of it; meanwhile a holding is marked at its last price and cannot be traded",
-        "load the missing rows if there are any",
-    ),
-    "twins": (
-        "two columns that are one", "{:.1g} apart",
-        "weight is divided between them at will, and a cap on one is none",
-        "keep one",
-    ),
-    "future": (
-        "dates in the future", "{:.0f} rows",
-        "nobody has seen these prices: they are filled in, simulated, or day and month are mixed up",
-        "drop these rows",
-    ),
-}  # fmt: skip
-_REPAIRS: Final = {
-    "order": "order", "impossible": "impossible", "reversals": "reversed", "swaps": "swap", "splits": "split",
-    "scales": "scale", "spikes": "spike", "frozen": "frozen",
-}  # fmt: skip
+#: Of each kind: title, size, effect, advice and repair, see there; worst first.
+_KINDS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _SHOWN, _WARNED, _WIDTH = 12, 4, 79
 
 
@@ -135,17 +58,17 @@ class Finding:
     @property
     def title(self) -> str:
         """What it is, in words."""
-        return _KINDS[self.kind][0]
+        return str(_KINDS[self.kind]["title"])
 
     @property
     def effect(self) -> str:
         """What it would do to an answer."""
-        return _KINDS[self.kind][2]
+        return str(_KINDS[self.kind]["effect"])
 
     @property
     def advice(self) -> str:
         """What to do about it."""
-        return _KINDS[self.kind][3]
+        return str(_KINDS[self.kind]["advice"])
 
     @property
     def where(self) -> str:
@@ -156,7 +79,7 @@ class Finding:
         return f"{who} {first}" + (f" to {last}" if last != first else "")
 
     def __str__(self) -> str:
-        return f"{self.where} ({_KINDS[self.kind][1].format(self.size)})"
+        return f"{self.where} ({_KINDS[self.kind]['size'].format(self.size)})"
 
 
 @final
@@ -189,17 +112,20 @@ class Audit:
         span = f", {describe(self._prices.index[0])} to {describe(self._prices.index[-1])}" if rows else ""
         severe = len(self.severe)
         lines = [f"{many}{span}: {severe} severe, {len(self.findings) - severe} to check"]
-        for (severity, kind), group in groupby(self.findings, key=lambda found: (found.severity, found.kind)):
+        for (severity, _), group in groupby(self.findings, key=lambda found: (found.severity, found.kind)):
             found = list(group)
-            title, _, effect, advice = _KINDS[kind]
-            lines += ["", f"{severity.upper()}  {title} ({len(found)})"]
+            lines += ["", f"{severity.upper()}  {found[0].title} ({len(found)})"]
             lines += ["  " + textwrap.shorten(str(one), _WIDTH - 2, placeholder=" ...") for one in found[:_SHOWN]]
             lines += [f"  ... and {len(found) - _SHOWN} more in .to_frame()"] * (len(found) > _SHOWN)
-            for name, words in (("does", effect), ("do", advice)):
+            for name, words in (("does", found[0].effect), ("do", found[0].advice)):
                 lines += textwrap.wrap(words, _WIDTH, initial_indent=f"  {name:>4}: ", subsequent_indent=" " * 8)
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def repair(self, **what: bool) -> pd.DataFrame:
         """Return a copy of the (closing) prices with severe findings of the kinds named mended.
@@ -227,14 +153,14 @@ class Audit:
         DataError
             Nothing asked for, or something that cannot be mended from the numbers alone.
         """
-        if unknown := set(what) - set(_REPAIRS):
-            raise DataError(f"repair has no {min(unknown)}: give one or several of {', '.join(_REPAIRS)} as True")
-        kinds = {_REPAIRS[name] for name, wanted in what.items() if wanted}
-        if not kinds:
-            raise DataError(f"nothing to repair: give one or several of {', '.join(_REPAIRS)} as True")
-        prices = self._prices.copy()
-        if "order" in kinds and any(found.kind == "order" for found in self.findings):
-            prices = _ordered(prices)
+        known = {about["repair"]: kind for kind, about in _KINDS.items() if "repair" in about}
+        kinds = {known.get(name) for name, wanted in what.items() if wanted}
+        if not kinds or not set(what) <= set(known):
+            fault = f"repair has no {min(set(what) - set(known))}" if kinds else "nothing to repair"
+            raise DataError(f"{fault}: give one or several of {', '.join(known)} as True")
+        if "order" not in kinds and any(found.kind == "order" for found in self.findings):
+            raise DataError("the dates are out of order or twice, so rows cannot be named: repair(order=True) with it")
+        prices = _ordered(self._prices) if "order" in kinds else self._prices
         columns: dict[Any, Any] = {asset: place for place, asset in enumerate(prices.columns)}
         values = prices.to_numpy(np.float64, na_value=np.nan, copy=True)
         for found in self.severe:
@@ -294,58 +220,61 @@ def audit(prices: Any) -> Audit:
     >>> print(found)
     KO 2020-03-02 (x 0.5)
     """
-    return _audit(prices, everything=True)
+    frame, found = pandas_frame(prices), []
+    if isinstance(frame, pd.Series):
+        frame = frame.to_frame(0 if frame.name is None else frame.name)
+    if isinstance(frame, pd.DataFrame):
+        prices = frame = close_frame(frame)[0]
+        if not frame.index.is_monotonic_increasing or frame.index.has_duplicates:
+            prices = _ordered(frame)
+            wrong = int(frame.index.duplicated().sum() + (np.diff(frame.index.argsort()) < 0).sum())
+            found = [Finding("severe", "order", None, prices.index[0], prices.index[-1], wrong)]
+    panel = read_panel(prices)
+    if not isinstance(frame, pd.DataFrame):
+        frame = pd.DataFrame(panel.values, panel.index, list(panel.assets))
+    return Audit(frame, found + _findings(panel, None, True))
 
 
-def warn_about(prices: Any, stacklevel: int = 2) -> None:
+def warn_about(prices: Any, kind: Kind | None = None) -> None:
     """Issue one DataWarning that lists the severe findings, if there are any; what cannot be read is left to others.
+
+    ``optimize`` and :class:`~opeslike.backtester.Backtester` call it on what they are given.
 
     Parameters
     ----------
-    prices : DataFrame, Series or array
+    prices : DataFrame, Series, array or Panel
         As in :func:`audit`. Returns are looked at for percent only.
-    stacklevel : int
-        Whose line the warning names: 1 that of the caller.
+    kind : {"prices", "returns"}, optional
+        What they are, if it is known.
     """
     try:
-        severe = _audit(prices, everything=False).severe
+        severe = [found for found in _findings(read_panel(prices), kind, False) if found.severity == "severe"]
     except (DataError, TypeError, ValueError):
         return
     if severe:
         kinds = [(title, list(group)) for title, group in groupby(severe, key=lambda found: found.title)]
         told = [f"{title}: {', '.join(map(str, group[:_WARNED]))}" for title, group in kinds]
         more = sum(max(len(group) - _WARNED, 0) for _, group in kinds)
-        warnings.warn(
+        warn(
             f"the data look wrong. {'; '.join(told)}{f'; and {more} more' if more else ''}. "
             "print(opeslike.audit(prices)) says what each would do and how to mend it",
             DataWarning,
-            stacklevel=stacklevel + 1,
         )
 
 
-def _audit(prices: Any, everything: bool) -> Audit:
-    data = pandas_frame(prices)
-    if isinstance(data, pd.Series):
-        data = data.to_frame(0 if data.name is None else data.name)
-    frame, _ = close_frame(data) if isinstance(data, pd.DataFrame) else (pd.DataFrame(read_panel(data).values), False)
-    ordered = frame
-    found: list[Finding] = []
-    if not frame.index.is_monotonic_increasing or frame.index.has_duplicates:
-        ordered = _ordered(frame)
-        wrong = int(frame.index.duplicated().sum() + (np.diff(frame.index.argsort()) < 0).sum())
-        found.append(Finding("severe", "order", None, ordered.index[0], ordered.index[-1], wrong))
-    panel = read_panel(ordered)
-    labels, values = panel.index, panel.values
+def _findings(panel: Panel, kind: Kind | None, everything: bool) -> list[Finding]:
+    """Severe ones first, by kind and size; ``check`` in full only where everything is asked for."""
+    labels, values, found = panel.index, panel.values, []
     order = {kind: place for place, kind in enumerate(_KINDS)}
     signs = sorted(
-        _signs(values, labels, everything), key=lambda sign: (not sign.severe, order[sign.kind], -_weight(sign))
+        _signs(values, labels, kind, everything), key=lambda sign: (not sign.severe, order[sign.kind], -_weight(sign))
     )
     for sign in signs:
         asset, other = (None if place < 0 else panel.assets[place] for place in (sign.column, sign.other))
         severity: Severity = "severe" if sign.severe else "check"
         start, end = labels[sign.first], labels[sign.last]
         found.append(Finding(severity, sign.kind, asset, start, end, sign.size, other))
-    return Audit(frame, found)
+    return found
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -357,9 +286,9 @@ def _weight(sign: detect.Sign) -> float:
     return abs(np.log(sign.size)) if sign.kind in ("split", "scale", "spike", "level", "swap") else sign.size
 
 
-def _signs(values: FloatArray, labels: pd.Index, everything: bool) -> Iterator[detect.Sign]:
-    negative = np.count_nonzero(values < 0)
-    if negative and negative >= 0.05 * np.isfinite(values).sum():  # returns
+def _signs(values: FloatArray, labels: pd.Index, kind: Kind | None, everything: bool) -> Iterator[detect.Sign]:
+    negative = np.count_nonzero(values < 0) if kind is None else 0
+    if kind == "returns" or (negative and negative >= 0.05 * np.isfinite(values).sum()):
         typical = float(np.nanmedian(np.abs(values)))
         if np.count_nonzero(values < -1) >= 0.01 * values.size and typical > 0.2:
             yield detect.Sign("percent", True, -1, 0, len(values) - 1, typical)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -49,6 +50,15 @@ def read_tickers(tickers: str | Iterable[str]) -> list[str]:
     return names
 
 
+def read_symbols(given: str | Iterable[str], form: str, what: str) -> list[str]:
+    """Return tickers as a list; a DataError where one is not of printable characters in this form."""
+    names = read_tickers(given)
+    for name in names:
+        if not re.fullmatch(form, name) or not re.fullmatch("[!-~]+", name):
+            raise DataError(f"{name!r} is not a {what}")
+    return names
+
+
 def refuse_twins(names: Sequence[str], where: str) -> None:
     """Raise a DataError naming the first ticker that occurs twice in ``names``."""
     seen: set[str] = set()
@@ -84,7 +94,7 @@ def read_day(value: Day, name: str) -> pd.Timestamp | None:
             day = period.end_time if name == "end" else period.start_time
         else:
             day = pd.Timestamp(value)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:  # the last of a period that is NaT
         raise DataError(f"{name}={value!r} is not a date: write it as 2019-12-31") from error
     if not isinstance(day, pd.Timestamp):  # NaT
         raise DataError(f"{name}={value!r} is not a date: write it as 2019-12-31")

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import logging
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
 import pandas as pd
 
-from opeslike.data.client import Client, NoDataError, Trouble
-from opeslike.data.selection import BAR, Day, read_tickers
-from opeslike.data.updating import collect, read_folder
-from opeslike.errors import DataError
+from opeslike.data.client import AnswerError, Client, NoDataError, OutageError, RateLimitError
+from opeslike.data.selection import BAR, Day, read_symbols, read_tickers
+from opeslike.data.updating import collect
 from opeslike.panel import field_level
-
-_TICKER: Final = re.compile(r"[!-~]{1,32}")
 
 
 def load_yahoo(
     tickers: str | Iterable[str],
-    start: Day = None,
-    end: Day = None,
-    *,
-    interval: str = "1d",
-    fields: str | Iterable[str] = "Close",
-    group_by: str = "ticker",
-    cache: bool | str | Path = True,
-    refresh: bool = False,
-    unfinished: bool = False,
-    errors: str = "raise",
-    retries: int = 4,
-    timeout: float = 10.0,
-    progress: bool | None = None,
-) -> pd.DataFrame:
+    start: Day = None, end: Day = None, *,
+    interval: str = "1d", fields: str | Iterable[str] = "Close", group_by: str = "ticker",
+    cache: bool | str | Path = True, refresh: bool = False, unfinished: bool = False, errors: str = "raise",
+    retries: int = 4, timeout: float = 10.0, progress: bool | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Return adjusted prices from Yahoo Finance, from the cache where that has them.
 
     Prices are adjusted for splits and dividends (``auto_adjust=True``), so that their ratios are
@@ -120,15 +107,9 @@ def load_yahoo(
 
     Source: Yahoo Finance through yfinance; mind Yahoo's terms of use, which allow personal use.
     """
-    names = read_tickers(tickers)
-    for name in names:
-        if not _TICKER.fullmatch(name) or set(name) & set("/\\?#%"):
-            raise DataError(f"{name!r} is not a ticker: Yahoo's look like AAPL, BRK-B or BTC-USD")
-    return collect(
-        _Yahoo("Yahoo", retries, timeout), read_tickers([name.upper() for name in names]), start, end,
-        read_folder(cache, "yahoo"), interval=interval, fields=fields, group_by=group_by, refresh=refresh,
-        unfinished=unfinished, errors=errors, progress=progress,
-    )  # fmt: skip
+    given = locals()
+    names = read_symbols(tickers, r"[^/\\?#%]{1,32}", "ticker: Yahoo's look like AAPL, BRK-B or BTC-USD")
+    return collect(_Yahoo("Yahoo", retries, timeout), read_tickers(map(str.upper, names)), given, "yahoo")
 
 
 @final
@@ -170,8 +151,8 @@ class _Yahoo(Client):
             raise ValueError("days twice or out of order")
         return bars, zone
 
-    def diagnose(self, error: Exception) -> tuple[Trouble, str]:
-        """Tell from an exception what is wrong, and in words.
+    def diagnose(self, error: Exception) -> NoDataError | OutageError:
+        """Tell from an exception what is wrong.
 
         By the names of classes: yfinance talks through curl_cffi or requests, whichever is installed,
         and both call their exceptions the same.
@@ -180,14 +161,14 @@ class _Yahoo(Client):
         words = f"{type(error).__name__}: {str(error).partition(' See https:')[0]}"
         status = getattr(getattr(error, "response", None), "status_code", 0)
         if "YFRateLimitError" in names or status == 429:
-            return Trouble.RATE_LIMIT, "Yahoo limits the rate of requests"
+            return RateLimitError("Yahoo limits the rate of requests")
         if "YFTzMissingError" in names or ("HTTPError" in names and status == 404):
-            return Trouble.NO_DATA, "Yahoo does not know this ticker, or no longer"
+            return NoDataError("Yahoo does not know this ticker, or no longer")
         if "YFTickerMissingError" in names:
-            return Trouble.NO_DATA, f"Yahoo has no prices: {str(error).partition(': ')[2]}"
+            return NoDataError(f"Yahoo has no prices: {str(error).partition(': ')[2]}")
         if isinstance(error, OSError) and not status and not isinstance(error, JSONDecodeError):
-            return Trouble.NO_CONNECTION, f"Yahoo cannot be reached ({words})"
-        return Trouble.ANSWER, f"Yahoo's answer cannot be read ({words})"
+            return OutageError(f"Yahoo cannot be reached ({words})")
+        return AnswerError(f"Yahoo's answer cannot be read ({words})")
 
 
 @contextmanager

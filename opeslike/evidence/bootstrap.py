@@ -1,63 +1,11 @@
-"""The stationary bootstrap over dates, from the package arch, and p-values of many tests together."""
+"""P-values and intervals by the stationary bootstrap over dates."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 
-from opeslike.errors import OpesLikeError
-from opeslike.evidence.samples import FloatArray
-
-INSTALL = 'pip install "opeslike[evidence]"'
-
-
-def load_bootstrap() -> Any:
-    """Import ``arch.bootstrap``, which takes a second, when it is needed.
-
-    Raises
-    ------
-    OpesLikeError
-        If arch is not installed; the message says how to get it.
-    """
-    try:
-        import arch.bootstrap as bootstrap
-    except ImportError as error:
-        raise OpesLikeError(
-            f"intervals and tests need the package arch, which is not installed; run: {INSTALL}"
-        ) from error
-    return bootstrap
-
-
-def has_bootstrap() -> bool:
-    """Whether arch is installed; imports it."""
-    try:
-        return load_bootstrap() is not None
-    except OpesLikeError:
-        return False
-
-
-def block_length_of(series: FloatArray, kind: str = "stationary") -> int:
-    """Block length by the rule of Politis and White, the mean over the columns that vary, rounded up.
-
-    Source: Politis and White, *Automatic block-length selection for the dependent bootstrap* (2004), corrected by
-    Patton, Politis and White (2009).
-    """
-    varying = series[:, np.ptp(series, axis=0) > 1e-14]
-    if not varying.shape[1]:
-        return 1
-    lengths = load_bootstrap().optimal_block_length(varying)[kind]
-    return max(1, math.ceil(float(lengths.mean())))
-
-
-def draw_counts(dates: int, block_length: int, resamples: int, seed: int) -> FloatArray:
-    """How often each date is drawn in each resample of the stationary bootstrap, shape (resamples, dates).
-
-    Source: Politis and Romano, *The stationary bootstrap* (1994).
-    """
-    draws = load_bootstrap().StationaryBootstrap(block_length, np.arange(dates), seed=seed).bootstrap(resamples)
-    return np.array([np.bincount(drawn[0], minlength=dates) for drawn, _ in draws], dtype=np.float64)
+from opeslike.beliefs.bootstrap import block_length_of, draw_counts
+from opeslike.checks import FloatArray
 
 
 def step_down(observed: FloatArray, resampled: FloatArray) -> FloatArray:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.evidence.samples import (
-    FloatArray,
     ReturnsLike,
     number,
     period_rates,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, final
 
@@ -12,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.beliefs.bootstrap import INSTALL, has_bootstrap
 from opeslike.errors import PortfolioError
-from opeslike.evidence.bootstrap import INSTALL, has_bootstrap, resample
+from opeslike.evidence.bootstrap import resample
 from opeslike.evidence.deflation import years_to_resolve
 from opeslike.evidence.samples import (
     STATISTICS,
@@ -131,32 +133,50 @@ class Evidence:
         rest = f"; {len(rows) - len(told)} of {len(rows)} cannot be told from it" if len(told) < len(rows) else ""
         return f"{on} {', and '.join(parts)} (adjusted p {most}){rest}."
 
-    def to_text(self, tablefmt: str = "simple") -> str:
-        """Tables and sentences, in a format of tabulate ("simple", "pipe", "html")."""
+    def texts(self) -> dict[str, tuple[str, pd.DataFrame]]:
+        """Of each statistic a title and its table as text, the benchmark first."""
+        made = {}
+        for name, table in self.tables.items():
+            kind, found = STATISTICS[name], table.to_dict("index")
+            label = kind.label.removeprefix("the ")
+            title, columns = (
+                f"{label[0].upper()}{label[1:]}, {'% a year' if kind.percent else 'annual'}",
+                [label, "difference"],
+            )
+            rows = {
+                str(k): [_figure(name, row["value"]), _figure(name, row["difference"], "+")] for k, row in found.items()
+            }
+            if found and "block_length" in table:
+                title += f" (stationary blocks of {table['block_length'].max():.0f} on average)"
+                columns += [f"{self._terms[0]:.0%} interval, each alone", "p, all together"]
+                for k, row in found.items():
+                    rows[str(k)] += [_interval(name, row), _p(row["adjusted_p"])]
+            base = [_figure(name, self.values[name].to_dict()[self.benchmark]), *[""] * (len(columns) - 1)]
+            frame = pd.DataFrame.from_dict({self.benchmark: base, **rows}, orient="index", columns=columns)
+            made[name] = title, frame.rename_axis("strategy")
+        return made
+
+    def to_text(self, tablefmt: str = "simple", *, width: int | None = None) -> str:
+        """Tables and sentences, in a format of tabulate ("simple", "pipe", "html").
+
+        Given a width, sentences and heads are folded to it, and the values are left out where that is not enough.
+        """
         from tabulate import tabulate
 
-        parts = [self.caption]
-        for name, sentence in self.sentences.items():
-            kind, found = STATISTICS[name], self.tables[name].to_dict("index")
-            label, unit = kind.label.removeprefix("the "), "% a year" if kind.percent else "annual"
-            title, columns = f"{label[0].upper()}{label[1:]}, {unit}", ["strategy", label, "difference"]
-            rows = [
-                [str(k), _figure(name, row["value"]), _figure(name, row["difference"], "+")] for k, row in found.items()
-            ]
-            if found and "block_length" in self.tables[name]:
-                title += f" (stationary blocks of {self.tables[name]['block_length'].max():.0f} on average)"
-                columns += [f"{self._terms[0]:.0%} interval, each alone", "p, all together"]
-                for cells, row in zip(rows, found.values(), strict=True):
-                    cells += [_interval(name, row), _p(row["adjusted_p"])]
-            base = [self.benchmark, _figure(name, self.values[name].to_dict()[self.benchmark])]
-            base += [""] * (len(columns) - 2)
-            align = ("left", *["right"] * (len(columns) - 1))
-            table = tabulate([base, *rows], columns, tablefmt=tablefmt, colalign=align, disable_numparse=True)
-            parts += [title, table, sentence]
+        parts, sentences = [self.caption], self.sentences
+        for name, (title, frame) in self.texts().items():
+            for shown in (frame, frame.iloc[:, 1:]):
+                heads = [head if width is None else textwrap.fill(head, 14) for head in ["strategy", *shown]]
+                rows = [[str(label), *cells] for label, *cells in shown.itertuples(name=None)]
+                align = ("left", *["right"] * shown.shape[1])
+                table = tabulate(rows, heads, tablefmt, colalign=align, disable_numparse=True)
+                if width is None or max(map(len, table.splitlines())) <= width:
+                    break
+            parts += [title, table, sentences[name]]
         parts += self.notes
         if tablefmt == "html":
             return "\n".join(part if part.startswith("<table") else f"<p>{html.escape(part)}</p>" for part in parts)
-        return "\n\n".join(parts)
+        return "\n\n".join(part if width is None or "\n" in part else textwrap.fill(part, width) for part in parts)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -175,6 +195,7 @@ def evidence(
     *,
     statistics: Sequence[str] = ("growth", "sharpe", "volatility"),
     equalise: str | None = None,
+    fractions: Mapping[str, float] | None = None,
     risk_free: float | pd.Series = 0.0,
     periods_per_year: float = 252,
     confidence: float = 0.95,
@@ -207,8 +228,11 @@ def evidence(
         ``std(r) * sqrt(periods_per_year)``; ``periods_per_year * mean(r)``. Each is a family of tests of its own.
     equalise : {None, "volatility", "beta"}
         Scale every strategy to the benchmark's exposure first, see :func:`equal_exposure`; the scale is taken as known.
+    fractions : mapping of strategy to number, optional
+        Of those that hold a fraction f of a portfolio, the rest in cash: they are judged at full size, by their returns
+        over the risk-free rate times 1/f, and a note says so. Exposure is no skill.
     risk_free : float or Series
-        Annual rate, a fraction; for Sharpe and for ``equalise``.
+        Annual rate, a fraction; for Sharpe, ``equalise`` and ``fractions``.
     periods_per_year : float
         252 for daily stock prices, 365 for daily crypto, 52, 12.
     confidence : float
@@ -241,7 +265,15 @@ def evidence(
         returns = equal_exposure(returns, benchmark, equalise, risk_free=risk_free, periods_per_year=periods)
         if isinstance(benchmark, pd.Series):  # now one of the columns
             benchmark = returns[0].columns[-1]
-    return Evidence(*read_samples(returns, benchmark), statistics, risk_free, periods, terms)
+    samples, base = read_samples(returns, benchmark)
+    part = {name: size for name, size in (fractions or {}).items() if size != 1.0 and name in samples.strategies}
+    if part and equalise is None:
+        samples = samples.at_full_size(part, period_rates(risk_free, samples.dates, periods))
+    found = Evidence(samples, base, statistics, risk_free, periods, terms)
+    if part and equalise is None:
+        sizes = ", ".join(f"{name} (x {1 / size:.4g})" for name, size in part.items())
+        found.notes.append(f"At full size, for exposure is no skill: returns over cash of {sizes}.")
+    return found
 
 
 def _figure(name: str, value: float, sign: str = "") -> str:

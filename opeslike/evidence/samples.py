@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,12 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import describe
+from opeslike.market import FloatArray, describe
 
-FloatArray = NDArray[np.float64]
 #: A frame (dates x strategies), a dict of name -> returns, an array of two or three dimensions, or a list of frames.
 ReturnsLike: TypeAlias = (
-    "pd.DataFrame | Mapping[str, pd.Series | FloatArray] | FloatArray | Sequence[pd.DataFrame | FloatArray]"
+    "pd.DataFrame | Mapping[str, pd.Series | FloatArray] | FloatArray | Sequence[pd.DataFrame | FloatArray] | Samples"
 )
 
 #: Fewer dates than this say nothing about what other dates might have brought.
@@ -58,15 +57,21 @@ class Samples:
     strategies : tuple of str
     dates : Index
         Every date of any sample, in order.
-    values : list of ndarray of shape (dates of the sample, strategies)
+    values : sequence of ndarray of shape (dates of the sample, strategies)
+        May be read from a store one by one.
     rows : list of ndarray of int
         Where the dates of each sample stand in ``dates``.
     """
 
     strategies: tuple[str, ...]
     dates: pd.Index
-    values: list[FloatArray]
+    values: Sequence[FloatArray]
     rows: list[NDArray[np.intp]]
+
+    def at_full_size(self, fractions: Mapping[str, float], rates: FloatArray) -> Samples:
+        """Of those that hold a fraction f and cash, the returns over cash times 1/f; below -1 is ruin, -1."""
+        sizes = np.array([fractions.get(name, 1.0) for name in self.strategies])
+        return replace(self, values=_Scaled(self.values, self.rows, rates, 1.0 / sizes))
 
     def place(self, strategy: Any) -> int:
         """Column of a strategy.
@@ -81,6 +86,23 @@ class Samples:
         return self.strategies.index(str(strategy))
 
 
+@dataclass(frozen=True, eq=False)
+class _Scaled(Sequence[FloatArray]):
+    """Values whose excess over cash is multiplied, when they are looked at."""
+
+    values: Sequence[FloatArray]
+    rows: list[NDArray[np.intp]]
+    rates: FloatArray
+    factors: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, number: Any) -> Any:
+        cash = self.rates[self.rows[number], None]
+        return np.maximum(cash + (self.values[number] - cash) * self.factors, -1.0)
+
+
 def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, int]:
     """Check returns and find the benchmark among the strategies (0 for None), or join a Series of its returns to them.
 
@@ -91,6 +113,8 @@ def read_samples(returns: ReturnsLike, benchmark: Any = None) -> tuple[Samples, 
     PortfolioError
         If no strategy has the benchmark's name.
     """
+    if isinstance(returns, Samples):
+        return returns, 0 if benchmark is None else returns.place(benchmark)
     try:
         if isinstance(returns, Mapping):
             returns = pd.DataFrame({str(name): values for name, values in returns.items()})

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from opeslike.beliefs.bootstrap import block_length_of, load_bootstrap
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
-from opeslike.evidence.bootstrap import block_length_of, load_bootstrap
 from opeslike.evidence.samples import (
-    FloatArray,
     ReturnsLike,
     Samples,
     number,

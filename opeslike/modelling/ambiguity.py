@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.modelling.envelopes import Envelope, SquaredDistance
 from opeslike.modelling.risks import Risk, RiskPoint
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 _SUM = 1e-12

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lapack
 
 from opeslike import deadline
-from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import Eligible, cut, everyone, listing
-
-FloatArray = NDArray[np.float64]
-
-logger = logging.getLogger("opeslike")
+from opeslike.errors import InfeasibleError, PortfolioError, logger
+from opeslike.market import Eligible, FloatArray, cut, everyone, listing
 
 #: bounds this close to each other, relative to their size, leave no room
 TOUCHING = 1e-12
@@ -25,6 +21,8 @@ TOUCHING = 1e-12
 _NARROW = 1e-3
 #: Newton steps towards the analytic centre at most, and how near to a bound a last short step may lead
 _NEWTON, _CENTRED = 50, 4.0
+#: pivots of a matrix with a diagonal of ones that are smaller than this are no better than rounding
+_FIRM = 1e-2
 
 
 def least_squares(matrix: FloatArray, sides: FloatArray) -> FloatArray:
@@ -32,6 +30,17 @@ def least_squares(matrix: FloatArray, sides: FloatArray) -> FloatArray:
     if not (np.isfinite(matrix).all() and np.isfinite(sides).all()):
         return np.full((matrix.shape[1], *sides.shape[1:]), np.nan)
     return np.asarray(np.linalg.lstsq(matrix, sides, rcond=None)[0])
+
+
+def solve_semidefinite(matrix: FloatArray, side: FloatArray) -> FloatArray:
+    """Solve a small system with a positive semidefinite matrix; where that is about singular the shortest solution."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite ends the search
+        scale = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
+        scaled, side = matrix / scale / scale[:, None], side / scale
+    factor, info = lapack.dpotrf(scaled, lower=1)
+    if info == 0 and factor.diagonal().min() > _FIRM:
+        return np.asarray(lapack.dpotrs(factor, side, lower=1)[0] / scale)
+    return least_squares(scaled, side) / scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +118,8 @@ class Bounds:
 
     def nearest(self, cost: FloatArray, moving: Any) -> FloatArray:
         """Multipliers that explain ``cost`` best on the coordinates ``moving``."""
-        return least_squares(self.rows[:, moving].T, cost[moving])
+        across = self.rows[:, moving]
+        return solve_semidefinite(across @ across.T, across @ cost[moving])
 
     def center(self) -> FloatArray | None:
         """A point strictly inside the box (where the box has an inside) that satisfies the equalities.
@@ -121,6 +131,10 @@ class Bounds:
         InfeasibleError
             If the set is empty.
         """
+        return self._center
+
+    @cached_property
+    def _center(self) -> FloatArray | None:
         if self.single:
             least, most, missing, reach = self._span
             share = missing / reach if reach > 0 else 0.0
@@ -147,7 +161,7 @@ class Bounds:
                 below, above = 1.0 / (at - lower), 1.0 / (upper - at)
                 soft, slope = 1.0 / (below * below + above * above), above - below
                 across = rows * soft
-                y = least_squares(across @ rows.T, missing + across @ slope)
+                y = solve_semidefinite(across @ rows.T, missing + across @ slope)
                 step = soft * (y @ rows - slope)
             if not np.isfinite(step).all():  # rounding has put a coordinate onto its bound
                 return None
@@ -280,7 +294,7 @@ class Bounds:
                     reach = float(weighted[0] @ self.rows[0])
                     shift = weighted[0] * (missing[0] / reach) if reach > 0 else np.zeros_like(x)
                 else:
-                    shift = least_squares(weighted @ self.rows.T, missing) @ weighted
+                    shift = solve_semidefinite(weighted @ self.rows.T, missing) @ weighted
                 if not shift.any():
                     break
                 x = np.minimum(np.maximum(x + shift, self.lower), self.upper)

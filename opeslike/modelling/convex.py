@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.regularizers import Regularizer
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 #: "optimal" means a certified gap of at most this many standard deviations of the portfolio's return
@@ -34,6 +35,7 @@ class Point:
     gradient: FloatArray
     smooth: bool = True
     excess: float = 0.0
+    tolerance: float | None = field(default=None, kw_only=True)  # that of the problem, once asked for
 
 
 class Problem(ABC):
@@ -42,7 +44,17 @@ class Problem(ABC):
     The variables stand for weights by a :class:`Lift`: ``lift(w)`` are the variables of weights, ``lift.weights(x)``
     the weights of variables. Besides what the weights and the return known beforehand are worth, the objective has a
     regulariser of the weights and a ``cost`` linear in the variables.
+
+    Attributes
+    ----------
+    limits : tuple of Limit
+        What must not exceed a level; see :mod:`opeslike.modelling.limits`.
+    bowl : pair of ndarrays of shape (n, n) and (n,), or None
+        ``(x - c)' B (x - c) / 2`` in the objective, which solvers of problems with limits put there.
     """
+
+    limits: tuple[Any, ...] = ()
+    bowl: tuple[FloatArray, FloatArray] | None = None
 
     def __init__(self, bounds: Bounds, penalty: Regularizer | None, lift: Lift | None) -> None:
         self.bounds, self.penalty = bounds, penalty
@@ -75,26 +87,37 @@ class Problem(ABC):
             paid, slope = self.impact.evaluate(self.lift.weights(x))
             value, pull = value + paid, self.lift.pull(slope)
             gradient = pull if gradient is None else gradient + pull
+        if self.bowl is not None:
+            pull = self.bowl[0] @ (x - self.bowl[1])
+            value += 0.5 * float(pull @ (x - self.bowl[1]))
+            gradient = pull if gradient is None else gradient + pull
         return value, gradient
 
     def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
         """Second derivative of the same."""
+        own = None if self.bowl is None else self.bowl[0] if free is None else self.bowl[0][np.ix_(free, free)]
         curved = [part for part in (self.penalty, self.impact) if part is not None and part.curved]
         if not curved:
-            return None
+            return own
         h = np.sum([part.hessian(self.lift.weights(x)) for part in curved], axis=0)
-        return self.lift.restricted(h, free)
+        more = self.lift.restricted(h, free)
+        return more if own is None else more + own
 
     @property
     def bending(self) -> bool:
         """Whether it has one that is not identically zero."""
-        return self.impact is not None or (self.penalty is not None and self.penalty.curved)
+        smooth = self.bowl is not None or self.impact is not None
+        return smooth or (self.penalty is not None and self.penalty.curved)
 
     def added_expression(self, x: Any, scale: float) -> Any:
         """The same divided by ``scale``, for cvxpy."""
         value: Any = 0.0 if self.penalty is None else self.penalty.expression(self.lift.weights(x)) / scale
         if self.impact is not None:
             value = value + self.impact.expression(self.lift.weights(x), scale)
+        if self.bowl is not None:
+            import cvxpy as cp
+
+            value = value + cp.quad_form(x - self.bowl[1], cp.psd_wrap(0.5 / scale * self.bowl[0]))
         return value if self.cost is None else value + ((self.cost / scale) @ x + self.lift.fixed / scale)
 
     def bare(self) -> Self:
@@ -102,6 +125,34 @@ class Problem(ABC):
         core = copy.copy(self)
         core.penalty = None
         return core
+
+    def within(self, rows: FloatArray, most: FloatArray, names: Sequence[str]) -> Self:
+        """The same problem with the further limits ``rows x <= most``, which a slack variable each closes."""
+        part, bounds, lift = copy.copy(self), self.bounds, self.lift
+        count, n = len(rows), bounds.lower.size
+        width = most - np.minimum(rows * bounds.lower, rows * bounds.upper).sum(axis=1)
+        none = np.zeros(count)
+        part.bounds = Bounds(
+            np.concatenate([bounds.lower, none]),
+            np.concatenate([bounds.upper, width]),
+            np.block([[bounds.rows, np.zeros((len(bounds.rows), count))], [rows, np.eye(count)]]),
+            np.concatenate([bounds.totals, most]),
+            (*bounds.names, *names),
+        )
+        part.lift = replace(
+            lift,
+            known=np.concatenate([lift.known, none]),
+            cost=None if lift.cost is None else np.concatenate([lift.cost, none]),
+            forced=None if lift.forced is None else np.concatenate([lift.forced, none]),
+            bounds=part.bounds,
+            offsets=(*lift.offsets, *none),
+            slacks=(*lift.slacks, *((n + i, len(bounds.rows) + i, 1.0) for i in range(count))),
+        )
+        part.cost = None if self.cost is None else np.concatenate([self.cost, none])
+        if self.bowl is not None:
+            grown = np.pad(self.bowl[0], (0, count))
+            part.bowl = grown, np.concatenate([self.bowl[1], none])
+        return part
 
     @abstractmethod
     def hessian(self, point: Any, free: Index | None = None) -> FloatArray:

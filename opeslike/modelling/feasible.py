@@ -6,6 +6,7 @@ side is a variable, which makes it linear. So are cash, borrowed money and slack
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -13,17 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import TOUCHING, Bounds
 from opeslike.modelling.parts import Parts
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import Impact
+from opeslike.modelling.turnover import turnover_in_force
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
-
-#: limits missed by less than this are met
-_MET = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +50,10 @@ class Lift:
         The limit on turnover in force: the one asked for, or the least that leads into the other limits.
     trades : pair of ndarrays of shape (N,), or None
         Weights as far down and up from those held as may be traded.
+    active : three ndarrays of shape (N,), or None
+        Least and greatest weights by the bounds of active weights, and the benchmark.
+    offsets : tuple of float
+        What each equality as it is written has besides the variables.
     forced : ndarray of shape (m,), or None
         Where the least turnover is in force, multipliers of the equalities that prove it the least.
     bounds : Bounds
@@ -69,6 +72,8 @@ class Lift:
     fixed: float = 0.0
     turnover: float | None = None
     trades: tuple[FloatArray, FloatArray] | None = None
+    active: tuple[FloatArray, FloatArray, FloatArray] | None = None
+    offsets: tuple[float, ...] = (0.0,)
     forced: FloatArray | None = None
 
     @classmethod
@@ -166,7 +171,7 @@ class Lift:
         if assets is not None:
             where = np.searchsorted(assets, where)
         out = np.zeros((count, count))
-        out[:many, :many] = signs[:, None] * h[np.ix_(where, where)] * signs
+        out[:many, :many] = signs[:, None] * h[where[:, None], where] * signs
         if along is not None:
             known = self.known if free is None else self.known[free]
             side = 0.5 * total * known
@@ -177,7 +182,7 @@ class Lift:
     def restricted(self, h: FloatArray, free: Index | None = None) -> FloatArray:
         """The second derivative in the variables ``free`` that belongs to ``h`` in the weights, shape (N, N)."""
         if self.plain:
-            return h if free is None else h[np.ix_(free, free)]
+            return h if free is None else h[free[:, None], free]
         return self.spread(h, free)
 
     def matrix(self, returns: FloatArray) -> FloatArray:
@@ -221,6 +226,16 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     InfeasibleError
         Where one limit alone, with the weight bounds, cannot be met; the message names it.
     """
+    if terms.active is not None and terms.benchmark is not None:
+        near = terms.benchmark + terms.active[0], terms.benchmark + terms.active[1]
+        lower, upper = np.maximum(terms.lower, near[0]), np.minimum(terms.upper, near[1])
+        for i in map(int, np.flatnonzero(lower > upper)[:1]):
+            raise InfeasibleError(
+                f"no weight of {terms.assets[i]} satisfies both its bounds, [{terms.lower[i]:g}, {terms.upper[i]:g}], "
+                f"and its active_bounds, [{near[0][i]:g}, {near[1][i]:g}]; widen one of them"
+            )
+        bounds, lift = feasible(replace(terms, lower=lower, upper=upper, active=None), absolute)
+        return bounds, replace(lift, active=(*near, terms.benchmark))
     if terms.held is not None and terms.max_trade is not None:
         trades = terms.held - terms.max_trade, terms.held + terms.max_trade
         lower, upper = (np.clip(edge, terms.lower, terms.upper) for edge in trades)  # as near as can be
@@ -231,19 +246,20 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         return bounds, replace(lift, trades=trades)
     lower, upper = terms.lower, terms.upper
     broken = absolute and bool((lower < 0).any())
-    if not (terms.financed or terms.traded or broken or len(terms.rows)):
+    if terms.plain and not (broken or len(terms.rows)):
         plain = Bounds.budget(lower, upper)
         return plain, Lift.identity(plain)
     leverage, gross = _leverage(terms)
     zero = np.zeros(lower.size)
     levels = [zero] if broken or gross is not None or terms.short_fee > 0 else []
     held = terms.held if terms.traded else None
-    parts = Parts.of(lower, upper, *([] if held is None else [held]), *levels)
+    goal = terms.benchmark if terms.max_active is not None else None
+    parts = Parts.of(lower, upper, *(level for level in (held, goal) if level is not None), *levels)
     low, high = [parts.low], [parts.high]
     # each limit is least <= slopes . parts + constant <= most
-    slopes, constant = parts.distance(zero, lower, upper)
+    slopes, away = parts.distance(zero, lower, upper)
     known = -0.5 * terms.short_fee * (slopes - parts.signs)
-    earned = -0.5 * terms.short_fee * float((constant - parts.origin).sum())
+    earned = -0.5 * terms.short_fee * float((away - parts.origin).sum())
     named = zip(terms.names or [""] * len(terms.rows), terms.rows, terms.least, terms.most, strict=True)
     limits = [
         (name, row[parts.assets] * parts.signs, float(row @ parts.origin), float(least), float(most))
@@ -257,7 +273,10 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         cost = 0.5 * ((buy + sell)[parts.assets] * turned + (buy - sell)[parts.assets] * parts.signs)
         fixed = 0.5 * float((buy + sell) @ off + (buy - sell) @ (parts.origin - held))
     if gross is not None:
-        limits.append(("gross", slopes, float(constant.sum()), -np.inf, gross))
+        limits.append(("gross", slopes, float(away.sum()), -np.inf, gross))
+    if goal is not None and terms.max_active is not None:
+        slopes, apart = parts.distance(goal, lower, upper)
+        limits.append(("active share", 0.5 * slopes, 0.5 * float(apart.sum()), -np.inf, 0.5 * terms.max_active))
     money: tuple[int, ...] = ()
     budget = [parts.signs]
     if leverage is not None:
@@ -267,58 +286,70 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
         high.append(np.array([max(1.0 - float(lower.sum()), idle, 0.0), -idle][: len(money)]))
         budget.append(np.array([1.0, -1.0][: len(money)]))
         known = np.concatenate([known, [terms.cash_rate, -terms.borrow_rate][: len(money)]])
-    turnover = forced = None
+    bounds = Bounds(
+        np.concatenate(low), np.concatenate(high), np.concatenate(budget)[None], np.array([1.0 - parts.origin.sum()])
+    )
+    if terms.mean is not None and terms.target is not None:
+        returned = known.copy()
+        returned[: parts.signs.size] += terms.mean[parts.assets] * parts.signs
+        limits.append(("return", returned, float(terms.mean @ parts.origin) + earned, terms.target, np.inf))
+    cost = np.concatenate([cost, np.zeros(len(money))])
+    offsets = (float(parts.origin.sum()),)
+    costly = cost if cost.any() or fixed else None
+    lift = Lift(parts, known, bounds, earned, money, cost=costly, fixed=fixed, offsets=offsets)
+    lift = _limited(lift, limits)
     if held is not None and terms.max_turnover is not None:
-        turnover, forced = _turnover(terms, held, terms.max_turnover)
-        limits.append(("turnover", turned, float(off.sum()), -np.inf, turnover))
-    count = known.size
-    rows, totals, names = [np.concatenate(budget)], [1.0 - float(parts.origin.sum())], ["budget"]
+        turnover, forced = turnover_in_force(lift.bounds, lift, terms, turned, off.sum())
+        lift = _limited(lift, [("turnover", turned, off.sum(), -np.inf, turnover)])
+        proved = forced is not None and forced.size == len(lift.bounds.rows)
+        lift = replace(lift, turnover=turnover, forced=forced if proved else None)
+    return lift.bounds, lift
+
+
+def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, float]]) -> Lift:
+    """The same under further limits ``least <= slope . x + offset <= most``: a row each, and what closes it."""
+    bounds = lift.bounds
+    m, count = bounds.rows.shape
+    rows: list[FloatArray] = []
     slacks: list[tuple[int, int, float]] = []
+    totals, offsets, names, widths = [], [], [], []
     for name, slope, offset, least, most in limits:
-        first, last = np.where(slope > 0, parts.low, parts.high), np.where(slope > 0, parts.high, parts.low)
+        lows, highs = bounds.lower[: slope.size], bounds.upper[: slope.size]
+        first, last = np.where(slope > 0, lows, highs), np.where(slope > 0, highs, lows)
         nearest, farthest = float(slope @ first) + offset, float(slope @ last) + offset
         rounding = TOUCHING * (1.0 + float(np.abs(slope) @ np.maximum(np.abs(first), np.abs(last))))
         if nearest > most + rounding or farthest < least - rounding:
-            side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
-            if farthest < least:
-                side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            if nearest > most:
+                side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
             raise InfeasibleError(f"the limit {name} cannot be met: {side}")
         if least <= nearest and farthest <= most:
             continue
-        row = np.zeros(count)
-        row[: slope.size] = slope
-        rows.append(row)
-        names.append(name)
         if least < most:
-            coefficient = 1.0 if np.isfinite(most) else -1.0
-            low.append(np.zeros(1))
-            high.append(np.array([most - max(least, nearest) if np.isfinite(most) else farthest - least]))
-            slacks.append((count + len(slacks), len(rows) - 1, coefficient))
+            capped = bool(np.isfinite(most))
+            slacks.append((count + len(slacks), m + len(rows), 1.0 if capped else -1.0))
+            widths.append(most - max(least, nearest) if capped else farthest - least)
+        rows.append(slope)
+        names.append(name)
         totals.append((most if np.isfinite(most) else least) - offset)
-    matrix = np.zeros((len(rows), count + len(slacks)))
+        offsets.append(offset)
+    if not rows:
+        return lift
+    none, matrix = np.zeros(len(slacks)), np.zeros((m + len(rows), count + len(slacks)))
+    matrix[:m, :count] = bounds.rows
     for i, row in enumerate(rows):
-        matrix[i, : row.size] = row
+        matrix[m + i, : row.size] = row
     for variable, i, coefficient in slacks:
         matrix[i, variable] = coefficient
-    bounds = Bounds(np.concatenate(low), np.concatenate(high), matrix, np.array(totals), tuple(names))
-    known, cost = (np.concatenate([each, np.zeros(matrix.shape[1] - each.size)]) for each in (known, cost))
-    priced = cost if cost.any() or fixed else None
-    lift = Lift(parts, known, bounds, earned, money, tuple(slacks), cost=priced, fixed=fixed, turnover=turnover)
-    return bounds, replace(lift, forced=forced) if forced is not None and forced.size == len(rows) else lift
-
-
-def _turnover(terms: Terms, held: FloatArray, asked: float) -> tuple[float, FloatArray | None]:
-    """The limit on turnover in force, asked for or the least that meets the other limits, and what proves it least."""
-    bounds, lift = feasible(replace(terms, max_turnover=None, buy=np.ones(held.size), sell=np.ones(held.size)))
-    x = lift(held)
-    if (x >= bounds.lower - _MET).all() and (x <= bounds.upper + _MET).all() and bounds.missed(x) <= _MET:
-        return asked, None
-    try:
-        x, multipliers = bounds.linear_minimum(np.zeros_like(x) if lift.cost is None else lift.cost)
-    except InfeasibleError:  # the other limits contradict each other; they are named when they are solved
-        return np.inf, None
-    widened = float(np.abs(lift.weights(x) - held).sum()) * (1.0 + _MET) + _MET
-    return (asked, None) if asked >= widened else (widened, np.append(multipliers, -1.0))
+    lower, upper = np.append(bounds.lower, none), np.append(bounds.upper, widths)
+    return replace(
+        lift,
+        known=np.append(lift.known, none),
+        cost=None if lift.cost is None else np.append(lift.cost, none),
+        slacks=(*lift.slacks, *slacks),
+        bounds=Bounds(lower, upper, matrix, np.append(bounds.totals, totals), (*bounds.names, *names)),
+        offsets=(*lift.offsets, *offsets),
+    )
 
 
 def _leverage(terms: Terms) -> tuple[float | None, float | None]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from opeslike.checks import FloatArray
+
 Index = NDArray[np.intp]
 
 
@@ -20,10 +22,21 @@ class Kinks:
     offset: float
     costs: FloatArray
 
-    def measure(self, w: FloatArray) -> FloatArray:
+    def measure(self, w: Any) -> Any:
         """``u = A w - b``, whose absolute values count."""
         u = w[self.heads] - self.offset
         return u if self.tails is None else u - w[self.tails]
+
+    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
+        """Value and a subgradient."""
+        u = self.measure(w)
+        return float(self.costs @ np.abs(u)), self.pull(self.costs * np.sign(u), w.size)
+
+    def expression(self, w: Any) -> Any:
+        """The same for cvxpy."""
+        import cvxpy as cp
+
+        return self.costs @ cp.abs(self.measure(w))
 
     def pull(self, y: FloatArray, size: int) -> FloatArray:
         """``A' y``, shape (size,)."""
@@ -59,6 +72,20 @@ class Peak:
     def measure(self, w: FloatArray) -> FloatArray:
         """``u = A w``, whose maximum counts."""
         return self.signs * w[self.heads]
+
+    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
+        """Value and the slope of the first that attains it."""
+        u = self.measure(w)
+        top = int(np.argmax(u))
+        slope = np.zeros_like(w)
+        slope[self.heads[top]] = self.cost * self.signs[top]
+        return self.cost * float(u[top]), slope
+
+    def expression(self, w: Any) -> Any:
+        """The same for cvxpy."""
+        import cvxpy as cp
+
+        return self.cost * cp.max(cp.multiply(self.signs, w[self.heads]))
 
     def pull(self, y: FloatArray, size: int) -> FloatArray:
         """``A' y``, shape (size,)."""

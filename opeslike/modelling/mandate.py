@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 
-from opeslike.checks import REST, FloatArray, per_period, positive, whole
-from opeslike.errors import DataError, InfeasibleError, PortfolioError
-from opeslike.market import Eligible, Market, describe, everyone
+from opeslike.checks import FloatArray, by_asset, check_covariance, finite, per_period, positive, whole
+from opeslike.errors import PortfolioError
+from opeslike.market import Market, cut, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
+from opeslike.modelling.convex import Problem
+from opeslike.modelling.grouping import box, exposed, grouped, pairs, with_rest
+from opeslike.modelling.limits import Basis, Limit, RiskLimit, TrackingError
 from opeslike.modelling.terms import Counts, Terms
 from opeslike.modelling.trading import Impact, check_amounts, check_costs, impact_of, trades_of
 from opeslike.parameters import Parameters
@@ -85,6 +87,24 @@ class Mandate(Parameters):
     max_trade : number, mapping or Series by ticker, or array, optional
         Largest :math:`|f w_i - h_i|` of each asset; where that does not lead into the bounds of an asset, to their
         edge. A first purchase is exempt.
+    benchmark : mapping or Series by ticker, or array, optional
+        Weights b to be near; tickers that are not named have none. What assets that are not eligible have goes to the
+        others in proportion.
+    max_tracking_error : float > 0, optional
+        Largest annual volatility of what is held less the benchmark; see :class:`~opeslike.modelling.limits.Volatility`
+        for the covariance.
+    max_active_share : float >= 0, optional
+        Largest :math:`\tfrac12 \sum_i |f w_i - b_i|`.
+    active_bounds : as ``bounds``, optional
+        Lowest and highest :math:`f w_i - b_i`; in a mapping tickers that are neither named nor under "*" are free.
+    risk_limits : sequence of RiskLimit
+        :class:`~opeslike.modelling.limits.Volatility`, :class:`~opeslike.modelling.limits.ExpectedShortfall` and
+        :class:`~opeslike.modelling.limits.DrawdownOdds`, any number of them.
+    target_return : float, optional
+        Least expected return per period of what is held, interest and fees included.
+    net : pair of numbers, optional
+        Least and greatest sum of the weights held, None for an open side; needs ``leverage``. (-0.1, 0.1) is a
+        long/short book that is nearly neutral.
     max_positions : int >= 1, optional
         Most assets that may be held at all, long or short.
     min_position : float >= 0
@@ -141,6 +161,13 @@ class Mandate(Parameters):
     horizon: float = 63
     max_turnover: float | None = None
     max_trade: Any = None
+    benchmark: Any = None
+    max_tracking_error: float | None = None
+    max_active_share: float | None = None
+    active_bounds: Any = None
+    risk_limits: Any = ()
+    target_return: float | None = None
+    net: Any = None
     max_positions: int | None = None
     min_position: float = 0.0
     constraints: Any = ()
@@ -164,6 +191,21 @@ class Mandate(Parameters):
             positive("max_turnover", self.max_turnover, zero=True)
         if self.max_trade is not None:
             check_amounts("max_trade", self.max_trade)
+        for name in ("max_tracking_error", "max_active_share", "active_bounds"):
+            if getattr(self, name) is not None and self.benchmark is None:
+                raise PortfolioError(f"{name} is measured from a benchmark; give benchmark=, weights by ticker")
+        if self.max_tracking_error is not None:
+            positive("max_tracking_error", self.max_tracking_error)
+        if self.max_active_share is not None:
+            positive("max_active_share", self.max_active_share, zero=True)
+        if self.target_return is not None:
+            finite("target_return", self.target_return)
+        if not isinstance(self.risk_limits, Sequence) or not all(isinstance(x, RiskLimit) for x in self.risk_limits):
+            raise PortfolioError(f"risk_limits must be a list of limits such as Volatility(0.15): {self.risk_limits!r}")
+        if self.net is not None:
+            if self.leverage is None:
+                raise PortfolioError("net needs leverage=: fully invested weights sum to 1; leverage=1 allows cash")
+            pairs("bounds", {"net": self.net})
         if self.max_positions is not None:
             whole("max_positions", self.max_positions, low=1)
         positive("min_position", self.min_position, zero=True)
@@ -174,7 +216,7 @@ class Mandate(Parameters):
         for limits, limited in (("group_bounds", "groups"), ("exposure_bounds", "exposures")):
             if (getattr(self, limits) is None) != (getattr(self, limited) is None):
                 raise PortfolioError(f"{limits} and {limited} go together; give both")
-            _pairs(limits, getattr(self, limits))
+            pairs(limits, getattr(self, limits))
 
     def set_params(self, **params: Any) -> Self:
         """Changed copy: a mandate is frozen.
@@ -197,6 +239,11 @@ class Mandate(Parameters):
         return repr(self) == "Mandate()"
 
     @property
+    def risky(self) -> bool:
+        """Whether a risk is limited."""
+        return bool(self.risk_limits) or self.max_tracking_error is not None
+
+    @property
     def uses_held(self) -> bool:
         """Whether what is held before makes a difference."""
         return any(each is not None for each in (self.costs, self.impact, self.max_turnover, self.max_trade))
@@ -214,6 +261,7 @@ class Mandate(Parameters):
         fraction: float = 1.0,
         held: FloatArray | None = None,
         costs: Any = None,
+        mean: FloatArray | None = None,
     ) -> Terms:
         """The mandate in numbers, for the portfolio before a Kelly fraction is applied.
 
@@ -228,6 +276,8 @@ class Mandate(Parameters):
             Weights held before; None is all cash.
         costs : basis points by asset, optional
             What the account expects to pay, for ``costs="account"``.
+        mean : ndarray of shape (N,), optional
+            Expected returns per period, for ``target_return``; those of the market by default.
 
         Raises
         ------
@@ -236,14 +286,46 @@ class Mandate(Parameters):
         InfeasibleError
             If ``weight_bounds`` and the mandate's bounds have nothing in common; names both and the asset.
         """
-        if not self.uses_held and weight_bounds is self.bounds is self.groups is self.exposures is None:
+        dated = (weight_bounds, self.bounds, self.groups, self.exposures, self.benchmark, self.target_return)
+        if not self.uses_held and all(each is None for each in dated):
             return _lasting(self, market.assets, fraction)
-        limits = [*self._grouped(market.assets), *self._exposed(market)]
-        return self._terms(market.assets, limits, weight_bounds, fraction, held, costs)
+        limits = [*grouped(self.groups, self.group_bounds, market.assets)]
+        limits += exposed(self.exposures, self.exposure_bounds, market)
+        terms = self._terms(market.assets, limits, weight_bounds, fraction, held, costs)
+        if self.target_return is not None:
+            mean = market.mean() if mean is None else mean
+            terms = replace(terms, mean=mean, target=self.target_return / fraction)
+        return terms
+
+    def limits(
+        self, market: Market, problem: Problem, scale: float, covariance: Any, own: Sequence[RiskLimit] = ()
+    ) -> tuple[Limit, ...]:
+        """Limits on risk over the variables of a problem, and those that an objective has itself.
+
+        Parameters
+        ----------
+        market : Market
+        problem : Problem
+        scale : float
+            What its weights are multiplied by to give those held.
+        covariance : array-like of shape (N, N), optional
+            Per period, instead of that of the market.
+        own : sequence of RiskLimit
+        """
+        asked = [*self.risk_limits, *own]
+        if self.max_tracking_error is not None:
+            asked.append(TrackingError(self.max_tracking_error, self.benchmark_of(market.assets)))
+        if not asked:
+            return ()
+        covariance = None if covariance is None else check_covariance(covariance, market.assets)
+        basis = Basis(market, problem, scale, self.periods_per_year, covariance)
+        return tuple(one.on(basis) for one in asked)
 
     def _terms(self, assets: Any, limits: Sequence[Any], weight_bounds: Any, fraction: float, *trading: Any) -> Terms:
-        lower, upper = self._box(assets, weight_bounds, fraction)
-        cash_rate, borrow_rate, short_fee = self._rates
+        lower, upper = box(self.bounds, self.leverage, assets, weight_bounds, fraction)
+        if self.net is not None:
+            limits = [*limits, ("net", np.ones(len(assets)), pairs("bounds", {"net": self.net})["net"])]
+        cash_rate, borrow_rate, short_fee = self.rates
         return Terms(
             lower,
             upper,
@@ -258,134 +340,50 @@ class Mandate(Parameters):
             short_fee,
             assets,
             **(trades_of(self, assets, fraction, *trading) if self.uses_held else {}),
+            **(self._active(assets, fraction) if self.benchmark is not None else {}),
         )
+
+    def benchmark_of(self, assets: Sequence[Hashable]) -> FloatArray:
+        """Weights of the benchmark, shape (N,), scaled to the sum they have over all columns.
+
+        Raises
+        ------
+        PortfolioError
+            If a ticker is unknown, or no eligible asset has a weight.
+        """
+        every = by_asset("benchmark", self.benchmark, everyone(assets), 0.0)
+        kept = np.asarray(cut(every, assets), dtype=np.float64)
+        total, left = float(every.sum()), float(kept.sum())
+        if kept.size == every.size:
+            return kept
+        if not left * total > 0:
+            raise PortfolioError("no eligible asset is in the benchmark; give one that has some of them")
+        return kept * (total / left)
+
+    def _active(self, assets: Sequence[Hashable], fraction: float) -> dict[str, Any]:
+        """What :class:`Terms` know of the benchmark."""
+        weights, share = self.benchmark_of(assets), self.max_active_share
+        told: dict[str, Any] = {"benchmark": weights / fraction}
+        if share is not None:
+            told["max_active"] = 2.0 * share / fraction
+        if self.active_bounds is not None:
+            free = (-_MOST, _MOST)
+            sides = parse_weight_bounds(with_rest(self.active_bounds, assets), assets, free, "active_bounds")
+            told["active"] = tuple(side / fraction for side in sides)
+        return told
 
     def market_impact(self, assets: Sequence[Hashable], held: FloatArray) -> Impact | None:
         """What trades from ``held`` pay once for moving prices, as a fraction of wealth."""
         return None if self.impact is None else impact_of(self.impact, self.impact_power, assets, held)
 
-    @cached_property
-    def _rates(self) -> tuple[float, float, float]:
+    @property
+    def rates(self) -> tuple[float, float, float]:
         """Of cash, borrowed money and short positions, per period."""
         cash, borrowed = self.risk_free, self.risk_free + self.borrow_spread
         every = [per_period(rate, self.periods_per_year) for rate in (cash, borrowed, self.short_fee)]
         return every[0], every[1], every[2]
 
-    def _box(self, assets: Sequence[Hashable], weight_bounds: Any, fraction: float) -> tuple[FloatArray, FloatArray]:
-        """Lowest and highest weights before the fraction: ``weight_bounds`` and the mandate's together."""
-        default = (0.0, 1.0 if self.leverage is None else float(self.leverage))
-        given, bounds = weight_bounds is not None, self.bounds
-        lower, upper = np.zeros(len(assets)), np.full(len(assets), default[1])
-        if given:
-            lower, upper = parse_weight_bounds(weight_bounds, assets, default)
-        if bounds is None:
-            return lower, upper
-        if isinstance(bounds, Mapping):
-            rest = dict.fromkeys(assets, bounds[REST]) if REST in bounds else {}
-            bounds = {**rest, **{ticker: pair for ticker, pair in bounds.items() if ticker != REST}}
-        low, high = (side / fraction for side in parse_weight_bounds(bounds, assets, default, "bounds"))
-        if isinstance(bounds, Mapping):  # who is not named keeps the bounds there are
-            named = np.array([asset in bounds for asset in assets])
-            low, high = np.where(named, low, lower), np.where(named, high, upper)
-        if not given:
-            return low, high
-        apart = np.flatnonzero(np.maximum(low, lower) > np.minimum(high, upper))
-        if apart.size:
-            i = int(apart[0])
-            where = "" if fraction == 1 else " before the fraction"
-            raise InfeasibleError(
-                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the "
-                f"mandate's bounds, [{low[i]:g}, {high[i]:g}]{where}; widen one of them"
-            )
-        return np.maximum(low, lower), np.minimum(high, upper)
-
-    def _grouped(self, assets: Sequence[Hashable]) -> Iterator[tuple[str, FloatArray, tuple[float, float]]]:
-        """Name, row and limits of each limited group."""
-        if self.groups is None:
-            return
-        members: dict[Hashable, set[Hashable]] = {}
-        if isinstance(self.groups, pd.Series):
-            for ticker, name in self.groups.dropna().items():
-                members.setdefault(name, set()).add(ticker)
-        else:
-            for key, value in self.groups.items():
-                listed = not isinstance(value, str) and np.iterable(value)
-                for name, ticker in [(key, one) for one in value] if listed else [(value, key)]:
-                    members.setdefault(name, set()).add(ticker)
-            unknown = [str(ticker) for ticker in set().union(*members.values()) if ticker not in everyone(assets)]
-            if unknown:
-                raise PortfolioError(f"groups name {', '.join(sorted(unknown))}, not among the assets")
-        for name, pair in _selected("group_bounds", self.group_bounds, members):
-            row = np.array([float(asset in members[name]) for asset in assets])
-            if row.any() or not isinstance(assets, Eligible):  # a group without an eligible member is not limited
-                yield f"group {name}", row, pair
-
-    def _exposed(self, market: Market) -> Iterator[tuple[str, FloatArray, tuple[float, float]]]:
-        """Name, row and limits of each limited exposure."""
-        if self.exposures is None:
-            return
-        table = pd.DataFrame(self.exposures)
-        if table.index.nlevels == 2:
-            dates, last = table.index.get_level_values(0), market.dates[-1]
-            past = dates[dates <= last]
-            if past.empty:
-                raise DataError(
-                    f"exposures begin on {describe(dates.min())}, after {describe(last)}; give earlier ones"
-                )
-            table = table.loc[past.max()]
-        missing = [str(asset) for asset in market.assets if asset not in table.index]
-        if missing:
-            raise PortfolioError(f"exposures lack {', '.join(missing)}; give one row an asset")
-        for factor, pair in _selected("exposure_bounds", self.exposure_bounds, table.columns):
-            row = table[factor].reindex(list(market.assets)).to_numpy(dtype=np.float64)
-            if not np.isfinite(row).all():
-                asset = market.assets[int(np.argmin(np.isfinite(row)))]
-                raise PortfolioError(f"the exposure of {asset} to {factor} is not finite")
-            yield f"exposure {factor}", row, pair
-
 
 @lru_cache(maxsize=64)
 def _lasting(mandate: Mandate, assets: tuple[Hashable, ...], fraction: float) -> Terms:
     return mandate._terms(assets, (), None, fraction)
-
-
-def _pairs(name: str, limits: Any) -> dict[Hashable, tuple[float, float]]:
-    """Read limits by name: pairs of numbers, None for an open side.
-
-    Raises
-    ------
-    PortfolioError
-        Naming the limit.
-    """
-    if limits is None:
-        return {}
-    if not isinstance(limits, Mapping):
-        raise PortfolioError(f"{name} must map a name to a pair (low, high), got {limits!r}")
-    read = {}
-    for key, pair in limits.items():
-        try:
-            low, high = pair
-            low, high = -np.inf if low is None else float(low), np.inf if high is None else float(high)
-        except (TypeError, ValueError):
-            raise PortfolioError(f"{name} of {key} must be a pair (low, high), got {pair!r}") from None
-        if not low <= high:
-            raise PortfolioError(f"{name} of {key}: the lower bound {low:g} is not below the upper {high:g}")
-        read[key] = (low, high)
-    return read
-
-
-def _selected(name: str, limits: Any, known: Any) -> Iterator[tuple[Hashable, tuple[float, float]]]:
-    """What is limited, with its limits; "*" stands for what is not named.
-
-    Raises
-    ------
-    PortfolioError
-        If a name is unknown.
-    """
-    pairs = _pairs(name, limits)
-    for key in pairs:
-        if key not in known and key != REST:
-            raise PortfolioError(f"{name} has {key!r}, which is none of {', '.join(map(str, known))}")
-    for key in known:
-        if key in pairs or REST in pairs:
-            yield key, pairs.get(key, pairs.get(REST, (-np.inf, np.inf)))

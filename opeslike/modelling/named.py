@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
-
-FloatArray = NDArray[np.float64]
 
 #: multipliers and missing amounts below this are rounding
 _NOTHING = 1e-9
@@ -38,10 +37,15 @@ def bound_name(
         if lift.trades is not None and abs(limit - lift.trades[above][asset]) <= 1e-12:
             most = 0.5 * scale * float(lift.trades[1][asset] - lift.trades[0][asset])
             return f"{'purchase' if above else 'sale'} of {label} <= {most:g}"
+        if lift.active is not None and abs(limit - lift.active[above][asset]) <= 1e-12:
+            active = scale * float(limit - lift.active[2][asset])
+            return f"active {label} {'<=' if above else '>='} {active:g}"
         return f"{label} {'<=' if above else '>='} {scale * limit:g}"
     for variable, row, coefficient in lift.slacks:
+        if variable == i and "<=" in bounds.names[row]:  # a limit on risk is written as it is
+            return bounds.names[row]
         if variable == i and bounds.names[row]:
-            level = _level(bounds, lift, row) - coefficient * edge
+            level = (bounds.totals[row] + lift.offsets[row]) - coefficient * edge
             return f"{bounds.names[row]} {'<=' if upper == (coefficient < 0) else '>='} {scale * level:g}"
     if lift.money and i == lift.money[-1] and upper == (len(lift.money) == 2):
         return f"leverage <= {1.0 + (edge if upper else -edge):g}"
@@ -53,19 +57,7 @@ def row_name(bounds: Bounds, lift: Lift, row: int, scale: float = 1.0) -> str:
     slack = any(row == other for _, other, _ in lift.slacks)
     if slack or not bounds.names[row] or (row == 0 and lift.money):
         return ""
-    return f"{bounds.names[row]} == {(1.0 if row == 0 else scale) * _level(bounds, lift, row):g}"
-
-
-def _level(bounds: Bounds, lift: Lift, row: int) -> float:
-    """The right-hand side of a row in terms of the weights: what is left out of the parts is put back."""
-    parts = lift.parts
-    if bounds.names[row] == "turnover" and lift.turnover is not None:
-        return lift.turnover
-    if bounds.names[row] == "gross":
-        return float(bounds.totals[row] + parts.distance(np.zeros(lift.size), *lift.weights_between())[1].sum())
-    slopes = np.zeros(lift.size)
-    slopes[parts.assets] = parts.signs * bounds.rows[row, : parts.assets.size]
-    return float(bounds.totals[row] + slopes @ parts.origin)
+    return f"{bounds.names[row]} == {(1.0 if row == 0 else scale) * (bounds.totals[row] + lift.offsets[row]):g}"
 
 
 def irreducible(bounds: Bounds, lift: Lift, assets: Sequence[Hashable] = (), scale: float = 1.0) -> list[str]:
@@ -88,8 +80,10 @@ def irreducible(bounds: Bounds, lift: Lift, assets: Sequence[Hashable] = (), sca
             (upper if above else lower)[i] = (bounds.upper if above else bounds.lower)[i]
         if name:
             named.append((kind, above, i, name))
-    needed = []
+    needed: list[str] = []
     for kind, above, i, name in named:
+        if name in needed:
+            continue
         if kind == "row":
             rows[i] = False
         else:

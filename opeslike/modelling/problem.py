@@ -9,11 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import describe
+from opeslike.market import FloatArray, describe
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.convex import OPTIMAL as OPTIMAL
 from opeslike.modelling.convex import Index as Index
@@ -24,8 +23,6 @@ from opeslike.modelling.feasible import Lift
 from opeslike.modelling.losses import Linear, Loss
 from opeslike.modelling.regularizers import Regularizer
 from opeslike.modelling.risks import Risk, RiskPoint
-
-FloatArray = NDArray[np.float64]
 
 #: no default: a problem gives what stands after the defaults of a point
 _GIVEN: Any = None
@@ -56,7 +53,7 @@ class Centre:
 
 
 class ScenarioProblem(Problem):
-    """``minimise risk_p(loss(R x)) + penalty(x)`` over bounds and, where there is a limit, ``limit_p(loss(R x)) <= 0``.
+    """``minimise risk_p(loss(R x)) + penalty(x)`` over bounds.
 
     Parameters
     ----------
@@ -72,15 +69,7 @@ class ScenarioProblem(Problem):
         How the variables stand for weights; they are the weights by default.
     labels : callable, optional
         Returns the names of the T scenarios (dates), for messages.
-
-    Attributes
-    ----------
-    limit : Risk or None
-        A smooth risk of the same losses that must not be positive; None for none. See
-        :func:`~opeslike.modelling.limits.priced`.
     """
-
-    limit: Risk | None = None
 
     def __init__(
         self,
@@ -264,16 +253,12 @@ class ScenarioProblem(Problem):
         """``risk(loss(R x)) + penalty`` for cvxpy; the losses are scaled, and the risk with them."""
         losses = self.loss.expression(self.scenario_returns(x)) / scale
         value, constraints = self.risk.scaled(scale).expression(losses, self.probabilities)
-        value = value + self.loss.offset / scale + self.added_expression(x, scale)
-        if self.limit is not None:
-            limited, further = self.limit.scaled(scale).expression(losses, self.probabilities)
-            constraints = [*constraints, *further, limited <= 0]  # conic.py reads the price of the last one
-        return value, constraints
+        return value + self.loss.offset / scale + self.added_expression(x, scale), constraints
 
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean returns, for a linear mean objective without penalty."""
-        if self.bending or self.penalty is not None or self.limit is not None:
+        if self.bending or self.penalty is not None:
             return None
         if isinstance(self.loss, Linear) and self.envelope() is None:
             gain = -self.pull(self.probabilities)

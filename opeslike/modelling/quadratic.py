@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.regularizers import Regularizer
-
-FloatArray = NDArray[np.float64]
 
 #: a portfolio with less variance than this share of an average asset's counts as having this much, in tolerances
 LEAST_VARIANCE = 1e-6
@@ -59,7 +57,7 @@ class QuadraticProblem(Problem):
         super().__init__(bounds, penalty, lift)
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
         self._slope = np.zeros(self.n_assets) if mean is None else -mean
-        self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets
+        self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(covariance.diagonal().mean())
 
     def evaluate(self, x: FloatArray, near: QuadraticPoint | None = None) -> QuadraticPoint:
         """Value and gradient by one matrix-vector product."""
@@ -89,12 +87,15 @@ class QuadraticProblem(Problem):
         Without a covariance, ``1e-7`` of the largest expected return. A portfolio whose variance is below ``1e-6`` of
         an average asset's is taken to have that much: relative to no variance at all nothing could be certified.
         """
-        floor = 1e-16 * (abs(point.value) + float(np.abs(point.gradient).max(initial=0.0)))
-        if point.marginal is None:
-            size = abs(point.value) if self.mean is None else float(np.abs(self.mean).max())
-            return OPTIMAL * size + floor
-        variance = max(float(self.lift.weights(point.x) @ point.marginal), self._least)
-        return OPTIMAL * (variance * self.aversion if self.mean is None else math.sqrt(variance)) + floor
+        if point.tolerance is None:
+            if point.marginal is None:
+                size = abs(point.value) if self.mean is None else float(np.abs(self.mean).max())
+            else:
+                variance = max(float(self.lift.weights(point.x) @ point.marginal), self._least)
+                size = variance * self.aversion if self.mean is None else math.sqrt(variance)
+            rounding = 1e-16 * (abs(point.value) + float(np.abs(point.gradient).max(initial=0.0)))
+            point.tolerance = OPTIMAL * size + rounding
+        return point.tolerance
 
     def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
         """The same for cvxpy."""
@@ -111,7 +112,7 @@ class QuadraticProblem(Problem):
     @property
     def linear(self) -> FloatArray | None:
         """Minus the mean, where there is nothing else."""
-        if self.mean is None or self.covariance is not None or self.penalty is not None or self.impact is not None:
+        if self.mean is None or self.covariance is not None or self.penalty is not None or self.bending:
             return None
         gain = self.lift.pull(-self.mean, -1.0)
         return gain if self.cost is None else gain + self.cost
@@ -126,40 +127,47 @@ class QuadraticProblem(Problem):
 
 
 class VolatilityProblem(Problem):
-    """``minimise price * sqrt(w' covariance w) - gain' w + penalty(w)`` over bounds.
+    """``minimise price * sqrt((w - c)' covariance (w - c)) - gain' w + penalty(w)`` over bounds.
 
     At the price that equals the best ratio ``gain' w / sqrt(w' covariance w)`` its minimiser attains that ratio.
 
     Parameters
     ----------
-    gain : ndarray of shape (N,)
+    gain : ndarray of shape (N,) or None
+        None leaves the linear term, and what is known of returns, out.
     covariance : ndarray of shape (N, N), symmetric positive semidefinite
     price : float >= 0
         Gain wanted for a unit of volatility.
+    centre : ndarray of shape (N,), optional
+        c, by default 0.
     """
 
     def __init__(
         self,
-        gain: FloatArray,
+        gain: FloatArray | None,
         covariance: FloatArray,
         price: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
         lift: Lift | None = None,
+        centre: FloatArray | None = None,
     ) -> None:
         super().__init__(bounds, penalty, lift)
-        self.gain, self.covariance, self.price = gain, covariance, price
-        self._least = math.sqrt(LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets)
+        self.worth = 0.0 if gain is None else 1.0
+        self.gain = np.zeros(self.n_assets) if gain is None else gain
+        self.covariance, self.price, self.centre = covariance, price, centre
+        self._least = math.sqrt(LEAST_VARIANCE * float(covariance.diagonal().mean()))
 
     def evaluate(self, x: FloatArray, near: VolatilityPoint | None = None) -> VolatilityPoint:
         """Value and gradient by one matrix-vector product; there is a kink where the volatility vanishes."""
         w = self.lift.weights(x)
-        marginal = self.covariance @ w
-        deviation = math.sqrt(max(float(w @ marginal), 0.0))
-        value = self.price * deviation - float(self.gain @ w) - self.lift.earned(x)
+        apart = w if self.centre is None else w - self.centre
+        marginal = self.covariance @ apart
+        deviation = math.sqrt(max(float(apart @ marginal), 0.0))
+        value = self.price * deviation - float(self.gain @ w) - self.worth * self.lift.earned(x)
         smooth = deviation > 1e-6 * self._least
         # at the kink 0 is a subgradient of the volatility
-        gradient = self.lift.pull(self.price / deviation * marginal - self.gain if smooth else -self.gain, -1.0)
+        gradient = self.lift.pull(self.price / deviation * marginal - self.gain if smooth else -self.gain, -self.worth)
         extra, pull = self.added(x)
         gradient = gradient if pull is None else gradient + pull
         return VolatilityPoint(x, value + extra, gradient, smooth, marginal=marginal, deviation=deviation)
@@ -189,12 +197,13 @@ class VolatilityProblem(Problem):
         import cvxpy as cp
 
         w = self.lift.weights(x)
-        value = self.price / scale * cp.norm2(square_root(self.covariance) @ w) - (self.gain / scale) @ w
-        return value - self.lift.earned(x) / scale + self.added_expression(x, scale), []
+        apart = w if self.centre is None else w - self.centre
+        value = self.price / scale * cp.norm2(square_root(self.covariance) @ apart) - (self.gain / scale) @ w
+        return value - self.worth / scale * self.lift.earned(x) + self.added_expression(x, scale), []
 
     def natural_scale(self) -> float:
-        """Size of the linear term."""
-        return float(np.abs(self.gain).max()) or 1.0
+        """Size of the linear term, else that of the volatilities."""
+        return float(np.abs(self.gain).max()) or self.price * math.sqrt(float(self.covariance.max())) or 1.0
 
 
 def square_root(covariance: FloatArray) -> FloatArray:

@@ -14,12 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.modelling.bounds import TOUCHING
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.kinks import Kinks, Peak
-
-FloatArray = NDArray[np.float64]
 
 REGULARIZERS = ("l1", "l2", "l-inf", "entropy", "jsd", "variance", "mpad", "mpd", "wass-1")
 
@@ -58,49 +57,29 @@ class Regularizer(ABC):
 
 
 @dataclass(frozen=True)
-class L2(Regularizer):
-    """``strength * sum w_i^2`` (ridge)."""
+class SquaredSpread(Regularizer):
+    """``scale * sum (w_i - c)^2``: with c = 0 the ridge, or ``centred`` with c the mean of the weights."""
 
-    strength: float
+    scale: float
+    centred: bool
 
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and ``2 strength w``."""
-        return self.strength * float(w @ w), 2.0 * self.strength * w
-
-    def hessian(self, w: FloatArray) -> FloatArray:
-        """``2 strength I``."""
-        return np.asarray(np.diag(np.full(w.size, 2.0 * self.strength)))
-
-    def expression(self, w: Any) -> Any:
-        """``strength * sum_squares(w)``."""
-        import cvxpy as cp
-
-        return self.strength * cp.sum_squares(w)
-
-
-@dataclass(frozen=True)
-class Variance(Regularizer):
-    """``strength * (1/N) sum (w_i - mean w)^2``."""
-
-    strength: float
+    def _apart(self, w: Any, total: Any) -> Any:
+        return w - total / w.shape[0] if self.centred else w
 
     def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and ``2 strength (w - mean w) / N``."""
-        centred = w - w.mean()
-        scale = self.strength / w.size
-        return scale * float(centred @ centred), 2.0 * scale * centred
+        """Value and ``2 scale (w - c)``."""
+        apart = self._apart(w, w.sum())
+        return self.scale * float(apart @ apart), 2.0 * self.scale * apart
 
     def hessian(self, w: FloatArray) -> FloatArray:
-        """``(2 strength / N) (I - 1 1' / N)``."""
-        count = w.size
-        return np.asarray(2.0 * self.strength / count * (np.eye(count) - 1.0 / count))
+        """``2 scale I``, centred ``2 scale (I - 1 1' / N)``."""
+        return np.asarray(2.0 * self.scale * (np.eye(w.size) - (1.0 / w.size if self.centred else 0.0)))
 
     def expression(self, w: Any) -> Any:
-        """``(strength / N) * sum_squares(w - mean(w))``."""
+        """``scale * sum_squares(w - c)``."""
         import cvxpy as cp
 
-        count = w.shape[0]
-        return self.strength / count * cp.sum_squares(w - cp.sum(w) / count)
+        return self.scale * cp.sum_squares(self._apart(w, cp.sum(w)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,162 +146,32 @@ class JensenShannon(Regularizer):
 
 
 @dataclass(frozen=True, eq=False)
-class SignedSum(Regularizer):
-    """``strength * sum s_i w_i``: the l1 norm where every weight has a known sign."""
+class Polyhedral(Regularizer):
+    """``tilt . w`` and a sum of absolute values and maxima of weights and of their differences."""
 
-    strength: float
-    signs: FloatArray
+    tilt: FloatArray
+    parts: list[Kinks | Peak]
     curved = False
 
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and ``strength * s``."""
-        return self.strength * float(self.signs @ w), self.strength * self.signs
-
-    def expression(self, w: Any) -> Any:
-        """``strength * s' w``."""
-        return (self.strength * self.signs) @ w
-
-
-@dataclass(frozen=True, eq=False)
-class L1(Regularizer):
-    """``strength * sum |w_i|``; ``signs`` holds the sign of the weights that cannot change it, 0 for the others."""
-
-    strength: float
-    signs: FloatArray
-    smooth = False
-
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and ``strength * sign(w)``."""
-        return self.strength * float(np.abs(w).sum()), self.strength * np.sign(w)
+    def __post_init__(self) -> None:
+        """Without kinks it is linear."""
+        object.__setattr__(self, "smooth", not self.parts)
 
     def pieces(self) -> tuple[FloatArray | None, list[Kinks | Peak]]:
-        """A kink at 0 for every weight that can change sign."""
-        open_ = np.flatnonzero(self.signs == 0)
-        return self.strength * self.signs, [Kinks(open_, None, 0.0, np.full(open_.size, self.strength))]
-
-    def expression(self, w: Any) -> Any:
-        """``strength * norm1(w)``."""
-        import cvxpy as cp
-
-        return self.strength * cp.norm1(w)
-
-
-@dataclass(frozen=True)
-class Largest(Regularizer):
-    """``strength * max |w_i|``."""
-
-    strength: float
-    count: int
-    long_only: bool
-    smooth = False
+        """As given."""
+        return self.tilt, self.parts
 
     def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and the slope of the largest weight."""
-        i = int(np.argmax(np.abs(w)))
-        slope = np.zeros_like(w)
-        slope[i] = self.strength * np.sign(w[i])
-        return self.strength * float(abs(w[i])), slope
-
-    def pieces(self) -> tuple[FloatArray | None, list[Kinks | Peak]]:
-        """The maximum of the weights, and of their negatives where they can be short."""
-        heads, signs = np.arange(self.count), np.ones(self.count)
-        if not self.long_only:
-            heads, signs = np.tile(heads, 2), np.concatenate([signs, -signs])
-        return None, [Peak(heads, signs, self.strength)]
+        """Value, and the slopes of what is largest."""
+        value, slope = float(self.tilt @ w), self.tilt
+        for part in self.parts:
+            more, pull = part.evaluate(w)
+            value, slope = value + more, slope + pull
+        return value, slope
 
     def expression(self, w: Any) -> Any:
-        """``strength * norm_inf(w)``."""
-        import cvxpy as cp
-
-        return self.strength * cp.norm_inf(w)
-
-
-@dataclass(frozen=True)
-class PairwiseDeviation(Regularizer):
-    """``(strength / N^2) sum_i sum_j |w_i - w_j|``: mean pairwise absolute deviation, twice the mean times the Gini."""
-
-    strength: float
-    count: int
-    smooth = False
-
-    def _ranks(self) -> FloatArray:
-        """Slope of the k-th smallest weight."""
-        count = self.count
-        rank = np.arange(1, count + 1, dtype=np.float64)
-        return 2.0 * self.strength / count**2 * (2.0 * rank - count - 1.0)
-
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """By sorting: the k-th smallest weight counts ``2 (2 k - N - 1) / N^2``."""
-        order = np.argsort(w, kind="stable")
-        slope = np.empty_like(w)
-        slope[order] = self._ranks()
-        return float(slope @ w), slope
-
-    def pieces(self) -> tuple[FloatArray | None, list[Kinks | Peak]]:
-        """A kink for every pair of assets."""
-        heads, tails = np.triu_indices(self.count, 1)
-        return None, [Kinks(heads, tails, 0.0, np.full(heads.size, 2.0 * self.strength / self.count**2))]
-
-    def expression(self, w: Any) -> Any:
-        """Sum of the absolute differences of all pairs."""
-        import cvxpy as cp
-
-        heads, tails = np.triu_indices(self.count, 1)
-        return 2.0 * self.strength / self.count**2 * cp.norm1(w[heads] - w[tails])
-
-
-@dataclass(frozen=True)
-class Spread(Regularizer):
-    """``strength * (max w_i - min w_i)``: the maximum pairwise deviation."""
-
-    strength: float
-    count: int
-    smooth = False
-
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and the slopes of the largest and the smallest weight."""
-        top, bottom = int(np.argmax(w)), int(np.argmin(w))
-        slope = np.zeros_like(w)
-        slope[top] += self.strength
-        slope[bottom] -= self.strength
-        return self.strength * float(w[top] - w[bottom]), slope
-
-    def pieces(self) -> tuple[FloatArray | None, list[Kinks | Peak]]:
-        """The maximum of the weights and that of their negatives."""
-        heads, ones = np.arange(self.count), np.ones(self.count)
-        return None, [Peak(heads, ones, self.strength), Peak(heads, -ones, self.strength)]
-
-    def expression(self, w: Any) -> Any:
-        """``strength * (max(w) - min(w))``."""
-        import cvxpy as cp
-
-        return self.strength * (cp.max(w) - cp.min(w))
-
-
-@dataclass(frozen=True)
-class Wasserstein(Regularizer):
-    """``(strength / N) sum |w_i - 1/N|``: Wasserstein-1 distance of equal weights from the weights, as samples."""
-
-    strength: float
-    count: int
-    smooth = False
-
-    def evaluate(self, w: FloatArray) -> tuple[float, FloatArray]:
-        """Value and ``(strength / N) sign(w_i - 1/N)``."""
-        away = w - 1.0 / self.count
-        scale = self.strength / self.count
-        return scale * float(np.abs(away).sum()), scale * np.sign(away)
-
-    def pieces(self) -> tuple[FloatArray | None, list[Kinks | Peak]]:
-        """A kink at 1/N for every weight."""
-        costs = np.full(self.count, self.strength / self.count)
-        return None, [Kinks(np.arange(self.count), None, 1.0 / self.count, costs)]
-
-    def expression(self, w: Any) -> Any:
-        """``(strength / N) norm1(w - 1/N)``."""
-        import cvxpy as cp
-
-        return self.strength / self.count * cp.norm1(w - 1.0 / self.count)
+        """The sum of the parts."""
+        return self.tilt @ w + sum(part.expression(w) for part in self.parts)
 
 
 def regularizer_name(reg: Any) -> str | None:
@@ -362,23 +211,30 @@ def make_penalty(reg: str | None, strength: float, lift: Lift) -> Regularizer | 
             )
         if not invested:
             raise PortfolioError(f"reg={reg!r} needs weights that sum to 1, and cash or leverage is allowed; {advice}")
+    everyone = np.arange(count)
+    tilt, parts = np.zeros(count), list[Kinks | Peak]()
     match reg:
-        case "l1":
-            signs = np.where(lower >= 0, 1.0, np.where(upper <= 0, -1.0, 0.0))
-            return SignedSum(strength, signs) if signs.all() else L1(strength, signs)
         case "l2":
-            return L2(strength)
-        case "l-inf":
-            return Largest(strength, count, bool((lower >= 0).all()))
+            return SquaredSpread(strength, centred=False)
+        case "variance":
+            return SquaredSpread(strength / count, centred=True)
         case "entropy":
             return Entropy(strength, upper > lower)
         case "jsd":
             return JensenShannon(strength, upper > lower)
-        case "variance":
-            return Variance(strength)
-        case "mpad":
-            return PairwiseDeviation(strength, count)
+        case "l1":  # linear in the weights that cannot change their sign
+            signs = np.where(lower >= 0, 1.0, np.where(upper <= 0, -1.0, 0.0))
+            tilt, open_ = strength * signs, np.flatnonzero(signs == 0)
+            if open_.size:
+                parts = [Kinks(open_, None, 0.0, np.full(open_.size, strength))]
+        case "l-inf":
+            signs = np.ones(count) if (lower >= 0).all() else np.repeat([1.0, -1.0], count)
+            parts = [Peak(np.resize(everyone, signs.size), signs, strength)]
+        case "mpad":  # twice the mean times the Gini coefficient
+            heads, tails = np.triu_indices(count, 1)
+            parts = [Kinks(heads, tails, 0.0, np.full(heads.size, 2.0 * strength / count**2))]
         case "mpd":
-            return Spread(strength, count)
+            parts = [Peak(everyone, np.ones(count), strength), Peak(everyone, -np.ones(count), strength)]
         case _:
-            return Wasserstein(strength, count)
+            parts = [Kinks(everyone, None, 1.0 / count, np.full(count, strength / count))]
+    return Polyhedral(tilt, parts)

@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import kl
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.modelling.envelopes import Envelope, KullbackLeibler
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass

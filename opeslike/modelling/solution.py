@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,6 +48,8 @@ class Solution:
     turnover_limit : float or None
         The limit on turnover in force: the mandate's, or the least turnover that leads from what was held into the
         other limits where that is more. None without a limit, and for a first purchase.
+    filled : int
+        Rows of the past in which returns were drawn, not observed (:class:`~opeslike.beliefs.FilledHistory`).
     """
 
     weights: NDArray[np.float64]
@@ -61,6 +64,7 @@ class Solution:
     worst_case: NDArray[np.float64] | None = None
     held: NDArray[np.float64] | None = None
     turnover_limit: float | None = None
+    filled: int = 0
     _rates: tuple[Any, Any] = (None, None)
     _impact: Impact | None = None
     _again: Callable[[Any, NDArray[np.float64]], Any] | None = None
@@ -170,3 +174,14 @@ class Solution:
         held = ", ".join(f"{self.assets[i]} {self.weights[i]:.1%}" for i in top if self.weights[i] != 0)
         value = "" if np.isnan(self.value) else f"value={self.value:.6g}, "
         return f"Solution({held}; {value}gap={gap}, status={self.status!r}, solver={self.solver!r})"
+
+    def _repr_html_(self) -> str:
+        """Show what is held, the certificate and the shadow prices in a notebook."""
+        held = self.to_series()
+        held = held[held != 0].sort_values(key=abs, ascending=False)
+        table = held.rename("weight").to_frame().to_html(float_format="{:.2%}".format, border=0)
+        gap = "no gap" if self.gap is None else f"gap {self.gap:.1e}"
+        words = f"{self.status} by {self.solver}, {gap}; cash {self.cash:.2%}"
+        if self._prices is not None and len(prices := self.shadow_prices):
+            table += prices.to_frame("shadow price").to_html(float_format="{:.2e}".format, border=0)
+        return f"<p>{html.escape(words)}</p>\n{table}"

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from opeslike.checks import FloatArray
 from opeslike.modelling.trading import Impact
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,11 @@ class Terms:
     impact: Impact | None = None  # per period
     max_turnover: float | None = None  # cap on sum(abs(w - held))
     max_trade: FloatArray | None = None  # (N,) caps on abs(w - held)
+    benchmark: FloatArray | None = None  # (N,)
+    max_active: float | None = None  # cap on sum(abs(w - benchmark))
+    active: tuple[FloatArray, FloatArray] | None = None  # bounds of w - benchmark
+    mean: FloatArray | None = None  # (N,) expected returns
+    target: float | None = None  # least mean return, interest and fees included
 
     def charged(self, worth: float) -> Terms:
         """The same with trading costs in a unit of which there are ``worth`` to one of return."""
@@ -64,6 +65,11 @@ class Terms:
     def financed(self) -> bool:
         """Whether cash, borrowing or short positions have a part of their own in the problem."""
         return self.leverage is not None or self.gross is not None or self.short_fee > 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is no more than bounds and rows, fully invested."""
+        return not (self.financed or self.traded) and self.max_active is self.target is None
 
     @property
     def traded(self) -> bool:

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.quadratic import LEAST_VARIANCE, square_root
 from opeslike.modelling.regularizers import Regularizer
-
-FloatArray = NDArray[np.float64]
 
 _LEAST_SHARE = 1e-9
 #: volatilities below this share of an average asset's are rounded off at the kink
@@ -169,7 +167,10 @@ class WassersteinProblem(Problem):
         if not self.normed:
             return 0.0, None
         if self.functional is not None:
-            return float(self.functional @ x) + self.constant, self.functional
+            grown = np.concatenate(
+                [self.functional, np.zeros(x.size - self.functional.size)]
+            )  # limits may have come in
+            return float(grown @ x) + self.constant, grown
         size = np.abs(w)
         if not size.any():  # all cash, where the norm has a kink and 0 is a slope
             return 0.0, self.lift.pull(size)
@@ -228,7 +229,11 @@ class WassersteinProblem(Problem):
             value = value - (self.mean / scale) @ w - self.lift.earned(x) / scale
         norm: Any = 0.0
         if self.normed:
-            norm = self.functional @ x + self.constant if self.functional is not None else cp.pnorm(w, self.dual)
+            norm = (
+                self.functional @ x[: self.functional.size] + self.constant
+                if self.functional is not None
+                else cp.pnorm(w, self.dual)
+            )
             value = value + self.price / scale * norm
         if self.covariance is not None:
             whole = cp.norm2(square_root(self.covariance / scale) @ w)

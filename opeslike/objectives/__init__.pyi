@@ -32,6 +32,7 @@ from .risk_measures import MeanCVaR as MeanCVaR
 from .risk_measures import MeanEVaR as MeanEVaR
 from .risk_measures import VaR as VaR
 from .risk_measures import WorstCaseLoss as WorstCaseLoss
+from .rival_kelly import RegretKelly as RegretKelly
 from .utility_theory import CARA as CARA
 from .utility_theory import CRRA as CRRA
 from .utility_theory import HARA as HARA

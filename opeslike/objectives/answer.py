@@ -2,48 +2,86 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.checks import positive
-from opeslike.errors import PortfolioError
-from opeslike.market import cut
+from opeslike.errors import NotFittedError, PortfolioError
+from opeslike.market import FloatArray, Market, cut
+from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.solution import Solution
+from opeslike.objectives.given import Given
 from opeslike.parameters import Parameters
 from opeslike.proof import Proof
 
-FloatArray = NDArray[np.float64]
+
+class Asked(NamedTuple):
+    """The question of the last answer: the optimiser as it was then, the scenarios, what was given and the problem."""
+
+    optimizer: Any
+    market: Market
+    given: Given
+    problem: Problem
 
 
 class Answer(Parameters):
     """Weights with their labels and certificate, and what can be asked of them."""
 
-    weights: FloatArray | None
-    tickers: list[Hashable] | None
-    _solution: Solution | None
-    _recheck: Callable[[FloatArray], Proof] | None
-
-    def _forget(self) -> None:
-        self.weights = self.tickers = self._solution = self._recheck = None
+    weights: FloatArray | None = None
+    tickers: list[Hashable] | None = None
+    _solution: Solution | None = None
+    _recheck: Callable[[FloatArray], Proof] | None = None
+    _asked: Asked | None = None
 
     def _remembered(self) -> Self:
         """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
         asked = object.__new__(type(self))  # as copy.copy does, in a fifth of the time
-        vars(asked).update(vars(self))
-        asked._forget()
+        vars(asked).update((name, value) for name, value in vars(self).items() if name not in vars(Answer))
         return asked
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the data of the last optimisation."""
-        return {**self.__dict__, "_recheck": None}
+        return {**self.__dict__, "_recheck": None, "_asked": None}
+
+    @property
+    def _settings(self) -> Any:
+        """Whose beliefs, mandate, solver and time limit hold."""
+        return self
 
     def _scale(self) -> float:
         """What the optimised portfolio is multiplied by to give the weights held."""
         return 1.0
+
+    @property
+    def uses_held(self) -> bool:
+        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
+        return bool(self._settings.mandate.uses_held)
+
+    def shared(self) -> tuple[Hashable, float] | None:
+        """Key of the problem that is solved, and what its answer is multiplied by.
+
+        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
+        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
+
+        Returns
+        -------
+        (key, scale) : hashable and float, or None
+            None where the answer depends on what is held before.
+        """
+        if self.uses_held:
+            return None
+        given = self.get_params(deep=False)
+        free = self._settings.mandate.empty
+        scale = self._scale() if free else 1.0
+        if free:
+            del given["mandate"]
+        if self._scale() == scale == given.get("fraction"):
+            del given["fraction"]
+        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
 
     @property
     def solution(self) -> Solution:
@@ -117,9 +155,42 @@ class Answer(Parameters):
         self.weights = kept
         return kept.copy()
 
+    def regret(self, w: Any) -> float:
+        """Return per period that holding ``w`` gives away against the best portfolio, at most.
+
+        The value of ``w`` against that of the last answer and its gap; worth as much as a return at that answer where
+        the utility is in another unit. Weights that drift took off the budget or a limit are brought back first, so
+        that what is invested beyond the fraction counts for nothing; infinite where ``w`` loses everything.
+
+        Parameters
+        ----------
+        w : array-like of shape (N,)
+            Weights held, in the order of the columns of the data.
+
+        Raises
+        ------
+        PortfolioError
+            If the last answer is no certified one of an objective with returns, or its data are gone.
+        """
+        if self._asked is None or self.solution.gap is None or not getattr(self, "takes_costs", False):
+            raise PortfolioError(
+                f"{type(self).__name__} has no certified answer in terms of returns; call optimize first"
+            )
+        problem, scale, best = self._asked.problem, self._scale() or 1.0, self.solution
+        mine = cut(np.asarray(w, dtype=np.float64), best.assets)
+        x, top = problem.bounds.repair(problem.lift(mine / scale)), problem.lift(best.weights / scale)
+        if not problem.in_domain(x):
+            return math.inf
+        worth = 1.0
+        if isinstance(problem, ScenarioProblem) and not problem.loss.in_returns:
+            at = problem.evaluate(top)
+            worth = max(-float(at.risk.q @ at.slope), 1e-300)
+        lost = problem.evaluate(x).value - (best.value - problem.offset) + float(best.gap or 0.0)
+        return max(float(scale * lost / worth), 0.0)
+
     def _require_weights(self) -> FloatArray:
         if self.weights is None:
-            raise PortfolioError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
+            raise NotFittedError(f"{type(self).__name__} has no weights yet; call optimize(data) first")
         return self.weights
 
 

@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.beliefs.given import as_belief
 from opeslike.checks import by_asset
+from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market, cut, everyone, full
+from opeslike.market import FloatArray, Kind, Market, cut, everyone, full, read_panel
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
+from opeslike.modelling.limits import RiskLimit
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
-from opeslike.objectives.answer import Answer, key_of
-from opeslike.objectives.given import NOTHING, Given
+from opeslike.objectives.answer import Asked
+from opeslike.objectives.estimator import Estimator
+from opeslike.objectives.given import NOTHING, Given, guess_of
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 #: fully invested, nothing else said
 FREE = Mandate()
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Optimizer(Answer, ABC):
+class Optimizer(Estimator):
     """Base class of everything that turns returns into weights.
 
     After :meth:`optimize`, ``weights`` holds the answer, ``tickers`` the labels, and ``solution`` the certificate.
@@ -62,14 +63,11 @@ class Optimizer(Answer, ABC):
         If a parameter is out of its range; names it.
     """
 
-    #: the Backtester may pass a Market instead of a frame
-    accepts_market: ClassVar[bool] = True
+    accepts_market: ClassVar[bool] = True  # the Backtester may pass a Market instead of a frame
     uses_mean: ClassVar[bool] = False
     uses_covariance: ClassVar[bool] = False
-    #: whether there is a return to charge costs to
-    takes_costs: ClassVar[bool] = True
-    #: whether positions may be counted: there is a convex relaxation to bound them by
-    takes_counts: ClassVar[bool] = True
+    takes_costs: ClassVar[bool] = True  # whether there is a return to charge costs to
+    takes_counts: ClassVar[bool] = True  # whether a convex relaxation bounds what positions may be counted by
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -77,7 +75,6 @@ class Optimizer(Answer, ABC):
     time_limit: Positive = 60.0
 
     def __post_init__(self) -> None:
-        self._forget()
         for name, check in checks_of(type(self)).items():
             check(name, getattr(self, name))
         as_belief(self.beliefs)
@@ -162,7 +159,7 @@ class Optimizer(Answer, ABC):
 
         market = self._market(data, kind)
         given = self._told(market, self._given(weight_bounds, kind, custom_mean, custom_cov, held, costs))
-        problem = self._problem(market, self._valued(market, given))
+        problem = self._limited(market, self._valued(market, given))
         scale = problem.natural_scale()
         return build(problem, self._extra(market), scale, unit=scale)[0]
 
@@ -176,35 +173,27 @@ class Optimizer(Answer, ABC):
         """
         self.set_params(reg=reg, strength=strength)
 
-    def shared(self) -> tuple[Hashable, float] | None:
-        """Key of the problem that is solved, and what its answer is multiplied by.
-
-        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
-        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
-
-        Returns
-        -------
-        (key, scale) : hashable and float, or None
-            None where the answer depends on what is held before.
-        """
-        if self.uses_held:
-            return None
-        given = self.get_params(deep=False)
-        free = self._settings.mandate.empty
-        scale = self._scale() if free else 1.0
-        if free:
-            del given["mandate"]
-        if self._scale() == scale == given.get("fraction"):
-            del given["fraction"]
-        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
-
     @abstractmethod
     def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
 
+    @property
+    def _own_limits(self) -> tuple[RiskLimit, ...]:
+        """Limits on risk besides those of the mandate."""
+        return ()
+
+    def _limited(self, market: Market, given: Given) -> Problem:
+        """The problem with its limits on risk."""
+        problem, covariance = self._problem(market, given), given.custom_cov
+        covariance = getattr(self, "custom_cov", None) if covariance is None else covariance
+        problem.limits = self._settings.mandate.limits(market, problem, self._scale(), covariance, self._own_limits)
+        return problem
+
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
-        problem = self._problem(market, given)
+        problem = self._limited(market, given)
+        if w is None and self.uses_held and given.held is not None and given.held.any():  # trades lead from there
+            w = given.held / self._scale()
         counts = self._settings.mandate.counts(self._scale())
         if counts is not None:
             return problem, fewest(problem, counts, self._minimise, w)
@@ -217,15 +206,17 @@ class Optimizer(Answer, ABC):
     def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
         assets = market.assets
-        mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
-        self._timed(market, replace(given, custom_mean=mean, custom_cov=covariance), cut(w, assets), **options)
+        if given.custom_mean is not None or given.custom_cov is not None:
+            mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
+            given = replace(given, custom_mean=mean, custom_cov=covariance)
+        self._timed(market, given, cut(w, assets), **options)
         self.weights, self.tickers = full(self._require_weights(), assets), list(everyone(assets))
         return self.weights.copy()
 
     def _timed(self, market: Market, given: Given, w: ArrayLike | None, **options: Any) -> None:
         """Solve within the time limit and keep the answer."""
         started = time.perf_counter()
-        guess = None if w is None else self._starting_guess(w, market)
+        guess = None if w is None else guess_of(w, market.n_assets) / self._scale()
         given = self._told(market, given)
         with time_limit(self._settings.time_limit):
             given = self._valued(market, given)
@@ -240,11 +231,6 @@ class Optimizer(Answer, ABC):
             raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
         return Given(weight_bounds, kind, custom_mean, custom_cov, *trading)
 
-    @property
-    def uses_held(self) -> bool:
-        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
-        return bool(self._settings.mandate.uses_held)
-
     def _told(self, market: Market, given: Given) -> Given:
         """What is held as an array."""
         if given.held is None:
@@ -258,17 +244,15 @@ class Optimizer(Answer, ABC):
         return given
 
     def _market(self, data: Any, kind: Kind | None) -> Market:
-        """The scenarios believed in."""
-        seen = Market.from_data(data, kind)
+        """The scenarios believed in; what looks wrong in prices is told."""
+        panel = data if isinstance(data, Market) else read_panel(data)
+        seen = Market.from_data(panel, kind)
+        if panel is not seen:
+            warn_about(panel, kind)
         believed = self._belief()(seen)
         if believed.assets == seen.assets:  # a belief need not know that there are others
             believed.assets = seen.assets
         return believed
-
-    @property
-    def _settings(self) -> Any:
-        """Whose beliefs, mandate, solver and time limit hold."""
-        return self
 
     def _belief(self) -> Callable[[Market], Market]:
         return as_belief(self._settings.beliefs)
@@ -281,17 +265,8 @@ class Optimizer(Answer, ABC):
         return terms.charged(given.worth)
 
     def _extra(self, market: Market) -> Extra:
-        """What goes through cvxpy, as functions of the weights held."""
+        """What goes through cvxpy, of the weights held."""
         return Extra(self._settings.mandate.callables, market.assets, self._scale())
-
-    def _starting_guess(self, w: ArrayLike, market: Market) -> FloatArray:
-        try:
-            guess = np.asarray(w, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise PortfolioError(f"w must be {market.n_assets} numbers, got {w!r}") from None
-        if guess.shape != (market.n_assets,) or not np.isfinite(guess).all():
-            raise PortfolioError(f"w must be {market.n_assets} finite numbers, got an array of shape {guess.shape}")
-        return guess / self._scale()
 
     def _keep(self, market: Market, problem: Problem, solved: Solved, given: Given, seconds: float) -> None:
         refusal = problem.refusal(solved.proof.point)
@@ -308,13 +283,15 @@ class Optimizer(Answer, ABC):
                     "the best answer throws money away, borrowing and lending at once or paying fees for nothing: the "
                     "utility falls with wealth there; lower risk_aversion"
                 )
-        again = prices = self._recheck = None
+        again = prices = self._recheck = self._asked = None
         if solved.status in ("optimal", "optimal_inaccurate") and mandate.counts() is None:
             asked = self._remembered()
+            self._asked = Asked(asked, market, given, problem)
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
-                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale)
+                units = [(limit.name, limit.unit(solved.x)) for limit in problem.limits]
+                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale, units)
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
@@ -330,6 +307,7 @@ class Optimizer(Answer, ABC):
             worst_case=solved.q,
             held=given.held,
             turnover_limit=None if limit is None else max(scale * limit, mandate.max_turnover),
+            filled=market.filled,
             _rates=cost_rates(mandate.costs, market.assets, given.costs),
             _impact=None if given.held is None else mandate.market_impact(market.assets, given.held),
             _again=again,
@@ -340,7 +318,7 @@ class Optimizer(Answer, ABC):
         self, given: Given, witness: Witness, assets: tuple[Hashable, ...], data: Any, weights: FloatArray
     ) -> Proof:
         """The proof of weights, from the data: see :meth:`Solution.verify`."""
-        market = self._market(data, given.kind)
+        market = self._market(Market.from_data(data, given.kind), None)
         if market.assets != assets:
             raise PortfolioError(
                 f"the data hold {market.n_assets} assets ({', '.join(map(str, market.assets[:3]))}, ...), not the "
@@ -350,7 +328,7 @@ class Optimizer(Answer, ABC):
 
     def _proof(self, market: Market, given: Given, w: FloatArray, witness: Witness) -> Proof:
         """The proof of weights before a fraction is applied."""
-        problem = self._problem(market, given)
+        problem = self._limited(market, given)
         extra = self._extra(market)
         user = UserConstraints(problem, extra) if extra or witness.cones is not None else None
         proof = prove(problem, problem.lift(w), witness, user)
@@ -394,7 +372,8 @@ class ConvexObjective(Optimizer):
     def _box(self, market: Market, given: Given) -> tuple[Bounds, Regularizer | None]:
         """The same for searches, which take bounds of fully invested weights alone."""
         terms = self._terms(market, given)
-        if terms.financed or len(terms.rows) or self.mandate.callables or self.uses_held:
+        more = self.mandate.callables or self.mandate.risky or self.uses_held
+        if more or not terms.plain or terms.active is not None or len(terms.rows):
             raise PortfolioError(f"{type(self).__name__} is a search that takes bounds only; leave other limits out")
         bounds = Bounds.budget(terms.lower, terms.upper)
         return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))

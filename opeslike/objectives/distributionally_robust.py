@@ -9,9 +9,9 @@ from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.losses import Linear, Loss
-from opeslike.modelling.risks import KLBall, Risk
 from opeslike.objectives.base import ConvexObjective, Optimizer
-from opeslike.objectives.parameters import Radius, objective, radius_for
+from opeslike.objectives.covering import WithinBall
+from opeslike.objectives.parameters import Radius, objective
 from opeslike.objectives.robust_kelly import (
     BayesianKelly,
     BoxRobustKelly,
@@ -44,7 +44,7 @@ __all__ = [
 
 
 @objective
-class KLRobustMaxMean(ScenarioObjective):
+class KLRobustMaxMean(WithinBall):
     r"""Maximum expected return under the worst scenario probabilities within a Kullback-Leibler ball.
 
     .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \; \sum_t q_t\, w^\top r_t
@@ -56,7 +56,7 @@ class KLRobustMaxMean(ScenarioObjective):
 
     Parameters
     ----------
-    radius : float or "auto"
+    radius : float, "auto" or Covering
         Radius of the ball in nats; see :class:`~opeslike.objectives.robust_kelly.KLRobustKelly`.
     reg, strength
         Regulariser R and its strength lambda; see :class:`~opeslike.objectives.base.ConvexObjective`.
@@ -77,13 +77,9 @@ class KLRobustMaxMean(ScenarioObjective):
     radius: Radius = 0.01
     loss = Linear()
 
-    def risk(self, market: Market) -> Risk:
-        """Worst mean over the ball."""
-        return KLBall(radius_for(self.radius, market))
-
 
 @objective
-class KLRobust(ScenarioObjective):
+class KLRobust(WithinBall):
     r"""Any expected-loss objective under the worst scenario probabilities within a Kullback-Leibler ball.
 
     .. math:: \min_{w \in W} \; \max_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \;
@@ -96,7 +92,7 @@ class KLRobust(ScenarioObjective):
     ----------
     objective : Kelly, BayesianKelly, QuadraticUtility, CARA, CRRA, HARA or another mean of losses over scenarios
         Its beliefs, mandate, solver, time limit and regulariser are used.
-    radius : float or "auto"
+    radius : float, "auto" or Covering
         Radius of the ball in nats; see :class:`~opeslike.objectives.robust_kelly.KLRobustKelly`.
     beliefs, mandate, solver, time_limit, reg, strength
         Where the objective inside leaves them at their defaults they may be given here instead.
@@ -127,9 +123,9 @@ class KLRobust(ScenarioObjective):
     def __post_init__(self) -> None:
         inner = self.objective
         kind, plain = type(inner), ScenarioObjective
-        if not isinstance(inner, plain) or (kind.risk, kind._limit, kind._problem) != (
+        if not isinstance(inner, plain) or (kind.risk, kind._own_limits, kind._problem) != (
             plain.risk,
-            plain._limit,
+            plain._own_limits,
             plain._problem,
         ):
             raise PortfolioError(
@@ -145,10 +141,6 @@ class KLRobust(ScenarioObjective):
     def loss(self) -> Loss:
         """That of the objective inside."""
         return self.objective.loss
-
-    def risk(self, market: Market) -> Risk:
-        """Worst mean over the ball."""
-        return KLBall(radius_for(self.radius, market))
 
     def set_regularizer(self, reg: str | None = None, strength: float = 1.0) -> None:
         """Replace the regulariser of the objective inside, which is copied."""

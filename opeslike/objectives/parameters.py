@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, partial, wraps
+from functools import wraps
 from inspect import Parameter, signature
-from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, dataclass_transform
 
-from opeslike.checks import choice, finite, flag, fraction_of, positive, radii_of, share_of, whole
+from opeslike.checks import fraction_of, positive, radii_of
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.regularizers import regularizer_name
+from opeslike.parameters import AtLeastZero, Count, Finite, Positive, Share, checks_of, one_of
+
+__all__ = ["AtLeastZero", "Count", "Finite", "Fraction", "Positive", "Radii", "Radius", "Regulariser", "Share"]
+__all__ += ["checks_of", "objective", "one_of", "radius_for"]
 
 Kind = TypeVar("Kind", bound=type)
-Check = Callable[[str, Any], Any]
 
 #: inherited parameters that follow an objective's own by position too, as they do in OPES
 AFTER = ("fraction", "reg", "strength")
 
 
-def one_of(*options: str) -> Check:
-    """A check that a parameter is one of a few names, in any case."""
-    return partial(choice, options=options)
-
-
 def _radius(name: str, value: Any) -> None:
+    if hasattr(value, "radius"):  # it has checked itself
+        return
     if value != "auto" if isinstance(value, str) else positive(name, value, zero=True) < 0:
-        raise PortfolioError(f"{name}={value!r} must be a finite number >= 0 or 'auto'")
+        raise PortfolioError(f"{name}={value!r} must be a finite number >= 0 or 'auto', or Covering(0.95)")
 
 
-Count = Annotated[int, partial(whole, low=1)]
-Finite = Annotated[float, finite]
-Positive = Annotated[float, positive]
-AtLeastZero = Annotated[float, partial(positive, zero=True)]
-Share = Annotated[float, share_of]
 Fraction = Annotated[float, lambda _, value: fraction_of(value)]
-Radius = Annotated[float | str, _radius]
+Radius = Annotated[Any, _radius]
 Radii = Annotated[Any, lambda _, value: radii_of(value)]
 Regulariser = Annotated[str | None, lambda _, value: regularizer_name(value)]
 
@@ -69,24 +63,6 @@ def objective(kind: Kind) -> Kind:
 def radius_for(radius: float | str, market: Market) -> float:
     """A radius in nats: ``1 / sqrt(n)`` for "auto", with n the effective number of scenarios."""
     return 1.0 / math.sqrt(market.effective_size) if isinstance(radius, str) else float(radius)
-
-
-@cache
-def checks_of(kind: type) -> dict[str, Check]:
-    """The check of each parameter whose type has one; None passes where the type allows it."""
-    found: dict[str, Check] = {}
-    for name, hint in get_type_hints(kind, include_extras=True).items():
-        optional = type(None) in get_args(hint)
-        given = get_args(hint)[0] if optional else hint
-        check = flag if given is bool else given.__metadata__[0] if get_origin(given) is Annotated else None
-        if check is not None:
-            found[name] = partial(_unless_none, check) if optional else check
-    return found
-
-
-def _unless_none(check: Check, name: str, value: Any) -> None:
-    if value is not None:
-        check(name, value)
 
 
 def check_mandate(optimizer: Any, mandate: Mandate) -> None:

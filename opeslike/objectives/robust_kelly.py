@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import field
 from typing import Annotated, Any
@@ -14,9 +13,11 @@ from opeslike.checks import radii_of
 from opeslike.errors import PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.ambiguity import DistanceBall, ProbabilityBox
+from opeslike.modelling.limits import DrawdownOdds, RiskLimit
 from opeslike.modelling.losses import Log
 from opeslike.modelling.mandate import Mandate
-from opeslike.modelling.risks import Entropic, KLBall, Mean, Risk
+from opeslike.modelling.risks import Mean, Risk
+from opeslike.objectives.covering import WithinBall
 from opeslike.objectives.parameters import (
     AtLeastZero,
     Fraction,
@@ -26,7 +27,6 @@ from opeslike.objectives.parameters import (
     Share,
     objective,
     one_of,
-    radius_for,
 )
 from opeslike.objectives.scenarios import ScenarioObjective
 from opeslike.objectives.utility_theory import GrowthObjective, Kelly
@@ -36,7 +36,7 @@ CASH = Mandate(leverage=1.0)
 
 
 @objective
-class KLRobustKelly(GrowthObjective):
+class KLRobustKelly(WithinBall, GrowthObjective):
     r"""Kelly under the worst scenario probabilities within a Kullback-Leibler ball around the empirical ones.
 
     .. math:: \max_{w \in W} \; \min_{q :\, \sum_t q_t \log(q_t / p_t) \le \varepsilon} \;
@@ -46,10 +46,11 @@ class KLRobustKelly(GrowthObjective):
     ----------
     fraction : float in (0, 1]
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
-    radius : float or "auto"
+    radius : float, "auto" or Covering
         Radius of the ball in nats, at least 0; 0 is Kelly, and from ``log T`` on only the worst scenario counts.
         "auto" is ``1 / sqrt(T)``, T the number of scenarios seen, a rule of thumb without a coverage guarantee; see
-        :func:`kl_radius` for radii that have one.
+        :func:`kl_radius` for radii that have one for a fixed portfolio, and
+        :class:`~opeslike.objectives.covering.Covering` for one that is calibrated to the optimised one.
     formulation, reg, strength
         As in :class:`~opeslike.objectives.utility_theory.Kelly`.
     beliefs, mandate, solver, time_limit
@@ -74,10 +75,6 @@ class KLRobustKelly(GrowthObjective):
     """
 
     radius: Radius = 0.01
-
-    def risk(self, market: Market) -> Risk:
-        """Worst mean over the ball."""
-        return KLBall(radius_for(self.radius, market))
 
 
 @objective
@@ -146,13 +143,12 @@ class RiskConstrainedKelly(ScenarioObjective):
         if self.lam is not None and (self.max_drawdown is not None or self.probability is not None):
             raise PortfolioError("give either lam, or max_drawdown and probability")
 
-    def _limit(self, market: Market) -> Risk:
-        """Entropic risk of the log losses at aversion lambda, by default for a fall of 30% at odds of 10%."""
-        if self.lam is not None:
-            return Entropic(self.lam)
+    @property
+    def _own_limits(self) -> tuple[RiskLimit, ...]:
+        """The odds of a drawdown: by default a fall of 30% at odds of 10%."""
         fall = 0.3 if self.max_drawdown is None else self.max_drawdown
         odds = 0.1 if self.probability is None else self.probability
-        return Entropic(math.log(odds) / math.log1p(-fall))
+        return (DrawdownOdds(fall, odds) if self.lam is None else DrawdownOdds(lam=self.lam),)
 
 
 @objective

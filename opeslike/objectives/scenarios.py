@@ -26,10 +26,6 @@ class ScenarioObjective(ConvexObjective):
         """The risk of losses over the scenarios of a market; their mean unless a subclass says otherwise."""
         return Mean()
 
-    def _limit(self, market: Market) -> Risk | None:
-        """A smooth risk of the same losses that must not be positive."""
-        return None
-
     def _problem(self, market: Market, given: Given = NOTHING) -> ScenarioProblem:
         return self._under(self.risk(market), market, given)
 
@@ -37,9 +33,7 @@ class ScenarioObjective(ConvexObjective):
         """The problem with this risk of the losses."""
         limits = self._feasible(market, given)
         scenarios = market.returns, market.probabilities, self.loss, risk
-        made = ScenarioProblem(*scenarios, *limits, labels=lambda: market.dates)
-        made.limit = self._limit(market)
-        return made
+        return ScenarioProblem(*scenarios, *limits, labels=lambda: market.dates)
 
     def _valued(self, market: Market, given: Given) -> Given:
         """Of utilities that are not in returns, the mean marginal loss at the optimum without costs."""

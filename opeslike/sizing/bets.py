@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple, Self, TypeAlias
+from functools import cached_property, partial
+from typing import Annotated, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,11 @@ import pandas as pd
 from opeslike import checks
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Market
-from opeslike.parameters import Parameters
+from opeslike.parameters import Parameters, Part
 
 #: Decimal as a number or text, American ("+250", "-110"), fractional ("5/2") or "evens".
 Odds: TypeAlias = float | str
+Commission = Annotated[float, partial(checks.number, low=0, high=1, open_high=True)]
 
 #: Joint outcomes that are enumerated; 18 simultaneous bets have as many.
 MAX_OUTCOMES = 1 << 18
@@ -198,7 +199,8 @@ class Event(Addable):
     """What is decided at once: a bet, or a race."""
 
     def __post_init__(self) -> None:
-        self.outcomes  # noqa: B018 (checks the parameters)
+        super().__post_init__()
+        self.outcomes  # noqa: B018 (checks what the types cannot)
 
     @property
     def _events(self) -> tuple[Event, ...]:
@@ -251,24 +253,22 @@ class Bet(Event):
     Bet(p=0.55, odds='-110') + Bet(p=0.2, odds=6.0, place=0.5, name='Red Rum')
     """
 
-    p: float
+    p: Annotated[float, partial(checks.number, low=0, high=1)]
     odds: Odds
-    commission: float = 0.0
+    commission: Commission = 0.0
     lay: bool = False
     place: float | None = None
-    place_terms: float = 0.25
+    place_terms: Part = 0.25
     name: str | None = None
 
     @cached_property
     def outcomes(self) -> Outcomes:
         """Won and lost; each way, won, placed and lost."""
-        p, odds = checks.number("p", self.p, low=0, high=1), decimal_odds(self.odds)
-        kept, lay = _kept(self.commission), checks.flag("lay", self.lay)
+        p, odds, kept, terms = float(self.p), decimal_odds(self.odds), 1.0 - self.commission, float(self.place_terms)
         names, given = () if self.name is None else (str(self.name),), (np.array([p]), np.array([odds]))
-        terms = checks.number("place_terms", self.place_terms, low=0, high=1, open_low=True)
         if self.place is None:
-            return _one_wins(names, *given, kept, lay)
-        if lay:
+            return _one_wins(names, *given, kept, self.lay)
+        if self.lay:
             raise PortfolioError("a bet each way cannot be laid; lay the win alone")
         placed, won = checks.number("place", self.place, low=p, high=1), kept * (odds - 1.0)
         probabilities = np.array([p, placed - p, 1.0 - placed])
@@ -302,7 +302,7 @@ class Race(Event):
     """
 
     runners: Mapping[Hashable, tuple[float, Odds]]
-    commission: float = 0.0
+    commission: Commission = 0.0
     name: str | None = None
 
     @cached_property
@@ -324,8 +324,4 @@ class Race(Event):
             raise PortfolioError(
                 f"the probabilities of {', '.join(names)} sum to {math.fsum(chances):.6g}, more than 1"
             )
-        return _one_wins(tuple(names), np.array(chances), np.array(quoted), _kept(self.commission))
-
-
-def _kept(commission: float) -> float:
-    return 1.0 - checks.number("commission", commission, low=0, high=1, open_high=True)
+        return _one_wins(tuple(names), np.array(chances), np.array(quoted), 1.0 - self.commission)

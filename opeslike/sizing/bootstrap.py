@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,7 @@ class SizingRule:
 
     def __post_init__(self) -> None:
         """Check the unit."""
-        if self.unit not in ("risk_fraction", "leverage"):
-            raise PortfolioError(f"unit of rule {self.name!r} must be 'risk_fraction' or 'leverage', got {self.unit!r}")
+        checks.choice(f"rule {self.name!r}: unit", self.unit, get_args(Unit), exact=True)
 
     def __call__(self, outcomes: Outcomes) -> float:
         """Size for these outcomes, in the rule's unit."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from functools import partial
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -97,8 +98,7 @@ def drawdown_odds(
     """
     multiple = checks.positive("kelly_multiple", kelly_multiple)
     level = checks.number("level", level, low=0.0, high=1.0, open_low=True)
-    if method not in ("closed-form", "simulation", "bootstrap"):
-        raise PortfolioError(f"method must be 'closed-form', 'simulation' or 'bootstrap', got {method!r}")
+    checks.choice("method", method, get_args(Method), exact=True)
     if method == "closed-form" and years is None:
         return 1.0 if multiple >= 2.0 else math.pow(level, 2.0 / multiple - 1.0)
     horizon = checks.positive("years", 10.0 if years is None else years)
@@ -113,12 +113,8 @@ def drawdown_odds(
             raise PortfolioError("method='bootstrap' needs returns")
         values = read_outcomes(returns, "returns")
         logs = _discounted_logs(multiple, values, risk_free, per_year)
-
-        def draw(count: int) -> FloatArray:
-            rows = bootstrap_indices(len(logs), count, block, generator, length=periods)
-            return np.asarray(logs[rows], dtype=np.float64)
-
-        return _share_below(draw, level, periods, paths)
+        rows = partial(bootstrap_indices, len(logs), block=block, seed=generator, length=periods)
+        return _share_below(lambda count: logs[rows(count)], level, periods, paths)
     if annual_sharpe is None:
         raise PortfolioError("a finite horizon of the continuous model needs annual_sharpe")
     sharpe = checks.positive("annual_sharpe", annual_sharpe)
@@ -127,11 +123,8 @@ def drawdown_odds(
     # With c times Kelly, log wealth moves by (c - c^2 / 2) s^2 dt + c s dW, s the Sharpe ratio.
     clock = sharpe * sharpe / per_year
     drift, spread = (multiple - 0.5 * multiple**2) * clock, multiple * math.sqrt(clock)
-
-    def simulate(count: int) -> FloatArray:
-        return drift + spread * generator.standard_normal((count, periods))
-
-    return _share_below(simulate, level, periods, paths)
+    drawn = generator.standard_normal
+    return _share_below(lambda count: drift + spread * drawn((count, periods)), level, periods, paths)
 
 
 def _first_passage(multiple: float, level: float, clock: float) -> float:

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
-FloatArray = NDArray[np.float64]
 Solver = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
 
 #: from this many assets on it pays

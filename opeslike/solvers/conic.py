@@ -10,20 +10,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
-from opeslike.modelling.limits import priced
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.proof import Proof, Witness, prove, tangents
-
-FloatArray = NDArray[np.float64]
 
 _TIGHT: dict[str, dict[str, Any]] = {
     "CLARABEL": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 500},
@@ -51,13 +49,20 @@ def build(
     Returns
     -------
     (model, extra, own)
-        The cvxpy problem, its variables with the user's constraints, and the constraints of the objective.
+        The cvxpy problem, its variables with the user's constraints, and the constraints of the objective and of each
+        limit on risk.
     """
     import cvxpy as cp
 
     extra = UserConstraints(problem, constraints)
     value, own = problem.expression(extra.x, scale)
-    return cp.Problem(cp.Minimize(unit * value), [*extra.within, *own, *extra.added]), extra, own
+    limited: list[list[Any]] = []
+    for limit in problem.limits:  # of each the constraints of its measure, then the limit itself
+        size = limit.measure.natural_scale()
+        measured, further = limit.measure.expression(extra.x, size)
+        limited.append([*further, measured <= limit.most / size])
+    model = cp.Problem(cp.Minimize(unit * value), [*extra.within, *own, *chain(*limited), *extra.added])
+    return model, extra, [own, *limited]
 
 
 def build_ratio(problem: VolatilityProblem) -> Any:
@@ -135,17 +140,25 @@ def conic(problem: Problem, constraints: Extra | Sequence[Constraint] = ()) -> t
     return best
 
 
-def _witness(problem: Problem, extra: UserConstraints, own: list[Any]) -> Witness:
-    """What a solver's answer says: worst-case probabilities, the price of a limit, the user's own variables."""
-    q, price = None, 0.0
-    if isinstance(problem, ScenarioProblem) and own:
-        # the multipliers of the first constraint of a risk are its worst case; a limit is the last constraint
-        if problem.envelope() is not None and own[0].dual_value is not None:
-            q = np.asarray(own[0].dual_value, dtype=np.float64)
-        if problem.limit is not None and own[-1].dual_value is not None:
-            price = float(np.ravel(own[-1].dual_value)[0])
+def _witness(problem: Problem, extra: UserConstraints, own: list[list[Any]]) -> Witness:
+    """What a solver's answer says: worst-case probabilities, prices of limits, the user's own variables."""
+
+    def worst(part: Problem, constraints: list[Any]) -> FloatArray | None:
+        # the multipliers of the first constraint of a risk are its worst case
+        known = not isinstance(part, ScenarioProblem) or part.envelope() is None or constraints[0].dual_value is None
+        return None if known else np.asarray(constraints[0].dual_value, dtype=np.float64)
+
+    scale, limits = problem.natural_scale(), []
+    for limit, constraints in zip(problem.limits, own[1:], strict=True):
+        dual = constraints[-1].dual_value
+        price = 0.0 if dual is None else float(np.ravel(dual)[0])
+        q, size = worst(limit.measure, constraints), limit.measure.natural_scale()
+        if q is not None and price > 0:
+            q = q / price
+        limits.append((price * scale / size, q))
+    q = worst(problem, own[0]) if own[0] else None
     auxiliary = tuple(np.asarray(variable.value) for variable in extra.auxiliary)
-    return Witness(q=q, price=price, auxiliary=auxiliary)
+    return Witness(q=q, limits=tuple(limits), auxiliary=auxiliary)
 
 
 def _proved(problem: Problem, x: FloatArray, witness: Witness, extra: UserConstraints) -> Proof:
@@ -154,10 +167,7 @@ def _proved(problem: Problem, x: FloatArray, witness: Witness, extra: UserConstr
     proof = prove(problem, x, witness, None if plain and not extra.added else extra)  # raises where x is not feasible
     if plain and not extra.added:
         return proof
-    lagrangian = problem
-    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
-        lagrangian = priced(problem, witness.price)
-    for gradient, _, _ in tangents(lagrangian, x, lagrangian.evaluate(x), witness, smooth_only=True):
+    for gradient, _, _ in tangents(problem, x, problem.evaluate(x), witness, smooth_only=True):
         cones = cone_multipliers(extra, gradient) if np.isfinite(gradient).all() else None
         if cones is not None and proof.gap > 1e-3 * proof.tolerance:
             other = prove(problem, x, replace(witness, cones=cones), extra)

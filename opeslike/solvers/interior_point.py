@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike import deadline
-from opeslike.modelling.bounds import least_squares
+from opeslike.checks import FloatArray
+from opeslike.modelling.bounds import least_squares, solve_semidefinite
 from opeslike.modelling.problem import OPTIMAL, Point, Problem
 from opeslike.proof import box_gap, linear_gap
 from opeslike.solvers.pieces import Pieces, longest
-
-FloatArray = NDArray[np.float64]
 
 #: products of slack and multiplier may differ from their target by this factor
 _SPREAD = 1e8
@@ -111,10 +110,7 @@ class KKT:
             y = (missing - self._rows @ along) / price if price != 0 else np.zeros(1)
             return along + self._across[:, 0] * y, y
         # rows may depend on each other on the coordinates that are free: the shortest multipliers will do
-        scale = np.sqrt(np.maximum(self._price.diagonal(), 1e-300))
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite ends the search
-            scaled = self._price / scale / scale[:, None]
-            y = least_squares(scaled, (missing - self._rows @ along) / scale) / scale
+        y = solve_semidefinite(self._price, missing - self._rows @ along)
         return along + self._across @ y, y
 
 

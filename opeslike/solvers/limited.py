@@ -1,43 +1,66 @@
-"""Problems with a limit on a second risk, by the price of the limit.
+"""Problems with limits on risk: cuts by their tangents, and the curvature of their surfaces by their prices.
 
-For a price k >= 0 the Lagrangian ``F + k g`` is a smooth problem over the same bounds, which the other solvers take.
-The price at which its minimiser just meets the limit proves that minimiser optimal (see :mod:`opeslike.proof`); ``g``
-at the minimiser falls as the price rises, so that price is the root of a decreasing function of one variable.
+Every tangent of a convex ``g`` is a row ``g(z) + g'(z) (x - z) <= most`` that no feasible point breaks, and rows are
+what the other solvers take. They are laid where the way from a point inside leaves the set (extended supporting
+hyperplanes, Veinott 1967; Kronqvist, Lundell and Westerlund 2016), so every answer has a feasible neighbour. For limits
+that bend, ``price x g''`` at the last such point goes into the objective, the multiplier of its row being the price:
+that is Newton's method on the conditions of optimality (sequential quadratic programming), with the objective as it
+is. For a limit on a tail the rows alone do, and there are finitely many of them. The multipliers of all rows of a
+limit together are its price, the same mean of their worst cases is its worst case, and with these the answer is proved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
-from opeslike.modelling.limits import limited_value, priced
-from opeslike.modelling.problem import ScenarioProblem
-from opeslike.proof import Proof, Witness, bound, prove
+from opeslike.modelling.limits import Limit
+from opeslike.modelling.problem import Problem
+from opeslike.proof import Proof, bound, limit_tangent, prove
 
-FloatArray = NDArray[np.float64]
-Minimise = Callable[[ScenarioProblem, FloatArray | None], tuple[FloatArray, Proof, int]]
+Minimise = Callable[[Problem, FloatArray | None], tuple[FloatArray, Proof, int]]
 
-_DEAREST = 1e9
-_EVALUATIONS = 60
-_AIM = 1e-3
+#: rows are laid so often at most
+_ROUNDS = 100
+#: certified gap at which to stop, in tolerances
+_AIM = 1e-2
+#: a limit exceeded by less is met
+_MET = 1e-10
+#: what a point inside keeps clear of each limit, as a share of the level at least
+_CLEAR = 1e-6
+#: what is left of a price that was too high
+_EASE = 0.25
+#: rounds without a better gap after an optimal answer
+_PATIENCE = 3
 
 
-def limited_point(
-    problem: ScenarioProblem, minimise: Minimise, start: FloatArray | None
-) -> tuple[FloatArray, Proof, int]:
-    """Minimise a problem with a limit.
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """``row x <= most``, ``size`` times smaller than the tangent of the limit ``index`` with the worst case q."""
+
+    index: int
+    row: FloatArray
+    most: float
+    size: float
+    q: FloatArray | None
+
+
+def limited_point(problem: Problem, minimise: Minimise, start: FloatArray | None) -> tuple[FloatArray, Proof, int]:
+    """Minimise a problem with limits on risk.
 
     Parameters
     ----------
-    problem : ScenarioProblem
-        With a limit.
+    problem : Problem
+        With limits.
     minimise : callable
-        Solves the problem without one, from a guess: returns the minimiser, its proof and the iterations it took.
+        Solves a problem without them, from a guess: returns the minimiser, its proof and the iterations it took.
     start : ndarray of shape (n,), optional
 
     Returns
@@ -47,73 +70,179 @@ def limited_point(
     Raises
     ------
     InfeasibleError
-        If no feasible weights meet the limit.
+        If no weights meet the limits.
     """
-    tried: dict[float, tuple[FloatArray, float, Witness]] = {}
-    steps = 0
-    guess = start
-
-    def excess(price: float) -> float:
-        nonlocal steps, guess
-        if price not in tried:
-            deadline.check()
-            x, proof, taken = minimise(priced(problem, price), guess)
-            steps += taken
-            guess = x
-            tried[price] = (x, limited_value(problem, x), replace(proof.witness, price=price))
-        value = tried[price][1]
-        return 0.0 if 0.0 < price * abs(value) <= target else value  # near enough to the root
-
-    target = 0.0
-    if excess(0.0) <= 0:
-        x, _, witness = tried[0.0]
-        return x, prove(problem, x, witness), steps
-    target = _AIM * problem.tolerance(priced(problem, 0.0).evaluate(tried[0.0][0]))
-    high = 1.0
-    while excess(high) > 0 and high < _DEAREST:
-        high *= 10.0
-    if excess(high) > 0:
-        least, floor, taken = minimise(_limit_alone(problem), guess)
-        if floor.value > floor.gap:
-            raise InfeasibleError(
-                f"no weights within the bounds meet the limit on risk: it must not be positive, and its least value is "
-                f"{floor.value:.3g}; allow cash (leverage=1), widen the bounds or loosen the limit"
-            )
-        if floor.value > 0:
-            raise OptimizationError("the limit on risk can only just be met; loosen it a little")
-        return least, prove(problem, least, Witness(price=high)), steps + taken
-    from scipy.optimize import brentq
-
-    low = max((price for price, (_, over, _) in tried.items() if over > 0), default=0.0)
-    brentq(excess, low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps, maxiter=_EVALUATIONS, disp=False)
-    inside = tried[high][0]
-    # the nearest prices on both sides of the root; from the far side the answer is drawn back to the limit
-    nearest = sorted(tried.values(), key=lambda item: abs(item[1]))[:3]
-    found = [(within_limit(problem, x, inside), witness) for x, _, witness in nearest]
-    # the best multipliers of one row are found in a sort; with several those of the Lagrangian are tried too
-    rows = len(problem.bounds.rows)
-    tries = [(x, each) for x, given in found for each in (replace(given, q=None, multipliers=None), given)[:rows]]
-    proofs = [(x, bound(problem, x, each)) for x, each in tries]
-    x, best = min(proofs, key=lambda item: item[1].gap)
-    return x, prove(problem, x, best.witness), steps
+    return _Search(problem, minimise).run(start)
 
 
-def _limit_alone(problem: ScenarioProblem) -> ScenarioProblem:
-    """Minimise what is limited."""
-    alone = priced(problem, 0.0)
-    assert problem.limit is not None
-    alone.risk, alone.penalty, alone.cost, alone.impact = problem.limit, None, None, None
-    return alone
+class _Search:
+    """One problem, the rows laid so far, and points inside."""
 
+    def __init__(self, problem: Problem, minimise: Minimise) -> None:
+        self.problem, self.minimise = problem, minimise
+        self.limits: tuple[Limit, ...] = problem.limits
+        self.free = copy.copy(problem)
+        self.free.limits = ()
+        self.cuts: list[_Cut] = []
+        self.prices, self.stiffness = np.zeros(len(self.limits)), np.zeros(len(self.limits))
+        self.inside: FloatArray | None = None
+        self.steps = 0
 
-def within_limit(problem: ScenarioProblem, x: FloatArray, inside: FloatArray) -> FloatArray:
-    """The point nearest to ``x`` on the way to ``inside``, by convexity of the limit, that meets it."""
-    for _ in range(5):
-        over = limited_value(problem, x)
-        if over <= 0:
-            break
-        room = -limited_value(problem, inside)
-        if not room > 0:
-            break
-        x = x + (1.0 + 1e-9) * over / (over + room) * (inside - x)
-    return x
+    def run(self, start: FloatArray | None) -> tuple[FloatArray, Proof, int]:
+        """Lay rows until the answer is proved."""
+        x, proof = self._solved(self.free, start)
+        best: tuple[FloatArray, Proof] | None = None
+        active: list[int] = []
+        last = 0
+        for round_ in range(_ROUNDS):
+            over = np.array([limit.over(x) for limit in self.limits])
+            for k in np.flatnonzero(over > _MET):
+                if k not in active:
+                    active.append(int(k))
+                    self.inside = self._inside(active)
+            z = x if self.inside is None else self._drawn(x, self.inside)
+            feasible = max(limit.over(z) for limit in self.limits) <= _MET
+            if feasible:
+                found = self._proved(z, proof)
+                if best is None or found.gap < best[1].gap:
+                    best, last = (z, found), round_
+                enough = max(_AIM * best[1].tolerance, 2.0 * proof.gap)
+                if best[1].gap <= enough or (best[1].optimal and round_ > last + _PATIENCE):
+                    break
+            deadline.check(None if best is None else best[1].gap)
+            for k in np.flatnonzero(over > 0):
+                at = x if self.inside is None else self._drawn(x, self.inside, [self.limits[k]])
+                self.cut(int(k), at)
+                if self.stiffness[k] == 0 and self.inside is not None:
+                    self.stiffness[k] = self._estimate(int(k), z, self.inside)
+            x, proof = self._next(x, z)
+        if best is None:
+            raise OptimizationError("the limits on risk can only just be met; loosen one of them a little")
+        return best[0], prove(self.problem, best[0], best[1].witness), self.steps
+
+    def _solved(self, part: Problem, guess: FloatArray | None) -> tuple[FloatArray, Proof]:
+        x, proof, taken = self.minimise(part, guess)
+        self.steps += taken
+        return x, proof
+
+    def cut(self, k: int, z: FloatArray, q: FloatArray | None = None) -> None:
+        """Lay a row at ``z``."""
+        limit = self.limits[k]
+        if q is None:
+            q = getattr(getattr(limit.measure.evaluate(z), "risk", None), "q", None)
+        row, below = limit_tangent(limit, z, q)
+        size = float(np.abs(row).max())
+        if size > 0 and math.isfinite(size):
+            value = limit.measure.evaluate(z).value
+            # of the tangent at z: most - value(z) + below the measure + row z
+            most = limit.most - value + (below - abs(limit.most - value)) + float(row @ z)
+            self.cuts.append(_Cut(k, row / size, most / size, size, q))
+
+    def _part(self, cuts: Sequence[_Cut]) -> Problem:
+        if not cuts:
+            return copy.copy(self.free)
+        rows, most = np.array([cut.row for cut in cuts]), np.array([cut.most for cut in cuts])
+        return self.free.within(rows, most, [self.limits[cut.index].name for cut in cuts])
+
+    def _next(self, x: FloatArray, z: FloatArray) -> tuple[FloatArray, Proof]:
+        """Minimise under the rows, with the curvature of the limits at ``z``; the prices are those of the answer."""
+        cuts, part = self.cuts, self._part(self.cuts)
+        bend = np.zeros((z.size, z.size))
+        for limit, price in zip(self.limits, self.stiffness, strict=True):
+            if price > 0:
+                bend += price * limit.bend(z)
+        if bend.any():
+            part.bowl = np.pad(bend, (0, len(cuts))), np.concatenate([z, np.zeros(len(cuts))])
+        slack = np.array([max(cut.most - float(cut.row @ x), 0.0) for cut in cuts])
+        x, proof = self._solved(part, np.concatenate([x, slack]))
+        multipliers = proof.witness.multipliers
+        m = len(self.free.bounds.totals)
+        self.pulls = np.zeros(len(cuts)) if multipliers is None else np.maximum(-multipliers[m:], 0.0)
+        self.prices = np.zeros(len(self.limits))
+        for cut, pull in zip(cuts, self.pulls, strict=True):
+            self.prices[cut.index] += pull / cut.size
+        # a price too high keeps the answer inside, where the row is slack: it falls by and by
+        self.stiffness = np.where(self.prices > 0, self.prices, _EASE * self.stiffness)
+        latest = {cut.index: cut for cut in cuts}
+        self.worst = [self._worst(k) for k in range(len(self.limits))]
+        self.cuts = [
+            cut
+            for cut, pull in zip(cuts, self.pulls, strict=True)
+            if pull > 0 or cut is latest[cut.index] or not self.limits[cut.index].curved
+        ]
+        return x[: z.size], proof
+
+    def _worst(self, k: int) -> FloatArray | None:
+        """The mean of the worst cases of the rows of a limit, by their multipliers."""
+        mine = [(pull / cut.size, cut.q) for cut, pull in zip(self.cuts, self.pulls, strict=True) if cut.index == k]
+        total = sum(pull for pull, _ in mine)
+        if total <= 0 or any(q is None for _, q in mine):
+            return None
+        return np.asarray(sum(pull / total * q for pull, q in mine if q is not None and pull > 0))
+
+    def _proved(self, z: FloatArray, proof: Proof) -> Proof:
+        """The best proof at ``z`` with what the last answer says."""
+        given = proof.witness
+        m = len(self.free.bounds.totals)
+        y = None if given.multipliers is None else given.multipliers[:m]
+        worst = self.worst if self.prices.any() else [None] * len(self.limits)
+        witness = replace(given, multipliers=y, limits=tuple(zip(map(float, self.prices), worst, strict=True)))
+        tries = [witness, replace(witness, multipliers=None)]
+        return min((bound(self.problem, z, each) for each in tries), key=lambda one: one.gap)
+
+    def _estimate(self, k: int, z: FloatArray, inside: FloatArray) -> float:
+        """The price at which the Lagrangian is level at ``z`` on the way inside."""
+        way = inside - z
+        gradient = self.free.evaluate(z).gradient
+        for limit, price in zip(self.limits, self.prices, strict=True):
+            gradient = gradient + price * limit.measure.evaluate(z).gradient
+        falls = -float(self.limits[k].measure.evaluate(z).gradient @ way)
+        return max(float(gradient @ way) / falls, 0.0) if falls > 0 else 0.0
+
+    def _drawn(self, x: FloatArray, inside: FloatArray, limits: Sequence[Limit] | None = None) -> FloatArray:
+        """The farthest point on the way from ``inside`` to ``x`` that meets the limits."""
+        from scipy.optimize import brentq
+
+        share = 1.0
+        for limit in self.limits if limits is None else limits:
+
+            def over(at: float, limit: Limit = limit) -> float:
+                return min(limit.over(inside + at * (x - inside)), 1e6)
+
+            if over(share) > _MET:
+                share = brentq(over, 0.0, share, xtol=1e-14) if over(0.0) < 0 else 0.0
+                while over(share) > _MET and share > 0:
+                    share *= 1.0 - 1e-12
+        return x if share == 1.0 else inside + share * (x - inside)
+
+    def _inside(self, active: Sequence[int]) -> FloatArray | None:
+        """A point that meets the given limits with room to spare, or else rows that show that there is none."""
+        center = self.problem.bounds.center()
+        for known in (self.inside, center):
+            if known is not None and self._clear(known, active):
+                return known
+        *before, k = active
+        limit, base = self.limits[k], self._inside(before) if before else None
+        alone = copy.copy(limit.measure)
+        alone.limits = tuple(self.limits[i] for i in before)
+        if before:
+            inner = _Search(alone, self.minimise)
+            x, proof, taken = inner.run(None)
+            self.steps += taken
+            self.cuts += [replace(cut, index=before[cut.index]) for cut in inner.cuts]
+        else:
+            x, proof = self._solved(alone, None)
+        if limit.over(x) > 0:
+            self.cut(k, x, proof.witness.q)
+            self._solved(self._part(self.cuts), None)  # raises, naming the limits
+            raise InfeasibleError(f"the limit {limit.name} can only just be met; loosen it a little")
+        share = 0.5
+        while base is not None and share > 1e-9:
+            mixed = x + share * (base - x)
+            if self._clear(mixed, active):
+                return mixed
+            share *= 0.5
+        return x if self._clear(x, active) else None
+
+    def _clear(self, x: FloatArray, active: Sequence[int]) -> bool:
+        return all(self.limits[k].over(x) < -_CLEAR * (abs(self.limits[k].most) or 1e-3) for k in active)

@@ -11,12 +11,10 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.kinks import Kinks
 from opeslike.modelling.regularizers import Regularizer
-
-FloatArray = NDArray[np.float64]
 
 STAY_INSIDE = 0.995
 #: no slack starts at zero
@@ -108,7 +106,7 @@ class Pieces:
         soft = self.y / self.z
         self.soft = soft
         self.total = self._sums(soft)
-        self.edges = soft[self.one] * soft[self.two] / self.total[self.groups[self.one]]
+        self.edges = soft[self.one] * (soft[self.two] / self.total[self.groups[self.one]])  # a share: no overflow
 
     def _yielded(self, change: FloatArray) -> FloatArray:
         """The change of y: edge by edge, for a change less its mean would cancel."""

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError, TimeLimitError
 from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.named import irreducible
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import KLBall
+from opeslike.modelling.rivals import LargestRegret
 from opeslike.proof import Proof, Witness, bound, prove
-from opeslike.solvers.active_set import active_set
+from opeslike.solvers.active_set import active_set, polished
 from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.limited import limited_point
+from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
+from opeslike.solvers.sequential import Model, by_models
 from opeslike.solvers.tail import worst_case_point
-
-FloatArray = NDArray[np.float64]
 
 SOLVERS = ("auto", "interior-point", "cvxpy")
 
@@ -32,6 +34,8 @@ SOLVERS = ("auto", "interior-point", "cvxpy")
 _AIM = 1e-3
 #: and the first interior answer, which Newton on the free weights takes on from, this much higher
 _ROUGH = 3000.0
+#: that of a model, whose steps cost little
+_LESS_ROUGH = 30.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
 #: limits that a message names
@@ -104,9 +108,11 @@ def solve(
         limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale) if named else []
         if not limits:
             raise
+        risky = any("<=" in name for name in problem.bounds.names)
         shown = limits if len(limits) <= _SHOWN else [*limits[:_SHOWN], f"{len(limits) - _SHOWN} more"]
         raise InfeasibleError(
             f"no weights meet all of these limits, and any one loosened enough lets the rest be met: {', '.join(shown)}"
+            + ("; leverage=1 allows cash" if risky and "budget == 1" in limits else "")
         ) from error
 
 
@@ -115,9 +121,8 @@ def _solved(
 ) -> Solved:
     if constraints or (solver == "cvxpy" and problem.bounds.only_point() is None):  # else there is nothing to choose
         return _through_cvxpy(problem, constraints)
-    if isinstance(problem, ScenarioProblem) and problem.limit is not None:
-        x, met, steps = limited_point(problem, partial(_minimise, solver), start)
-        return _judged(x, met, "interior-point", steps)
+    if problem.limits:
+        return _limited(problem, solver, start, constraints)
     direct = _direct(problem)
     if direct is not None:
         return _judged(direct, prove(problem, direct), "closed-form", 0)
@@ -140,16 +145,26 @@ def _solved(
     return _judged(found.x, proof, name, found.iterations)
 
 
-def _minimise(solver: str, part: ScenarioProblem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
-    solved = solve(part, solver, guess)
-    return solved.x, solved.proof, solved.iterations
+def _limited(problem: Problem, solver: str, start: FloatArray | None, named: Extra | Sequence[Constraint]) -> Solved:
+    def minimise(part: Problem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
+        solved = solve(part, solver, guess, named)
+        return solved.x, solved.proof, solved.iterations
+
+    try:
+        x, met, steps = limited_point(problem, minimise, start)
+        return _judged(x, met, "interior-point", steps)
+    except (TimeLimitError, InfeasibleError):
+        raise
+    except OptimizationError:
+        if solver != "auto":
+            raise
+    return _through_cvxpy(problem, ())
 
 
 def _proved(problem: Problem, found: Iterate) -> Proof:
-    """The proof of what is returned; where a solver's multipliers prove too little, by a linear program's."""
-    given = None if problem.bounds.single else found.multipliers
-    proof = prove(problem, found.x, Witness(found.q, given, found.slopes), point=found.point)
-    if given is not None and proof.gap > _GOOD * proof.tolerance:
+    """The proof of what is returned; where a solver's multipliers prove too little, by the best ones."""
+    proof = prove(problem, found.x, Witness(found.q, found.multipliers, found.slopes), point=found.point)
+    if proof.gap > (_AIM if problem.bounds.single else _GOOD) * proof.tolerance:
         other = bound(problem, found.x, Witness(found.q, None, found.slopes), point=proof.point)
         proof = other if other.gap < proof.gap else proof
     return proof
@@ -187,7 +202,7 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     """Warm start, then interior point, then the saddle-point form; the best certified iterate and who found it."""
     smooth = problem.penalty is None or problem.penalty.smooth
     best: Iterate | None = None
-    if start is not None and smooth and start.shape == problem.bounds.lower.shape:
+    if start is not None and smooth and start.shape == problem.bounds.lower.shape and problem.lift.plain:
         best = active_set(problem, start, _AIM, max_iterations=6)
         if best is not None and best.gap <= _AIM * problem.tolerance(best.point):
             return best, "active-set"
@@ -199,6 +214,8 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
         few = by_columns(problem, center, start, _AIM, partial(_interior, columns=False))
         if few is not None:
             return few
+    if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, LargestRegret):
+        return rival_point(problem, _AIM, partial(_interior, columns=columns)), "shares"
     if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
         worst = worst_case_point(problem, center, _AIM)
         return None if worst is None else _snapped(problem, worst), "saddle-point"
@@ -206,12 +223,18 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     found: Iterate | None = None
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
         inside = center
+        ends = smooth and not (problem.penalty is not None and problem.penalty.interior)
+        lifted = isinstance(problem, ScenarioProblem) and not problem.lift.plain
+        if ends and lifted and start is not None:
+            best = by_models(problem, start, partial(_interior, columns=False))
+            if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
+                return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
-        polished = smooth and not (problem.penalty is not None and problem.penalty.interior)
-        for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if polished else ((_AIM, 1e-6),):
+        first = _LESS_ROUGH if isinstance(problem, Model) else _ROUGH
+        for aim, near_bound in ((first, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
             rough = interior_point(problem, inside, aim)
             inside = rough.x
-            found = _polished(problem, rough, near_bound) if smooth else rough
+            found = polished(problem, rough, near_bound) if smooth else rough
             tolerance = problem.tolerance(found.point)
             if found.gap <= _GOOD * tolerance or not found.point.smooth or rough.gap > aim * tolerance:
                 break
@@ -223,7 +246,7 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     at = problem.evaluate(center if best is None else best.x)
     other = saddle_point(problem, envelope, center, _AIM * problem.tolerance(at))
     if smooth:
-        other = _snapped(problem, _polished(problem, other))
+        other = _snapped(problem, polished(problem, other))
     if best is None or other.gap < best.gap:
         return other, "saddle-point"
     return best, "interior-point"
@@ -238,7 +261,7 @@ def _forced(problem: Problem, start: FloatArray | None) -> tuple[Iterate | None,
     bounds, forced = problem.bounds, problem.lift.forced
     assert forced is not None
     dear = -(forced @ bounds.rows)
-    slack = problem.lift.slacks[-1][0]
+    slack = next(variable for variable, row, _ in problem.lift.slacks if bounds.names[row] == "turnover")
     lower = np.where(dear < -_FIXED, bounds.upper, bounds.lower)
     upper = np.where(dear > _FIXED, bounds.lower, bounds.upper)
     lower[slack], upper[slack], dear[slack] = -1.0, 1.0, 0.0
@@ -259,8 +282,7 @@ def _forced(problem: Problem, start: FloatArray | None) -> tuple[Iterate | None,
 def _concentrated(problem: ScenarioProblem) -> bool:
     """Whether the worst case of a KL ball sits on so few scenarios that Newton's method meets its kinks."""
     radius = problem.risk.radius if isinstance(problem.risk, KLBall) else 0.0
-    spread = float(np.exp(-(problem.probabilities @ np.log(problem.probabilities)) - radius))
-    return radius > 0 and spread < _FEWEST
+    return radius > 0 and -float(problem.probabilities @ np.log(problem.probabilities)) - radius < math.log(_FEWEST)
 
 
 def _snapped(problem: Problem, found: Iterate) -> Iterate:
@@ -274,12 +296,3 @@ def _snapped(problem: Problem, found: Iterate) -> Iterate:
     if proof.gap > max(found.gap, _AIM * proof.tolerance):
         return found
     return replace(found, x=x, point=proof.point, gap=proof.gap)
-
-
-def _polished(problem: Problem, found: Iterate, near_bound: float = 1e-6) -> Iterate:
-    """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
-    guess = found.x if found.snapped is None else found.snapped
-    better = active_set(problem, guess, 1e-6, max_iterations=6, near_bound=near_bound, near=found.point)
-    if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
-        return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
-    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,13 +14,11 @@ import numpy as np
 import pandas as pd
 
 from opeslike import errors
-from opeslike.errors import DataError, OpesLikeError, OptimizationError, PortfolioError
+from opeslike.errors import DataError, OpesLikeError, OptimizationError, PortfolioError, logger
 from opeslike.market import FloatArray, Market, Rows, cut, describe, everyone, full, listing
 from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.strategies.feed import Feed
 from opeslike.strategies.protocol import HOLD, State
-
-logger = logging.getLogger("opeslike")
 
 CLEAN_THRESHOLD = 1e-8
 
@@ -99,13 +96,19 @@ class StrategyAdapter:
         self._all_assets = getattr(strategy, "all_assets", False) is True
         self.decisions: list[tuple[int, int, Rows | None]] = []
         """Step, rows it rested on and eligible columns (None: all) of each decision."""
+        self.targets: list[FloatArray | None] = []
+        """What each decision aimed for, shape (N,); None where the holdings were left alone."""
         self._among: Feed | None = None
         self.thin: str | None = None
         """Where newcomers first cost over a third of the rows, if they did."""
         self._market = not self._estimator and getattr(strategy, "accepts_market", False) is True
+        self.reads: list[str] = [name for name in ("held", "costs", "state") if name in named]
+        """What the strategy is told of the account: what decides with it cannot be replayed on another account."""
         self.needs_state = "state" in named
         uses_held = getattr(strategy, "uses_held", None)  # an objective says whether holdings make a difference to it
         self.cost_aware, self._takes_held = uses_held is True, "held" in named and uses_held is not False
+        if uses_held is False:
+            self.reads = [name for name in self.reads if name == "state"]
         self._takes_w = "w" in named
         self._w_required = self._takes_w and named["w"] is inspect.Parameter.empty
         self._keywords: dict[str, Any] = {"seed": seed} if "seed" in named else {}
@@ -117,7 +120,7 @@ class StrategyAdapter:
             else:
                 logger.warning("%s does not take weight_bounds: they are ignored", self.name)
         self._solved = solved
-        self._blame = _Blame(self.name, feed)
+        self._blame = Blame(self.name, feed)
         self._shape = (feed.market.n_assets,)
         # Running moments belong to one run: runs may share a feed across threads.
         self._source = Market(feed.market.returns, feed.market.assets, feed.market.dates)
@@ -156,7 +159,8 @@ class StrategyAdapter:
         with self._blame:
             feed, source, start, stop, places = self._seen(step)
             if places is not None and not places.size:
-                return np.zeros(self._shape)  # nothing may be held: all cash
+                self.targets.append(np.zeros(self._shape))  # nothing may be held: all cash
+                return self.targets[-1]
             assets = source.assets
             if self._estimator:
                 strategy.fit(feed.returns_frame(start, stop))
@@ -182,6 +186,7 @@ class StrategyAdapter:
                 if answer is HOLD:
                     if not self.needs_state:
                         raise OptimizationError("it returned HOLD; only a strategy that names state may")
+                    self.targets.append(None)
                     return None
             weights = self._checked(answer, assets, places)
             if self._clean:
@@ -190,7 +195,22 @@ class StrategyAdapter:
             solution = getattr(strategy, "solution", None)
         if self._solved is not None and solution is not None and hasattr(solution, "gap"):
             self._solved(step, solution)
+        self.targets.append(weights)
         return weights
+
+    def regret(self, held: FloatArray) -> float:
+        """Return per period that the holdings give away against the last answer, at most.
+
+        Raises
+        ------
+        PortfolioError
+            If the strategy has no ``regret``; names it.
+        """
+        own = getattr(self._strategy, "regret", None)
+        if not callable(own):
+            raise PortfolioError(f"{self.name} proves no regret, so a trade cannot wait for it; leave rebalance out")
+        with self._blame:
+            return float(own(held))
 
     def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
         """What the strategy may see: a feed, its market, rows ``start..stop`` of both, and who is eligible."""
@@ -235,9 +255,11 @@ class StrategyAdapter:
             return state
         assets = source.assets
         ahead = state.calendar[state.row - self._lag :]
+        weights = cut(state.weights, assets)
         return replace(
             state,
-            weights=cut(state.weights, assets),
+            weights=weights,
+            elsewhere=float(state.weights.sum() - weights.sum()),
             asset_returns=source.returns[:stop],
             assets=assets,
             calendar=source.dates[:stop].append(ahead),
@@ -267,7 +289,7 @@ class StrategyAdapter:
 
 
 @final
-class _Blame:
+class Blame:
     """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
 
     def __init__(self, name: str, feed: Feed) -> None:

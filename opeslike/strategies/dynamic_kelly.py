@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 
-from opeslike.checks import not_negative, part, positive, share_of
-from opeslike.errors import DataError
+from opeslike.errors import DataError, logger
 from opeslike.market import FloatArray
+from opeslike.parameters import AtLeastZero, Part, Positive, Share
 from opeslike.sizing import kelly_binary
 from opeslike.strategies.past import Past
 from opeslike.strategies.protocol import Trade
 from opeslike.strategies.record import Record
 from opeslike.strategies.sizers import Sizer, capped
-
-logger = logging.getLogger("opeslike")
 
 
 @dataclass
@@ -93,20 +89,12 @@ class DynamicKelly(Sizer):
     [0.4, -0.4, 0.0]
     """
 
-    win_rate: float = 0.58
-    win_loss_ratio: float = 2.0
-    kelly_fraction: float = 1.0
-    max_leverage: float = 4.0
-    prior_trades: float = 20.0
+    win_rate: Share = 0.58
+    win_loss_ratio: Positive = 2.0
+    kelly_fraction: Part = 1.0
+    max_leverage: Positive = 4.0
+    prior_trades: AtLeastZero = 20.0
     _tally: _Tally = field(default_factory=_Tally, init=False, compare=False, kw_only=True)
-
-    ranges: ClassVar = {
-        "win_rate": share_of,
-        "win_loss_ratio": positive,
-        "kelly_fraction": part,
-        "max_leverage": positive,
-        "prior_trades": not_negative,
-    }
 
     def odds(self, trades: Sequence[Trade]) -> tuple[float, float]:
         """Win rate p and ratio b after these closed trades.

@@ -16,16 +16,15 @@ on which all of them are quoted.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from opeslike.errors import DataError
+from opeslike.errors import DataError, logger
 from opeslike.market import (
     Eligible,
     Flags,
@@ -43,9 +42,8 @@ from opeslike.market import (
     simple_returns,
     unequal,
 )
+from opeslike.panel import level_of
 from opeslike.strategies.universe import Lives, members, payouts, tell_lives
-
-logger = logging.getLogger("opeslike")
 
 TRAIN, TEST = "train_data", "test_data"
 
@@ -128,6 +126,15 @@ class Feed:
         market = Market(returns, assets, self.market.dates[ends])
         return Feed(market, self.first, self.closes, self.kind, self._picked(values, rows, assets), values, rows=ends)
 
+    def seen(self, step: int, count: int, places: Rows | None, lag: int, window: int | None) -> Market:
+        """What a decision rested on: the ``count`` last returns up to P_{step - lag} of the assets in ``places``."""
+        feed, stop = self if places is None else self.among(places), self.first + step - lag
+        stop = stop if feed.rows is None else int(feed.rows.searchsorted(stop))
+        market = feed.market.window(stop - count, stop)
+        if places is not None:
+            market.longer = partial(self.unequal, places, step - lag, window)
+        return market
+
     def unequal(self, places: Rows, close: int, window: int | None) -> tuple[FloatArray, pd.Index]:
         """Returns of some assets up to P_close, NaN before the listing of each, see :func:`opeslike.market.unequal`."""
         rows, skip = self.first + close, int(self.kind == "prices")
@@ -142,8 +149,8 @@ class Feed:
             return values if raw.ndim == 2 else raw[rows] if isinstance(raw, np.ndarray) else raw.iloc[rows]
         if raw.columns.nlevels == 1:
             return pd.DataFrame(values, index=raw.index[rows], columns=raw.columns[assets.places], copy=False)
-        tickers = 1 - _close_level(raw, TRAIN)
-        return raw.iloc[rows, np.flatnonzero(raw.columns.get_level_values(tickers).isin(list(assets)))]
+        tickers = raw.columns.get_level_values(1 - (level_of(raw.columns, "Close") or 0))
+        return raw.iloc[rows, np.flatnonzero(tickers.isin(list(assets)))]
 
     def cut(self, start: int, stop: int) -> Any:
         """Return the rows behind returns ``start..stop`` in the user's format (one more row for prices)."""
@@ -194,10 +201,10 @@ def join(
     train, test = _as_given(train, TRAIN), _as_given(test, TEST)
     if _form(train) != _form(test):
         raise DataError(f"{TRAIN} is {_form(train)} but {TEST} is {_form(test)}; give both in the same format")
-    if isinstance(train, pd.DataFrame):
-        test = _match_levels(train, test)
     train_panel = _named(TRAIN, read_panel, train)
     test_panel = align_columns(_named(TEST, read_panel, test), train_panel.assets, TEST)
+    if train_panel.two_level and level_of(train.columns, "Close") != level_of(test.columns, "Close"):
+        test = test.swaplevel(axis=1)
     kind = _decide(train_panel, test_panel, kind)
     for panel, what in ((train_panel, TRAIN), (test_panel, TEST)):
         _named(what, check_values, panel, kind)
@@ -265,20 +272,6 @@ def _form(data: Any) -> str:
     if isinstance(data, pd.DataFrame):
         return "a DataFrame with two column levels" if data.columns.nlevels == 2 else "a DataFrame"
     return "a Series" if isinstance(data, pd.Series) else "an array"
-
-
-def _match_levels(train: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
-    """Bring two-level test columns into the order of levels of the training set."""
-    if train.columns.nlevels != 2 or _close_level(train, TRAIN) == _close_level(test, TEST):
-        return test
-    return test.swaplevel(axis=1)
-
-
-def _close_level(frame: pd.DataFrame, what: str) -> int:
-    for level in (1, 0):
-        if "Close" in frame.columns.get_level_values(level):
-            return level
-    raise DataError(f"{what}: two-level columns have no 'Close' field in either level")
 
 
 def _named(what: str, check: Any, *arguments: Any) -> Any:

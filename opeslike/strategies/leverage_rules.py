@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from opeslike.checks import at_least, flag, optional, part, positive, rate
 from opeslike.errors import DataError
 from opeslike.market import FloatArray, Kind, Market, describe, full
-from opeslike.parameters import Parameters
+from opeslike.parameters import Parameters, Part, Positive, Rate, Several
 from opeslike.sizing import kelly_factor
 from opeslike.strategies.outcome_sizes import LONG, FromOutcomes, Unlucky, check_periods
 from opeslike.strategies.past import PERIODS_PER_YEAR, Memo
@@ -108,26 +107,16 @@ class KellyFactorRule(LeverageRule):
     Liability Management 1, 2006, sections 7 and 8.
     """
 
-    fraction: float = 1.0
-    risk_free: float = 0.0
-    max_leverage: float | None = None
+    fraction: Part = 1.0
+    risk_free: Rate = 0.0
+    max_leverage: Positive | None = None
     allow_short: bool = False
     use_log: bool = False
     joint: bool = True
-    min_periods: int | None = None
-    periods_per_year: float = PERIODS_PER_YEAR
-    window: int | None = field(default=None, init=False)
+    min_periods: Several | None = None
+    periods_per_year: Positive = PERIODS_PER_YEAR
+    window: Several | None = field(default=None, init=False)
     _path: Memo[FloatArray] = field(default_factory=Memo, init=False, compare=False)
-
-    ranges: ClassVar = {
-        "fraction": part,
-        "risk_free": rate,
-        "max_leverage": optional(positive),
-        "periods_per_year": positive,
-        "window": optional(at_least(2)),
-        "min_periods": optional(at_least(2)),
-        **dict.fromkeys(("allow_short", "use_log", "joint"), flag),
-    }
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -198,7 +187,7 @@ class RollingKelly(KellyFactorRule):
     [3.0]
     """
 
-    window: int = 252
+    window: Several = 252
 
 
 @dataclass(frozen=True, repr=False)
@@ -243,9 +232,7 @@ class OutcomeRule(LeverageRule, FromOutcomes):
         A parameter out of range.
     """
 
-    min_periods: int = LONG
-
-    ranges: ClassVar = {"min_periods": at_least(2)}
+    min_periods: Several = LONG
 
     def __post_init__(self) -> None:
         """Check the parameters."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.checks import at_least, flag, not_negative, optional, positive
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import FloatArray
+from opeslike.parameters import AtLeastZero, Count, Positive, Several, Whole
 from opeslike.strategies.past import Past
 from opeslike.strategies.selection import Selection
 
@@ -54,12 +53,10 @@ class TimeSeriesMomentum(Selection):
     [0.5, -0.5]
     """
 
-    lookback: int = 252
-    skip: int = 0
-    hurdle: float = 0.0
+    lookback: Count = 252
+    skip: Whole = 0
+    hurdle: AtLeastZero = 0.0
     allow_short: bool = True
-
-    ranges: ClassVar = {"lookback": at_least(1), "skip": at_least(0), "hurdle": not_negative, "allow_short": flag}
 
     @property
     def needed(self) -> int:
@@ -133,30 +130,18 @@ class DualMomentum(Selection):
     [0.5, 0.0, 0.0, -0.5]
     """
 
-    lookback: int = 60
-    n_long: int = 1
-    n_short: int = 1
-    skip: int = 0
-    hurdle: float = 0.0
-    vol_lookback: int = 20
-    max_vol: float | None = None
-    volume_lookback: int = 20
-    min_volume: float | None = None
-    regime_window: int | None = None
+    lookback: Count = 60
+    n_long: Whole = 1
+    n_short: Whole = 1
+    skip: Whole = 0
+    hurdle: AtLeastZero = 0.0
+    vol_lookback: Several = 20
+    max_vol: Positive | None = None
+    volume_lookback: Count = 20
+    min_volume: Positive | None = None
+    regime_window: Several | None = None
     regime_asset: Hashable = None
     allow_short: bool = True
-
-    ranges: ClassVar = {
-        "lookback": at_least(1),
-        **dict.fromkeys(("skip", "n_long", "n_short"), at_least(0)),
-        "hurdle": not_negative,
-        "vol_lookback": at_least(2),
-        "max_vol": optional(positive),
-        "volume_lookback": at_least(1),
-        "min_volume": optional(positive),
-        "regime_window": optional(at_least(2)),
-        "allow_short": flag,
-    }
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -254,11 +239,9 @@ class MovingAverageCross(Selection):
     [1.0]
     """
 
-    fast: int = 50
-    slow: int = 200
+    fast: Count = 50
+    slow: Several = 200
     allow_short: bool = False
-
-    ranges: ClassVar = {"fast": at_least(1), "slow": at_least(2), "allow_short": flag}
 
     def __post_init__(self) -> None:
         """Check the parameters."""

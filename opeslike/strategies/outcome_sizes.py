@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
-from opeslike.checks import at_least, finite, number, optional, positive
+from opeslike.checks import finite, number
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray
-from opeslike.parameters import Parameters
+from opeslike.parameters import Count, Parameters, Positive, Several, Whole
 from opeslike.sizing import OPTIMAL_F, SizingRule, conservative
 
 LONG = 252  # periods before anything is held where no window says so
@@ -32,21 +32,17 @@ def _sizing_rule(name: str, value: Any) -> None:
         raise PortfolioError(f"{name} must be a SizingRule such as OPTIMAL_F, got {value!r}")
 
 
+Rule = Annotated[SizingRule, _sizing_rule]
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FromOutcomes(Parameters):
     """A sizing rule, the loss that its risk fraction is divided by, and a cap."""
 
-    rule: SizingRule = field(default=OPTIMAL_F, init=False)
-    window: int | None = None
-    expected_max_loss: float | None = None
-    max_leverage: float | None = None
-
-    ranges: ClassVar = {
-        "rule": _sizing_rule,
-        "window": optional(at_least(2)),
-        "expected_max_loss": optional(_loss),
-        "max_leverage": optional(positive),
-    }
+    rule: Rule = field(default=OPTIMAL_F, init=False)
+    window: Several | None = None
+    expected_max_loss: Annotated[float, _loss] | None = None
+    max_leverage: Positive | None = None
 
     def leverage_by(self, outcomes: FloatArray) -> float:
         """Leverage, from 0 to the cap: a rule that lost is left alone, and without a loss no size is optimal."""
@@ -61,18 +57,11 @@ class FromOutcomes(Parameters):
 class Unlucky(FromOutcomes):
     """The rule applied to an unlucky resample of the outcomes."""
 
-    rule: SizingRule = OPTIMAL_F
-    n_boot: int = 100
-    percentile: float = 5.0
-    seed: int = 100
-    block: float | None = None
-
-    ranges: ClassVar = {
-        "n_boot": at_least(1),
-        "percentile": partial(number, low=0.0, high=100.0),
-        "seed": at_least(0),
-        "block": optional(partial(number, low=1.0)),
-    }
+    rule: Rule = OPTIMAL_F
+    n_boot: Count = 100
+    percentile: Annotated[float, partial(number, low=0.0, high=100.0)] = 5.0
+    seed: Whole = 100
+    block: Annotated[float, partial(number, low=1.0)] | None = None
 
     def _leverage_of(self, outcomes: FloatArray) -> float:
         draws = (self.n_boot, self.percentile, self.seed, self.block)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from opeslike.errors import DataError
 from opeslike.market import FloatArray, Kind, Market, close_frame, describe
+from opeslike.panel import level_of
 from opeslike.strategies.protocol import State
 
 PERIODS_PER_YEAR = 252.0
@@ -52,6 +53,11 @@ class Past:
     def record(self) -> FloatArray:
         """Every return known, also before the backtest's window, shape (rows, N)."""
         return self.returns if self.account is None else self.account.asset_returns
+
+    @property
+    def step(self) -> int:
+        """Step of the backtest that is being decided; 0 outside one."""
+        return 0 if self.account is None else self.account.step
 
     @property
     def lag(self) -> int:
@@ -116,14 +122,14 @@ def _volume(data: Any, assets: tuple[Hashable, ...], who: str) -> pd.DataFrame:
     """Traded volume in the order of the assets."""
     if not isinstance(data, pd.DataFrame) or not close_frame(data)[1]:
         raise DataError(f"{who} needs volume: give a frame with two column levels, as fields='OHLCV' loads it")
-    for level in (1, 0):
-        if "Volume" in data.columns.get_level_values(level):
-            frame = cast(pd.DataFrame, data.xs("Volume", axis=1, level=level))
-            lacking = [str(asset) for asset in assets if asset not in frame.columns]
-            if lacking:
-                raise DataError(f"{who} needs volume, which {', '.join(lacking)} lacks")
-            return frame[list(assets)]
-    raise DataError(f"{who} needs volume, but the data have no 'Volume' field")
+    level = level_of(data.columns, "Volume")
+    if level is None:
+        raise DataError(f"{who} needs volume, but the data have no 'Volume' field")
+    frame = cast(pd.DataFrame, data.xs("Volume", axis=1, level=level))
+    lacking = [str(asset) for asset in assets if asset not in frame.columns]
+    if lacking:
+        raise DataError(f"{who} needs volume, which {', '.join(lacking)} lacks")
+    return frame[list(assets)]
 
 
 class Memo(Generic[Value]):

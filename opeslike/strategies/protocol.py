@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
+from opeslike.checks import FloatArray
 
 
 class Hold(Enum):
@@ -83,7 +82,10 @@ class State:
     date : label
         Date of the close the state is as of.
     wealth, initial_capital, peak : float
-        Money; the peak is over all closes so far and starts at the initial capital.
+        Money; the peak is over all closes so far and starts at the initial capital. Money paid in or taken out moves
+        wealth and peak alike: it is neither a gain nor a drawdown.
+    grown : float
+        What the initial capital would be without money paid in or taken out.
     weights : ndarray of shape (N,)
         What is held, drifted with prices, as fractions of wealth.
     returns : ndarray of shape (steps so far,)
@@ -100,6 +102,8 @@ class State:
     row : int
         Place of step t in ``calendar``: weights decided now first earn the return that ends at ``calendar[row]``, the
         date of P_{t+1}.
+    elsewhere : float
+        Weight of what is held and not among ``assets``: suspended, or no longer eligible.
     """
 
     step: int
@@ -107,6 +111,7 @@ class State:
     wealth: float
     initial_capital: float
     peak: float
+    grown: float
     weights: FloatArray
     returns: FloatArray
     asset_returns: FloatArray
@@ -115,6 +120,7 @@ class State:
     trading: bool
     calendar: pd.Index
     row: int
+    elsewhere: float = 0.0
     _trades: Callable[[], tuple[Trade, ...]] = field(repr=False, default=tuple)
 
     @property
@@ -124,8 +130,8 @@ class State:
 
     @property
     def cash(self) -> float:
-        """``1 - sum(weights)``; negative when money is borrowed."""
-        return float(1.0 - self.weights.sum())
+        """``1 - sum(weights) - elsewhere``; negative when money is borrowed."""
+        return float(1.0 - self.weights.sum() - self.elsewhere)
 
     @property
     def trades(self) -> tuple[Trade, ...]:

@@ -8,6 +8,7 @@ out once per data set and remembered.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from opeslike.market import FloatArray
 from opeslike.sizing import trade_returns
@@ -15,8 +16,8 @@ from opeslike.strategies.past import Memo, Past
 from opeslike.strategies.selection import Selection
 
 
-class Track:
-    """Days of a record, filled as they become known. Row u is the day whose return is ``past.record[u]``.
+class Record:
+    """A rule's own unsized days, filled as they become known. Row u is the day whose return is ``past.record[u]``.
 
     Attributes
     ----------
@@ -42,6 +43,29 @@ class Track:
         if row < len(self._decided):
             self.sides[row], self._decided[row] = sides, True
 
+    def rows(self, past: Past, window: int | None = None, every: int = 1) -> slice:
+        """Days to estimate from: the last ``window`` known at the last multiple of ``every`` steps.
+
+        Days before the backtest's own window, and those that the rule could not decide for lack of history, are left
+        out.
+        """
+        stop = max(len(past.record) - past.step % every, self.first)
+        return slice(max(self.first, stop - len(past.returns), 0 if window is None else stop - window), stop)
+
+    def period_outcomes(self, rows: slice) -> FloatArray:
+        """Returns of the days with a position."""
+        return self.made[rows][self.sides[rows].any(axis=1)]
+
+    def trade_outcomes(self, rows: slice, past: Past) -> FloatArray:
+        """One compounded return for each run of days that an asset was held on one side, in order of their end.
+
+        A run that began before the first day or is still on is counted with the days it has.
+        """
+        sides, returns = self.sides[rows].astype(np.float64), past.record[rows]
+        held = np.flatnonzero(sides.any(axis=0))
+        trades = [trade_returns(sides[:, i], np.ascontiguousarray(returns[:, i])) for i in held]
+        return np.asarray(pd.concat(trades).sort_index(kind="stable").array if trades else (), dtype=np.float64)
+
     def extend(self, rule: Selection, past: Past, every: int, allow_short: bool) -> None:
         """Go through the days whose return has become known."""
         returns = past.record
@@ -65,60 +89,15 @@ def sides_of(scores: FloatArray, allow_short: bool) -> FloatArray:
     return np.sign(scores if allow_short else np.maximum(scores, 0.0))
 
 
-class Record:
-    """A rule's own unsized results, as of one decision.
-
-    Attributes
-    ----------
-    track : Track
-    step : int
-        Step of the backtest that is being decided; 0 outside one.
-    """
-
-    def __init__(self, track: Track, past: Past) -> None:
-        self.track, self._past = track, past
-        self.step = 0 if past.account is None else past.account.step
-
-    def rows(self, window: int | None = None, every: int = 1) -> slice:
-        """Days to estimate from: the last ``window`` known at the last multiple of ``every`` steps.
-
-        Days before the backtest's own window, and those that the rule could not decide for lack of history, are left
-        out.
-        """
-        stop = max(len(self._past.record) - self.step % every, self.track.first)
-        visible = len(self._past.returns)
-        return slice(max(self.track.first, stop - visible, 0 if window is None else stop - window), stop)
-
-    def period_outcomes(self, rows: slice) -> FloatArray:
-        """Returns of the days with a position."""
-        return self.track.made[rows][self.track.sides[rows].any(axis=1)]
-
-    def trade_outcomes(self, rows: slice) -> FloatArray:
-        """One compounded return for each run of days that an asset was held on one side, in order of their end.
-
-        A run that began before the first day or is still on is counted with the days it has.
-        """
-        sides, returns = self.track.sides[rows], self._past.record[rows]
-        parts = [
-            trade_returns(sides[:, i].astype(np.float64), np.ascontiguousarray(returns[:, i]))
-            for i in np.flatnonzero(sides.any(axis=0))
-        ]
-        if not parts:
-            return np.empty(0)
-        ends = np.concatenate([part.index.to_numpy() for part in parts])
-        made = np.concatenate([part.to_numpy(np.float64) for part in parts])
-        return np.asarray(made[np.argsort(ends, kind="stable")])
-
-
 def read_record(
-    tracks: Memo[Track], rule: Selection, every: int, allow_short: bool, past: Past, scores: FloatArray
+    records: Memo[Record], rule: Selection, every: int, allow_short: bool, past: Past, scores: FloatArray
 ) -> Record:
     """Record of a rule up to the last visible close; what is decided now is remembered.
 
     Parameters
     ----------
-    tracks : Memo
-        Keeps the track of the rule on one data set.
+    records : Memo
+        Keeps the record of the rule on one data set.
     rule : Selection
     every : int
         Steps between the rule's decisions; in a backtest they fall on steps 0, every, 2 every ...
@@ -131,16 +110,16 @@ def read_record(
     known, account = past.record, past.account
     # All views of one backtest's returns share their base; anything else starts afresh.
     key = known if known.base is None else known.base
-    anchor = past.row - (0 if account is None else account.step)
-    track = None if account is None else tracks.get(key)
-    if track is None or (track.lag, track.anchor) != (past.lag, anchor):
+    anchor = past.row - past.step
+    record = None if account is None else records.get(key)
+    if record is None or (record.lag, record.anchor) != (past.lag, anchor):
         unseen = 0 if past.volume is None else len(known) - len(past.volume)
         first = min(past.lag + rule.needed + unseen, len(known))
         rows = len(known) if account is None else len(past.dates)
-        track = Track(rows, len(past.assets), first, past.lag, anchor)
+        record = Record(rows, len(past.assets), first, past.lag, anchor)
         if account is not None:
-            tracks.put(key, track)
-    track.extend(rule, past, every, allow_short)
+            records.put(key, record)
+    record.extend(rule, past, every, allow_short)
     if len(past.returns) >= rule.needed and (past.row - anchor) % every == 0:
-        track.note(past.row, sides_of(scores, allow_short))
-    return Record(track, past)
+        record.note(past.row, sides_of(scores, allow_short))
+    return record

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from opeslike.checks import at_least, flag, optional, part, per_period, positive, rate
-from opeslike.errors import DataError, PortfolioError
+from opeslike.checks import per_period
+from opeslike.errors import DataError
 from opeslike.market import FloatArray
-from opeslike.sizing import EMPIRICAL_KELLY, SizingRule
-from opeslike.sizing.reading import ROUNDING
-from opeslike.strategies.outcome_sizes import LONG, FromOutcomes, Unlucky, check_periods
+from opeslike.parameters import Count, Part, Positive, Rate, Several
+from opeslike.sizing import EMPIRICAL_KELLY
+from opeslike.sizing.factors import bounded_factor
+from opeslike.strategies.outcome_sizes import LONG, FromOutcomes, Rule, Unlucky, check_periods
 from opeslike.strategies.past import Memo, Past
 from opeslike.strategies.record import Record
 from opeslike.strategies.selection import tell_waiting, unsized
@@ -25,11 +26,10 @@ from opeslike.strategies.sizers import Sizer
 class _RecordSizer(Sizer):
     """Leverage of the unsized rule, from its own record."""
 
-    window: int | None = None
-    every: int = 1
+    window: Several | None = None
+    every: Count = 1
     _memo: Memo[tuple[tuple[int, int], float]] = field(default_factory=Memo, init=False, compare=False)
 
-    ranges: ClassVar = {"window": optional(at_least(2)), "every": at_least(1)}
     needs_record: ClassVar[bool] = True
 
     @abstractmethod
@@ -40,16 +40,16 @@ class _RecordSizer(Sizer):
         """Leverage times the unsized weights, shape (N,)."""
         if record is None:
             raise DataError(f"{type(self).__name__} needs the record that Sized keeps")
-        rows = record.rows(self.window, self.every)
+        rows = record.rows(past, self.window, self.every)
         span = (rows.start, rows.stop)
-        known = self._memo.get(record.track)
+        known = self._memo.get(record)
         if known is None or known[0] != span:
-            known = self._memo.put(record.track, (span, self.leverage(record, rows, past)))
+            known = self._memo.put(record, (span, self.leverage(record, rows, past)))
         return unsized(scores) * known[1]
 
-    def _too_few(self, needed: int, known: int, record: Record, past: Past, what: str) -> bool:
+    def _too_few(self, needed: int, known: int, past: Past, what: str) -> bool:
         """Whether to wait; says so at the first step."""
-        if known < needed and record.step == 0:
+        if known < needed and past.step == 0:
             tell_waiting(type(self).__name__, needed, known, past.today, what)
         return known < needed
 
@@ -95,21 +95,13 @@ class KellySizer(_RecordSizer):
     Liability Management 1, 2006.
     """
 
-    window: int | None = 252
-    max_leverage: float | None = None
-    fraction: float = 1.0
-    risk_free: float = 0.0
-    min_periods: int | None = None
+    window: Several | None = 252
+    max_leverage: Positive | None = None
+    fraction: Part = 1.0
+    risk_free: Rate = 0.0
+    min_periods: Several | None = None
     use_log: bool = False
-    every: int = 1
-
-    ranges: ClassVar = {
-        "max_leverage": optional(positive),
-        "fraction": part,
-        "risk_free": rate,
-        "min_periods": optional(at_least(2)),
-        "use_log": flag,
-    }
+    every: Count = 1
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -119,34 +111,21 @@ class KellySizer(_RecordSizer):
     def leverage(self, record: Record, rows: slice, past: Past) -> float:
         """Kelly factor of the rule's returns, >= 0 and at most the cap."""
         needed = self.min_periods or self.window or LONG
-        if self._too_few(needed, rows.stop - rows.start, record, past, "days of the rule's record"):
+        if self._too_few(needed, rows.stop - rows.start, past, "days of the rule's record"):
             return 0.0
-        made = record.track.made[rows]
+        made = record.made[rows]
         if self.risk_free:
-            made = made - per_period(self.risk_free, past.periods_per_year) * record.track.net[rows]
+            made = made - per_period(self.risk_free, past.periods_per_year) * record.net[rows]
         if self.use_log:
             if made.min() <= -1.0:
                 raise DataError("KellySizer use_log: a day of the rule's record loses everything; use use_log=False")
             made = np.log1p(made)
-        mean = float(made.mean())
-        if mean <= 0.0:
-            return 0.0
-        about = made - mean
-        variance = float(about @ about) / (len(made) - 1)
-        rounding = ROUNDING * (1.0 + mean)
-        if variance > rounding * rounding:
-            factor = self.fraction * mean / variance
-        else:
-            factor = math.inf if mean > rounding else 0.0
-        cap = math.inf if self.max_leverage is None else self.max_leverage
-        if math.isinf(min(factor, cap)):
+        mean, variance = np.array([made.mean()]), np.array([made.var(ddof=1)])
+        factor = self.fraction * float(bounded_factor(mean, variance, 0.0, math.inf, allow_short=False)[0])
+        leverage = factor if self.max_leverage is None else min(factor, self.max_leverage)
+        if math.isinf(leverage):
             raise DataError(f"the rule's record to {past.today} has no variance; set max_leverage")
-        return min(factor, cap)
-
-
-def _periods_or_trades(name: str, value: Any) -> None:
-    if value not in ("periods", "trades"):
-        raise PortfolioError(f"{name} must be 'periods' or 'trades', got {value!r}")
+        return leverage
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -181,16 +160,14 @@ class OutcomeSizerBase(_RecordSizer, FromOutcomes):
     """
 
     outcomes: Literal["periods", "trades"] = "periods"
-    min_outcomes: int = 30
-
-    ranges: ClassVar = {"outcomes": _periods_or_trades, "min_outcomes": at_least(2)}
+    min_outcomes: Several = 30
 
     def leverage(self, record: Record, rows: slice, past: Past) -> float:
         """Size by the outcomes of the record."""
         by_trade = self.outcomes == "trades"
-        made = record.trade_outcomes(rows) if by_trade else record.period_outcomes(rows)
+        made = record.trade_outcomes(rows, past) if by_trade else record.period_outcomes(rows)
         what = "trades of the rule" if by_trade else "days with a position of the rule"
-        return 0.0 if self._too_few(self.min_outcomes, len(made), record, past, what) else self.leverage_by(made)
+        return 0.0 if self._too_few(self.min_outcomes, len(made), past, what) else self.leverage_by(made)
 
 
 @dataclass(frozen=True, repr=False)
@@ -213,7 +190,7 @@ class OutcomeSizer(OutcomeSizerBase):
         A parameter out of range.
     """
 
-    rule: SizingRule = EMPIRICAL_KELLY
+    rule: Rule = EMPIRICAL_KELLY
 
 
 @dataclass(frozen=True, repr=False)

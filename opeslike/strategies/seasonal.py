@@ -14,19 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from opeslike.checks import at_least
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import FloatArray
+from opeslike.parameters import Whole
 from opeslike.strategies.past import Memo, Past
 from opeslike.strategies.selection import Selection
 
-Whole = NDArray[np.intp]
+Places = NDArray[np.intp]
 
 _DAY = pd.Timedelta(days=1)
 _LONGEST_GAP = np.timedelta64(4, "D")  # the median gap of daily data is one day
@@ -35,9 +35,9 @@ _LONGEST_GAP = np.timedelta64(4, "D")  # the median gap of daily data is one day
 class _Places(NamedTuple):
     """Where each trading day stands in its month; one entry beyond the data is the next trading day."""
 
-    from_start: Whole
-    to_end: Whole
-    month: Whole
+    from_start: Places
+    to_end: Places
+    month: Places
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,10 +83,8 @@ class TurnOfMonth(_CalendarRule):
     1988: days -1 to +3. R. A. Ariel, "A monthly effect in stock returns", Journal of Financial Economics 18, 1987.
     """
 
-    last: int = 1
-    first: int = 3
-
-    ranges: ClassVar = {"last": at_least(0), "first": at_least(0)}
+    last: Whole = 1
+    first: Whole = 3
 
     def __post_init__(self) -> None:
         """Check the parameters."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
 
-from opeslike.errors import PortfolioError
+from opeslike.errors import PortfolioError, logger
 from opeslike.market import FloatArray, Kind, full
 from opeslike.parameters import Parameters
 from opeslike.strategies.past import Past, read_past
 from opeslike.strategies.protocol import State
-
-logger = logging.getLogger("opeslike")
 
 
 class Selection(Parameters, ABC):
@@ -95,7 +92,7 @@ class Selection(Parameters, ABC):
         """Read the data and say in the log, once a run, that more of them are needed."""
         name = type(self).__name__
         past = read_past(data, state, kind, volume=self.needs_volume, who=name)
-        if len(past.returns) < self.needed and (state is None or state.step == 0):
+        if len(past.returns) < self.needed and past.step == 0:
             tell_waiting(name, self.needed, len(past.returns), past.today)
         return past
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
-from opeslike.checks import at_least
 from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Kind, full
-from opeslike.parameters import Parameters
+from opeslike.parameters import Count, Parameters
 from opeslike.strategies.past import Memo
 from opeslike.strategies.protocol import State
-from opeslike.strategies.record import Track, read_record
+from opeslike.strategies.record import Record, read_record
 from opeslike.strategies.selection import Selection, tell_waiting
 from opeslike.strategies.sizers import Sizer
 
@@ -49,10 +48,8 @@ class Sized(Parameters):
 
     selection: Selection
     sizer: Sizer
-    every: int = 1
-    _tracks: Memo[Track] = field(default_factory=Memo, init=False, compare=False)
-
-    ranges: ClassVar = {"every": at_least(1)}
+    every: Count = 1
+    _records: Memo[Record] = field(default_factory=Memo, init=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the parts."""
@@ -93,10 +90,10 @@ class Sized(Parameters):
             If the data cannot be used.
         """
         past = self.selection.read(data, state, kind)
-        if len(past.returns) < self.sizer.needed and (state is None or state.step == 0):
+        if len(past.returns) < self.sizer.needed and past.step == 0:
             tell_waiting(type(self.sizer).__name__, self.sizer.needed, len(past.returns), past.today)
         scores = self.selection.known_scores(past)
         record = None
         if self.sizer.needs_record:
-            record = read_record(self._tracks, self.selection, self.every, self.sizer.allow_short, past, scores)
+            record = read_record(self._records, self.selection, self.every, self.sizer.allow_short, past, scores)
         return full(self.sizer.apply(scores, past, record), past.assets)

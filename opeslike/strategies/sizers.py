@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from opeslike.checks import at_least, flag, not_negative, optional, part, positive
 from opeslike.errors import DataError
 from opeslike.market import FloatArray, Kind, cut, full
-from opeslike.parameters import Parameters
+from opeslike.parameters import AtLeastZero, Count, Parameters, Part, Positive, Several
 from opeslike.sizing.reading import ROUNDING
 from opeslike.strategies.past import Past, read_past
 from opeslike.strategies.protocol import State
@@ -45,11 +44,10 @@ class Sizer(Parameters, ABC):
         A parameter out of range.
     """
 
-    min_notional: float = 0.0
+    min_notional: AtLeastZero = 0.0
     allow_short: bool = True
     allow_pyramiding: bool = True
 
-    ranges: ClassVar = {"min_notional": not_negative, "allow_short": flag, "allow_pyramiding": flag}
     #: Whether the sizer looks at the rule's own record.
     needs_record: ClassVar[bool] = False
 
@@ -154,9 +152,7 @@ class EqualWeight(Sizer):
     [0.1, -0.1, 0.0]
     """
 
-    weight: float = 0.10
-
-    ranges: ClassVar = {"weight": positive}
+    weight: Positive = 0.10
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Equal weights, shape (N,)."""
@@ -185,10 +181,8 @@ class MaxPositions(Sizer):
         A parameter out of range.
     """
 
-    weight: float = 0.20
-    max_positions: int = 5
-
-    ranges: ClassVar = {"weight": positive, "max_positions": at_least(1)}
+    weight: Positive = 0.20
+    max_positions: Count = 5
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Equal weights for the strongest, shape (N,)."""
@@ -231,17 +225,10 @@ class VolatilityTarget(Sizer):
     A. Moreira and T. Muir, "Volatility-managed portfolios", Journal of Finance 72, 2017.
     """
 
-    lookback: int = 7
-    target: float = 0.10
-    fallback_vol: float = 0.5
-    max_weight: float | None = None
-
-    ranges: ClassVar = {
-        "lookback": at_least(2),
-        "target": positive,
-        "fallback_vol": positive,
-        "max_weight": optional(positive),
-    }
+    lookback: Several = 7
+    target: Positive = 0.10
+    fallback_vol: Positive = 0.5
+    max_weight: Positive | None = None
 
     def weights(self, scores: FloatArray, past: Past, record: Record | None) -> FloatArray:
         """Target over volatility, shape (N,)."""
@@ -299,18 +286,12 @@ class RiskParityVolTarget(Sizer):
     Journal of Portfolio Management 36, 2010. J. P. Morgan, *RiskMetrics Technical Document*, 1996.
     """
 
-    lookback: int = 60
-    ema_alpha: float = 0.2
-    target_vol: float = 0.15
-    max_weight: float = 0.30
-    leverage_cap: float = 1.5
-    vol_floor: float = 1e-4
-
-    ranges: ClassVar = {
-        "lookback": at_least(2),
-        "ema_alpha": part,
-        **dict.fromkeys(("target_vol", "max_weight", "leverage_cap", "vol_floor"), positive),
-    }
+    lookback: Several = 60
+    ema_alpha: Part = 0.2
+    target_vol: Positive = 0.15
+    max_weight: Positive = 0.30
+    leverage_cap: Positive = 1.5
+    vol_floor: Positive = 1e-4
 
     @property
     def needed(self) -> int:

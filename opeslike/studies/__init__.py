@@ -1,6 +1,5 @@
-"""Studies: many strategies walked forward on the same terms; a comparison is a study of one sample."""
+"""Studies: many strategies walked forward over many samples on the same terms; a comparison has one sample."""
 
-from opeslike.studies.comparing import compare, grid
-from opeslike.studies.comparison import Comparison, make_folder
+import lazy_loader as lazy
 
-__all__ = ["Comparison", "compare", "grid", "make_folder"]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -7,22 +7,25 @@ import inspect
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from opeslike.accounting.bands import Bands
+from opeslike.accounting.flows import Flows
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency
-from opeslike.backtester import DEFAULT_COST, Backtester, tracked
+from opeslike.accounting.walk import tracked
+from opeslike.backtester import DEFAULT_COST, Backtester
 from opeslike.checks import is_number
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import Kind
 from opeslike.strategies.adapter import StrategyAdapter
 from opeslike.studies.comparison import Comparison, check_names
-from opeslike.studies.running import UNCOPYABLE, run_all
+from opeslike.studies.running import UNCOPYABLE, Run, grouped, packed, stream, together, unpacked
+from opeslike.studies.wrappers import resolved, scale_of
 
 
 def compare(
@@ -45,10 +48,11 @@ def compare(
     risk_free: float | pd.Series = 0.0,
     borrow_spread: float | pd.Series = 0.0,
     short_fee: float | pd.Series = 0.0,
-    periods_per_year: float = 252,
+    periods_per_year: float | None = None,
     listed: pd.DataFrame | None = None,
     delisted_after: int = 5,
     delisting_return: float | Mapping[Hashable, float] = 0.0,
+    flows: Flows | None = None,
     overlays: Sequence[Overlay] = (),
     bands: Bands | None = None,
     keep_solutions: bool = False,
@@ -67,7 +71,7 @@ def compare(
     train, test : DataFrame, Series or array
         Prices or simple returns, as for :class:`~opeslike.backtester.Backtester`.
     cost, kind, initial_capital, risk_free, borrow_spread, short_fee, periods_per_year, listed, delisted_after, \
-    delisting_return
+    delisting_return, flows
         As for :class:`~opeslike.backtester.Backtester`.
     reopt_freq, rebalance_freq, clean_weights, weight_bounds, window, min_history, execution_lag, entry_cost, seed, \
     overlays, bands
@@ -114,17 +118,24 @@ def compare(
         {name: given[name] for name in inspect.signature(what).parameters if name in given and name != "progress"}
         for what in (Backtester, Backtester.backtest)
     )
-    own = _own_copies(strategies)
+    own = resolved(own_copies(strategies))
     tester = Backtester(train, test, **terms)
     for name, strategy in own.items():
         try:
             StrategyAdapter(strategy, tester.feed)
         except PortfolioError as error:
             raise PortfolioError(f"{name!r}: {error}") from error
-    workers = _n_jobs(n_jobs)
+    workers = min(_n_jobs(n_jobs), len(groups := grouped(own)))
     results: dict[str, BacktestResult] = {}
-    runs = run_all(tester, own, options, workers, progress)
-    for name, result, warned in tracked(runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)):
+    options["progress"] = progress if len(own) == 1 else False
+    job = tester, options, packed(groups, apart=workers > 1)
+    done = stream(_walk_group, job, {k: (k,) for k in range(len(groups))}, workers, ordered=True)
+    runs = (run for _, group in done for run in group)
+    for name, result, warned, _, failure, _ in tracked(
+        runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)
+    ):
+        if failure is not None or result is None:
+            raise failure or PortfolioError(f"{name!r} has no result")
         results[name] = result
         for message, category, file, line in warned:
             if issubclass(category, RuinWarning):
@@ -132,7 +143,8 @@ def compare(
             else:
                 warnings.warn_explicit(message, category, file, line)
     results = {name: results[name] for name in own}  # those that share their solves came together
-    return Comparison(results, periods_per_year=periods_per_year, risk_free=risk_free)
+    fractions = {name: scale_of(strategy) for name, strategy in own.items()}
+    return Comparison(results, periods_per_year=tester.periods_per_year, risk_free=risk_free, fractions=fractions)
 
 
 def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters: Any) -> dict[str, Any]:
@@ -182,7 +194,14 @@ def grid(strategy: Callable[..., Any], name: str | None = None, /, **parameters:
     return made
 
 
-def _own_copies(strategies: Any) -> dict[str, Any]:
+def _walk_group(job: Any, number: int) -> Iterable[Run]:
+    """The runs of one group; the first failure ends a comparison, so no later one is begun before it is looked at."""
+    tester, options, parcels = job
+    runs = together(tester, unpacked(*parcels[number]), options)
+    return runs if not isinstance(parcels[number][1], bytes) else list(runs)
+
+
+def own_copies(strategies: Any) -> dict[str, Any]:
     """A copy of each, so that what one run leaves in an object is seen by no other."""
     check_names(strategies)
     own: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import shutil
@@ -11,14 +12,18 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
 from opeslike.accounting.result import BacktestResult
+from opeslike.analysis.formats import folded
 from opeslike.analysis.output import csv_text, harmless
-from opeslike.errors import OutputError, PortfolioError
+from opeslike.errors import DataError, OutputError, PortfolioError
 from opeslike.market import Kind, describe
+
+if TYPE_CHECKING:
+    from opeslike.evidence import Evidence
 
 #: Table formats whose lines end where a terminal does; the others are for files.
 _FOR_TERMINALS = re.compile(
@@ -44,6 +49,8 @@ class Comparison(Mapping[str, BacktestResult]):
         252 for daily stock prices, 365 for daily crypto, 52, 12.
     risk_free : float or Series
         Annual rate, a fraction; for Sharpe and Sortino.
+    fractions : mapping of name to float, optional
+        Who holds a fraction of a portfolio and cash, and which; evidence judges them at full size.
 
     Raises
     ------
@@ -57,9 +64,10 @@ class Comparison(Mapping[str, BacktestResult]):
         *,
         periods_per_year: float = 252,
         risk_free: float | pd.Series = 0.0,
+        fractions: Mapping[str, float] | None = None,
     ) -> None:
         check_names(results)
-        self.results = dict(results)
+        self.results, self.fractions = dict(results), dict(fractions or {})
         self._periods, self._risk_free = periods_per_year, risk_free
         self._metrics: pd.DataFrame | None = None
 
@@ -86,7 +94,7 @@ class Comparison(Mapping[str, BacktestResult]):
         terminal = sys.stdout is not None and sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
         caption = self.caption if width is None else textwrap.fill(self.caption, width)
-        return "\n\n".join([caption, self.to_text(width=width), *self.notes])
+        return "\n\n".join([caption, self.to_text(width=width), *self.notes, *self.verdict(width=width)])
 
     def _repr_html_(self) -> str:
         """Show the table in a notebook."""
@@ -106,7 +114,7 @@ class Comparison(Mapping[str, BacktestResult]):
                 gap: Any = "heuristic" if result.certificate == "heuristic" else result.max_gap
                 runs[name] = StrategyRun(result.returns, gap=gap, turnover=result.turnover, costs=result.costs)
             self._metrics = metrics_table(runs, self._periods, self._risk_free)
-            self._metrics.loc["Final wealth"] *= [result.initial_capital for result in self.results.values()]
+            self._metrics.loc["Final wealth"] = [result["wealth"][-1] for result in self.results.values()]
         return self._metrics.copy()
 
     @property
@@ -135,6 +143,39 @@ class Comparison(Mapping[str, BacktestResult]):
             if result.ruin_date is not None
         ]
 
+    def evidence(self, benchmark: Any = None, **options: Any) -> Evidence:
+        """What the differences from a benchmark can bear; ``print`` shows tables and the sentence that may be said.
+
+        Parameters
+        ----------
+        benchmark : str or Series, optional
+            A strategy, or dated returns; default: the one that holds equal weights, else the first.
+        **options
+            As for :func:`~opeslike.evidence.evidence`. Who holds a fraction and cash is judged at full size, unless
+            ``fractions`` or ``equalise`` says otherwise.
+
+        Raises
+        ------
+        DataError, PortfolioError
+            If there are fewer than 20 dates, no other strategy, or no such benchmark.
+        """
+        from opeslike.evidence import evidence
+
+        if benchmark is None:
+            equal = (name for name, result in self.results.items() if result.strategy == "Uniform")
+            benchmark = next(equal, next(iter(self)))
+        rates: dict[str, Any] = {"risk_free": self._risk_free, "periods_per_year": self._periods}
+        return evidence(self._returns(), benchmark, **{"fractions": self.fractions, **rates, **options})
+
+    def verdict(self, tablefmt: str = "simple", *, width: int | None = None) -> list[str]:
+        """Growth beside its interval and the sentence that may be said, or why not; empty for one strategy."""
+        if len(self) < 2:
+            return []
+        try:
+            return [self.evidence(statistics=["growth"]).to_text(tablefmt, width=width)]
+        except (DataError, PortfolioError) as error:
+            return [f"There is no interval: {error}."]
+
     def to_text(self, tablefmt: str = "simple", *, width: int | None = None) -> str:
         """The table as text.
 
@@ -157,14 +198,12 @@ class Comparison(Mapping[str, BacktestResult]):
         rows = frame.shape[1] > MAX_COLUMNS  # strategies become rows where they are many
         formats = {"Final wealth": ",.2f"} if max(r.initial_capital for r in self.results.values()) >= 1e3 else None
         count = frame.shape[0 if rows else 1]
-        for blocks in range(1, count + 1):
-            cuts = [count * block // blocks for block in range(blocks + 1)]
-            parts = (frame.iloc[a:b] if rows else frame.iloc[:, a:b] for a, b in itertools.pairwise(cuts))
-            texts = [render(part, tablefmt, transpose=rows, formats=formats) for part in parts]
-            longest = max(len(line) for text in texts for line in text.splitlines())
-            if width is None or longest <= width or not _FOR_TERMINALS.fullmatch(tablefmt):
-                break
-        return "\n\n".join(texts)
+
+        def part(start: int, stop: int) -> str:
+            some = frame.iloc[start:stop] if rows else frame.iloc[:, start:stop]
+            return render(some, tablefmt, transpose=rows, formats=formats)
+
+        return folded(part, count, width if width is not None and _FOR_TERMINALS.fullmatch(tablefmt) else math.inf)
 
     def to_markdown(self) -> str:
         """The table in Markdown (pipes, numbers to the right)."""
@@ -221,7 +260,9 @@ class Comparison(Mapping[str, BacktestResult]):
         from opeslike.analysis.report import ComparisonReport
 
         rates: dict[str, Any] = {"risk_free": self._risk_free, "periods_per_year": self._periods}
-        return ComparisonReport(self.results, self.metrics, benchmark, title, kind=kind, **rates)
+        return ComparisonReport(
+            self.results, self.metrics, benchmark, title, kind=kind, fractions=self.fractions, **rates
+        )
 
     def _returns(self) -> dict[str, pd.Series]:
         return {name: result.returns for name, result in self.results.items()}
@@ -258,7 +299,7 @@ class Comparison(Mapping[str, BacktestResult]):
         from opeslike.analysis.drawing import picture
         from opeslike.analysis.output import write_folder
 
-        page = ["# Comparison", self.caption, self.to_markdown(), *self.notes, _NOTE, ""]
+        page = ["# Comparison", self.caption, self.to_markdown(), *self.notes, *self.verdict("pipe"), _NOTE, ""]
         metrics = self.metrics.rename(columns=harmless).to_csv(lineterminator="\n")
         files: dict[str, Any] = {"table.md": "\n\n".join(page), "metrics.csv": metrics}
         if plots:

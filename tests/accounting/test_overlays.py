@@ -148,6 +148,7 @@ def test_each_run_starts_afresh():
     np.testing.assert_array_equal(one["weights"], two["weights"])
 
 
+@pytest.mark.filterwarnings("ignore:the data look wrong")
 def test_a_desired_portfolio_that_would_be_ruined_is_nothing_until_the_next_date():
     prices = market(0, assets=1)
     prices.iloc[150:] *= 0.5

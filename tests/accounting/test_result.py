@@ -151,6 +151,7 @@ def test_contributions_and_trades_agree():
     assert result.trade_summary()["profit"] == pytest.approx(result.trades["profit"].sum())
 
 
+@pytest.mark.filterwarnings("ignore:the data look wrong")
 def test_ruin_is_dated_warned_about_and_flat_after():
     prices = closes(assets=1)
     prices.iloc[20:] *= 0.3

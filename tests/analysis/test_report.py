@@ -243,7 +243,7 @@ class TestText:
 
     def test_names_of_tables(self, report):
         assert list(report)[:3] == ["headline", "drawdowns", "monthly"]
-        assert len(report) == 13
+        assert len(report) == 15
         with pytest.raises(PortfolioError, match="no table 'nothing'; it has headline"):
             report.to_frame("nothing")
 

@@ -187,6 +187,7 @@ RUNS = [
 @pytest.mark.parametrize(("strategy", "run"), RUNS, ids=lambda value: getattr(value, "__name__", str(value))[:60])
 @given(seed=st.integers(0, 1000), step=st.integers(0, 48))
 @settings(max_examples=12, deadline=None)
+@pytest.mark.filterwarnings("ignore:the data look wrong")
 def test_changing_the_future_changes_nothing_before_it(strategy, run, seed, step):
     """Prices after P_step are replaced: weights up to that step and returns before it stay."""
     prices = closes(seed=seed)

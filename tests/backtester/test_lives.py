@@ -155,11 +155,31 @@ def test_each_decision_is_one_on_the_eligible_assets_alone(strategy, window, lag
         alone = alone if window is None else alone[-window - 1 :]
         expected = pd.Series(strategy.optimize(alone), fit).reindex(NAMES, fill_value=0.0)
         assert result.universe["eligible"].iloc[step].tolist() == [n in fit for n in NAMES]
-        assert result.rows.iloc[place] == len(alone) - 1
+        assert result.rows["observed"].iloc[place] == len(alone) - 1
         if prices.iloc[TRAIN + step][fit].notna().all() and not result.universe["suspended"].iloc[step].any():
             tolerance = 1e-12 if isinstance(strategy, (Uniform, InverseVolatility)) else 1e-6
             np.testing.assert_allclose(result.weights.iloc[step], expected, rtol=0, atol=tolerance)
     assert (result.weights.to_numpy() == 0.0)[~result.universe["listed"].to_numpy()].all()
+
+
+@pytest.mark.parametrize("strategy", [Kelly(0.5), KLRobustKelly(radius=0.02), CVaR(0.9), MinVariance()], ids=repr)
+@pytest.mark.parametrize("window", [None, 30])
+def test_from_the_same_start_the_decision_is_the_same_to_rounding(strategy, window):
+    class Cold:  # a warm start may end elsewhere within the certified gap
+        accepts_market = True
+
+        def optimize(self, data):
+            return strategy.optimize(data)
+
+    prices = lively(1)
+    result = run(prices, Cold(), window=window, reopt_freq=4, rebalance_freq=4)
+    for step in range(0, len(result["returns"]), 4):
+        if result.universe["suspended"].iloc[step].any():
+            continue
+        fit = result.universe["eligible"].columns[result.universe["eligible"].iloc[step]]
+        alone = prices[: TRAIN + step][fit].dropna()
+        expected = strategy.optimize(alone if window is None else alone[-window - 1 :])
+        np.testing.assert_allclose(result.weights[fit].iloc[step], expected, rtol=0, atol=1e-12)
 
 
 def test_the_walk_on_complete_assets_is_the_walk_without_the_others():
@@ -227,7 +247,7 @@ def test_listed_twice_with_a_gap():
     assert result.weights["A"].ne(0).to_numpy().nonzero()[0].tolist() == [*range(9), *range(31, 49)]
     # suspended with its weight for four dates, paid out on the fifth
     assert result.universe["suspended"]["A"].to_numpy().nonzero()[0].tolist() == [5, 6, 7, 8]
-    assert result.rows.iloc[35] == len(prices[: TRAIN + 35].dropna()) - 1  # one return spans the gap
+    assert result.rows["observed"].iloc[35] == len(prices[: TRAIN + 35].dropna()) - 1  # one return spans the gap
     alone = run(prices, min_history=64)  # what it had before the gap counts
     assert not alone.universe["eligible"]["A"].any()
 
@@ -275,10 +295,10 @@ def test_without_an_eligible_asset_all_is_cash(caplog):
     with caplog.at_level(logging.WARNING, logger="opeslike"):
         result = run(closes().assign(G=np.nan), min_history=60, risk_free=0.02)
     assert caplog.text.count("no asset is eligible, all is cash") == 1
-    assert result.rows.iloc[0] == 0
+    assert result.rows["observed"].iloc[0] == 0
     assert (result.cash.iloc[:20] == 1.0).all()
     assert result.universe["held"].iloc[-1].tolist() == [True] * 6 + [False]
-    assert result.rows.iloc[-1] == ROWS - 3
+    assert result.rows["observed"].iloc[-1] == ROWS - 3
 
 
 @pytest.mark.parametrize("window", [20, 60, None])
@@ -465,16 +485,83 @@ def test_coins_beside_stocks_keep_their_weekends():
     values = 100 * np.cumprod(1 + np.random.default_rng(3).normal(0, 0.02, (600, 3)), axis=0)
     prices = pd.DataFrame(values, index=days, columns=["coin", "stock", "other"])
     prices.loc[days.day_of_week >= 5, ["stock", "other"]] = np.nan
-    result = run(prices, InverseVolatility(), split=300, window=100, min_history=100, periods_per_year=365)
+    result = run(prices, InverseVolatility(), split=300, window=100, min_history=100)
+    assert result.settings["periods_per_year"] == 365
     assert len(result["returns"]) == 299
     weekend = np.asarray(result.universe.index.day_of_week >= 5)
     assert (result.traded.loc[:, ["stock", "other"]].to_numpy()[weekend] == 0.0).all()
     assert result.universe["suspended"]["stock"].to_numpy().tolist() == weekend.tolist()
     assert (result.asset_returns["coin"] != 0).all()
     monday = prices[: days[300]].dropna()[-101:]
-    assert result.rows.iloc[0] == 100
+    assert result.rows["observed"].iloc[0] == 100
     assert result.certificate == "none"
     assert monday.index[-1] == days[300]
+
+
+def test_a_year_is_that_of_the_accounts_own_calendar():
+    year = {"B": 252, "D": 365, "W": 52, "ME": 12, "QE": 4, "YE": 1, "C": 252}
+    for frequency, periods in year.items():
+        prices = closes().set_axis(pd.date_range("2000-01-02", periods=ROWS, freq=frequency), axis=0)
+        tester = Backtester(prices[:TRAIN], prices[TRAIN:], risk_free=0.05)
+        assert tester.periods_per_year == periods, frequency
+        cash = tester.backtest(Random(0.0), reopt_freq=99)
+        np.testing.assert_allclose(cash.returns, 1.05 ** (1 / periods) - 1, rtol=1e-12)
+    few = closes()  # of coins beside stocks the union counts; of stocks a few days do too
+    assert Backtester(few[:TRAIN], few[TRAIN : TRAIN + 2]).periods_per_year == 252
+    hours = closes().set_axis(pd.date_range("2020", periods=ROWS, freq="h"), axis=0)
+    assert Backtester(hours[:TRAIN], hours[TRAIN:]).periods_per_year == pytest.approx(24 * 365.25)
+    assert Backtester(few[:TRAIN].to_numpy(), few[TRAIN:].to_numpy()).periods_per_year == 252
+    assert Backtester(few[:TRAIN], few[TRAIN:], periods_per_year=260).periods_per_year == 260
+    table = compare({"1/N": Uniform()}, prices[:TRAIN], prices[TRAIN:])
+    again = compare({"1/N": Uniform()}, prices[:TRAIN], prices[TRAIN:], periods_per_year=252)
+    assert table.metrics.equals(again.metrics)
+
+
+def test_what_is_suspended_is_no_cash():
+    seen = []
+
+    class Asks:
+        def optimize(self, data, *, state):
+            seen.append(state)
+            return np.full(len(state.assets), 1 / len(state.assets))
+
+    prices = closes(names=["A", "B", "C"])
+    prices.iloc[50:53, 0] = np.nan
+    result = run(prices, Asks(), rebalance_freq=30)
+    state = seen[12]  # sees the close of row 51
+    assert state.assets == ("B", "C")
+    held = result.weights.iloc[11]
+    np.testing.assert_allclose(state.elsewhere, held["A"], rtol=1e-12)
+    np.testing.assert_allclose(state.cash, 1.0 - held.sum(), rtol=0, atol=1e-12)
+    assert all(abs(one.cash) < 1e-12 for one in seen[1:])
+    assert [one.elsewhere > 0 for one in seen].count(True) == 3
+
+
+def test_decisions_are_proved_again_from_what_they_rested_on():
+    prices = lively()
+    tester = Backtester(prices[:TRAIN], prices[TRAIN:], delisting_return=-0.2)
+    options = {"window": 30, "min_history": 5, "reopt_freq": 3, "rebalance_freq": 3, "keep_solutions": True}
+    for strategy in (
+        KLRobustKelly(radius="auto"),
+        Kelly(0.5, mandate=Mandate(max_turnover=0.3, leverage=1)),
+        MinVariance(beliefs=FilledHistory(2)),
+    ):
+        for settings in ({}, {"execution_lag": 0}, {"window": None}):
+            result = tester.backtest(strategy, **{**options, **settings})
+            gaps = tester.verify(result)
+            assert gaps.index.equals(result.rows.index)
+            assert gaps.index.equals(result.certificates.index)
+            tolerance = result.certificates["tolerance"]
+            assert (np.abs(gaps - result.certificates["gap"]) <= 0.1 * tolerance).all()
+    result.solutions[3][1].weights[:2] += 0.1
+    with pytest.raises(OptimizationError, match=rf"MinVariance on {result.rows.index[3].date()}: "):
+        tester.verify(result)
+    with pytest.raises(PortfolioError, match="keep_solutions=True"):
+        tester.verify(tester.backtest(Kelly(), **{**options, "keep_solutions": False}))
+    assert tester.verify(tester.backtest(Random())).empty
+    plain = closes()
+    tester = Backtester(plain[:TRAIN], plain[TRAIN:])
+    assert tester.verify(tester.backtest(Kelly(), keep_solutions=True, reopt_freq=9)).max() < 1e-9
 
 
 def test_bad_parameters_are_named():

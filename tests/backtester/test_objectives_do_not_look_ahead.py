@@ -12,12 +12,14 @@ import pytest
 
 from opeslike import objectives
 from opeslike.backtester import Backtester
+from opeslike.beliefs import Decay, ShrunkMeans
 
 SPLIT, ROWS, ASSETS = 60, 85, ["AA", "BB", "CC", "DD"]
 #: Objectives that need to be told something.
 NEEDS: dict[str, Callable[[], Any]] = {
     "BayesianKelly": lambda: objectives.BayesianKelly(np.random.default_rng(0).normal(0, 0.02, (30, 4)), 20.0),
     "KLRobust": lambda: objectives.KLRobust(objectives.CRRA(3.0), 0.05),
+    "RegretKelly": lambda: objectives.RegretKelly([Decay(20), ShrunkMeans()]),
     "RiskConstrainedKelly": lambda: objectives.RiskConstrainedKelly(lam=3.0),
 }
 NAMES = [

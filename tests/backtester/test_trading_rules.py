@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opeslike.accounting.bands import Bands
+from opeslike import CRRA, Kelly, Mandate, MinVariance
+from opeslike.accounting.bands import Bands, WhenRegretExceedsCost
 from opeslike.accounting.overlays import LeverageCap
 from opeslike.backtester import Backtester, scheduled
 from opeslike.errors import PortfolioError
@@ -223,3 +224,72 @@ def test_strategies_that_name_costs_are_told_what_to_expect(cost, expected):
     if len(cost) == 1 and "proportional" not in cost:
         drawn = tester._cost_model.rates(200_000, list("ABC"), 1).per_step
         assert drawn.mean() * 1e4 == pytest.approx(expected[0], rel=0.03)
+
+
+# --- trading when the regret pays for it
+
+
+def regret_by_hand(kelly, data, held):
+    """Growth that the holdings give away against the best portfolio, by evaluating both."""
+    w = kelly.optimize(data)
+    returns = data.pct_change().dropna().to_numpy()
+    return np.log1p(returns @ w).mean() - np.log1p(returns @ (held / held.sum())).mean()
+
+
+def test_trades_are_those_that_their_regret_pays_for():
+    data, horizon = closes(200), 40.0
+    tester = Backtester(data[:100], data[100:], cost={"const": 20.0})
+    rule = WhenRegretExceedsCost(horizon)
+    found = tester.backtest(Kelly(), rebalance=rule, reopt_freq=10, execution_lag=0)
+    always = tester.backtest(Kelly(), reopt_freq=10, execution_lag=0)
+    held, targets, traded = found.weights.to_numpy(), always.weights.iloc[::10].to_numpy(), 0
+    moves = data.pct_change()[100:].to_numpy()[1:]
+    for step in range(1, len(held)):
+        drifted = held[step - 1] * (1 + moves[step - 1])
+        drifted /= 1 + held[step - 1] @ moves[step - 1]
+        seen = data.iloc[: 101 + 10 * (step // 10)]  # the last decision's
+        cost = 20e-4 * np.abs(targets[step // 10] - drifted).sum()
+        expected = horizon * regret_by_hand(Kelly(), seen, drifted)
+        if abs(expected - cost) > 1e-9:
+            assert (np.abs(held[step] - drifted).sum() > 1e-12) == (expected > cost)
+            traded += expected > cost
+    assert 0 < traded < len(held) - 1
+    assert found.turnover.sum() < always.turnover.sum()
+
+
+def test_patience_and_haste():
+    data = closes(200)
+    tester = Backtester(data[:100], data[100:])
+    kelly = Kelly(0.5, mandate=Mandate(leverage=1.5, risk_free=0.01))
+    never = tester.backtest(kelly, rebalance=WhenRegretExceedsCost(1e-9))
+    assert np.count_nonzero(never.turnover > 1e-12) == 1  # the first purchase
+    turned = [tester.backtest(kelly, rebalance=WhenRegretExceedsCost(h)).turnover.sum() for h in (1, 20, 1e9)]
+    assert turned == sorted(turned)
+    always = tester.backtest(CRRA(3.0))
+    free = Backtester(data[:100], data[100:], cost={"const": 0})
+    costless = free.backtest(CRRA(3.0), rebalance=WhenRegretExceedsCost(5))
+    np.testing.assert_allclose(costless.weights, always.weights, atol=2e-3)
+    assert never.settings["rebalance"] == "WhenRegretExceedsCost(horizon=1e-09)"
+
+
+def test_the_rule_asks_for_a_regret():
+    data = closes(120)
+    tester, rule = Backtester(data[:100], data[100:]), WhenRegretExceedsCost(5)
+    for strategy in (Script(), MinVariance()):
+        with pytest.raises(PortfolioError, match=r"proves no regret|certified answer in terms of returns"):
+            tester.backtest(strategy, rebalance=rule)
+    with pytest.raises(PortfolioError, match="horizon"):
+        WhenRegretExceedsCost(0)
+    with pytest.raises(PortfolioError, match="rebalance must be"):
+        tester.backtest(Kelly(), rebalance="ME")
+
+
+def test_the_rule_does_not_look_ahead():
+    data = closes(160)
+    other = data.copy()
+    other.iloc[130:] *= np.linspace(1.1, 2.0, len(other) - 130)[:, None] * [1.0, 0.7, 1.2]
+    runs = [
+        Backtester(frame[:100], frame[100:]).backtest(Kelly(), rebalance=WhenRegretExceedsCost(10), reopt_freq=5)
+        for frame in (data, other)
+    ]
+    np.testing.assert_array_equal(runs[0].weights[:29], runs[1].weights[:29])

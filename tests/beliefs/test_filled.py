@@ -75,15 +75,36 @@ def test_complete_data_are_left_alone():
         FilledHistory(-1)
 
 
+def test_what_is_drawn_is_marked():
+    prices = histories()
+    market = Market.from_data(prices)
+    for belief in (FilledHistory(1), FilledHistory(1) | Decay(126)):
+        believed = belief(Market.from_data(prices))
+        assert believed.filled == 250
+        assert believed.window(300, 399).filled == 250
+    assert (market.filled, Decay(126)(market).filled) == (0, 0)
+    told = (FilledHistory(1) | Decay(126)).describe(prices).loc["filled rows"]
+    assert told.to_numpy().tolist() == [[0.0, 250.0]]
+    optimizer = MinVariance(beliefs=FilledHistory(1))
+    optimizer.optimize(prices)
+    assert optimizer.solution.filled == 250
+    optimizer.optimize(prices.dropna())
+    assert optimizer.solution.filled == 0
+
+
 def test_it_walks_certified_and_says_what_was_observed():
     prices = histories()
     tester = Backtester(prices[:300], prices[300:])
     options = {"reopt_freq": 20, "window": 252, "min_history": 40}
     result = tester.backtest(KLRobustKelly(radius="auto", beliefs=FilledHistory(1) | Decay(126)), **options)
     assert result.certificate == "certified"
-    assert result.rows.tolist() == [49, 69, 89, 109, 129]
+    assert result.rows["observed"].tolist() == [49, 69, 89, 109, 129]
+    assert result.rows["filled"].tolist() == [203, 183, 163, 143, 123]
+    assert result.certificates["filled"].tolist() == result.rows["filled"].tolist()
     whole = tester.backtest(MinVariance(beliefs=FilledHistory(1)), keep_solutions=True, **options)
     plain = tester.backtest(MinVariance(), **options)
+    assert (plain.rows["filled"] == 0).all()
+    assert plain.rows["observed"].equals(whole.rows["observed"])
     assert (whole["weights"] != plain["weights"]).any()
     # the last decision by hand
     expected = MinVariance(beliefs=FilledHistory(1)).optimize(prices[127:380])

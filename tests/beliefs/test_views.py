@@ -174,6 +174,24 @@ def test_confidence_and_what_the_answer_is_worth() -> None:
     assert (Views({"mean(A)": 0.5})(ruled_out).probabilities[::3] == 0).all()
 
 
+def test_confidence_by_view() -> None:
+    """Meucci's pooling: each slice of the probability satisfies the views that are that sure."""
+    seen = market()
+    p = np.full(60, 1 / 60)
+    views = {"mean(A)": 0.5, "mean(B)": 0.1, "vol(A)": "<= 0.15"}
+    both = Views({"mean(A)": 0.5, "mean(B)": 0.1}).pooled(seen).q
+    alone, every = Views({"mean(A)": 0.5}).pooled(seen).q, Views(views).pooled(seen).q
+    found = Views(views, confidence={"mean(A)": 0.7, "mean(B)": 0.4, "vol(A)": 0.1})(seen).probabilities
+    np.testing.assert_allclose(found, 0.3 * p + 0.1 * every + 0.3 * both + 0.3 * alone, rtol=1e-12)
+    sure = Views(views, confidence={"mean(B)": 0.4, "vol(A)": 0.4})(seen).probabilities
+    np.testing.assert_allclose(sure, 0.4 * every + 0.6 * alone, rtol=1e-12)
+    same = Views(views, confidence=dict.fromkeys(views, 0.25))(seen).probabilities
+    np.testing.assert_allclose(same, Views(views, confidence=0.25)(seen).probabilities, rtol=1e-12)
+    for wrong in ({"mean(Z)": 0.5}, {"mean(A)": 0.0}, {"mean(A)": 1.5}):
+        with pytest.raises(PortfolioError, match="confidence"):
+            Views(views, confidence=wrong)
+
+
 def test_views_that_say_the_same_twice() -> None:
     seen = market()
     once = Views({"mean(A)": 0.3, "mean(B)": 0.1}).pooled(seen)

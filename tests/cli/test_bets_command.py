@@ -91,7 +91,7 @@ def test_formats(run: Any) -> None:
         ("p,odds,name\n0.5,2,x\n0.5,3,x\n", "card.csv: two bets on the card are called 'x'"),
         ("p,odds\n", "card.csv: a card holds bets and races, at least one"),
         ("", "card.csv: a card holds bets and races, at least one"),
-        (b"p,odds\n\xff\xfe,2\n", "card.csv is no CSV text in UTF-8"),
+        (b"p,odds\n\xff\xfe,2\n", "card.csv is not a CSV file in UTF-8"),
     ],
 )
 def test_errors_are_one_line_that_names_the_place(run: Any, text: str | bytes, words: str) -> None:

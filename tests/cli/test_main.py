@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import opeslike
 from opeslike.cli import build_parser, main
+from opeslike.data import load_us20
 
 SMALL = [
     "--tickers",
@@ -289,3 +292,97 @@ def test_a_terminal_that_knows_no_unicode(tmp_path, offline_environment):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "AAPL" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["audit", "kurse.csv"],
+        ["optimize", "--objective", "uniform", "--csv", "kurse.csv"],
+        ["compare", "--strategy", "uniform", "--no-plots", "--csv", "kurse.csv"],
+        ["backtest", "--strategy", "uniform", "--csv", "kurse.csv"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_file_is_read_alike_by_all(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prices = load_us20(tickers="AAPL JPM", start="2019-01", end="2019-06").rename(columns={"AAPL": "Äpfel"}) * 100
+    rows = [";".join(["Datum", *prices])]
+    for day, cells in prices.iterrows():
+        rows.append(";".join([f"{day:%d.%m.%y}", *(f"{cell:,.0f}".replace(",", ".") for cell in cells)]))
+    Path("kurse.csv").write_text("\n".join(rows), encoding="cp1252")
+    ticker = "Äpfel"
+    form = ["--encoding", "cp1252", "--date-format", "%d.%m.%y", "--decimal", ",", "--thousands", "."]
+    for option in range(0, len(form), 2):
+        less = form[:option] + form[option + 2 :]
+        if form[option] != "--decimal":  # the mark between thousands leaves one notation
+            assert main([*command, *less]) == 2, less
+            assert form[option] in capsys.readouterr().err
+    assert main([*command, *form, "--sep", ";", "--sort", "--tickers", f"JPM,{ticker}", "--start", "2019-02"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out
+
+
+def test_listings_and_other_files_than_text(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    monkeypatch.chdir(tmp_path)
+    prices = load_us20(tickers="AAPL JPM XOM", start="2018", end="2019")
+    prices.iloc[450:, 2] = float("nan")
+    prices.to_parquet("prices.parquet")
+    member = pd.DataFrame(1, index=prices.index[:1], columns=prices.columns)
+    member.loc[prices.index[470]] = [1, 0, 1]
+    member.to_csv("members.csv")
+    command = ["backtest", "--strategy", "uniform", "--csv", "prices.parquet", "--weights", "weights.csv", "--quiet"]
+    lives = [
+        "--delisting-return",
+        "XOM=-0.5",
+        "--delisted-after",
+        "8",
+        "--min-history",
+        "50",
+        "--listed",
+        "members.csv",
+    ]
+    assert main([*command, *lives]) == 0
+    capsys.readouterr()
+    held = pd.read_csv("weights.csv", index_col=0, parse_dates=True)
+    assert (held["XOM"][prices.index[458] :] == 0).all()
+    assert (held["XOM"][: prices.index[456]] > 0).all()
+    assert (held["JPM"][prices.index[475] :] == 0).all()
+    assert main([*command, "--listed", "none.csv"]) == 2
+    assert "none.csv does not exist" in capsys.readouterr().err
+    assert main([*command, "--sep", ";"]) == 2
+    assert "--sep ';' describes text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compare", "--out", "report", *SMALL],
+        ["backtest", "--strategy", "kelly", *SMALL[:-1]],
+        ["optimize", *SMALL[:4]],
+        ["orders", "--cash", "1000", *SMALL[:4]],
+        ["audit", "prices.csv"],
+        ["bets", "card.csv"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_gives_json_where_asked(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    opeslike.load_us20(tickers="AAPL", start="2017", end="2018-02").to_csv("prices.csv")
+    Path("card.csv").write_text("p,odds\n0.6,2.0\n")
+    texts = []
+    for option in (["--json"], ["--format", "json"]):
+        assert main([*command, *option]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert json.loads(texts[0]) is not None
+
+
+@pytest.mark.parametrize("name", list(build_parser()._subparsers._group_actions[0].choices))
+def test_exit_statuses_are_in_every_help(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "exit status: 0 if all went well, 2 after an error (one line on stderr), 130 after an interrupt" in out

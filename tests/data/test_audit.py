@@ -161,6 +161,8 @@ def test_rows_in_reverse(clean: pd.DataFrame) -> None:
 def test_dates_out_of_order(clean: pd.DataFrame) -> None:
     for prices in (clean[::-1], pd.concat([clean, clean[:3]]), pd.concat([clean[9:], clean[:9]])):
         assert only(prices).kind == "order"
+        with pytest.raises(DataError, match="order=True"):
+            audit(prices).repair(splits=True)
         pd.testing.assert_frame_equal(audit(prices).repair(order=True), clean)
 
 
@@ -261,10 +263,34 @@ def test_one_warning_for_all(bad: pd.DataFrame) -> None:
     with pytest.warns(
         DataWarning, match=r"KO 2016-05-18 \(x 0\.5\).*BAC 2014-05-23 \(x 100\).*audit\(prices\)"
     ) as caught:
-        warn_about(bad, stacklevel=1)
+        warn_about(bad)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert issubclass(DataWarning, OpesLikeWarning)
+
+
+def test_who_is_given_prices_says_so_once(bad: pd.DataFrame, clean: pd.DataFrame) -> None:
+    tester: Any = None
+    for look in (
+        lambda: opeslike.Kelly().optimize(bad),
+        lambda: opeslike.Uniform().optimize(pd.concat({"Close": bad, "Volume": bad}, axis=1)),
+        lambda: opeslike.MaxSharpe().problem(bad),
+        lambda: opeslike.Backtester(bad[:2000], bad[2000:]),
+        lambda: opeslike.Backtester(bad[:2000].to_numpy(), bad[2000:].to_numpy()),
+    ):
+        with pytest.warns(DataWarning, match="the data look wrong") as caught:
+            tester = look()
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+    # once told is enough: the walk, the proof, and returns are silent
+    tester.backtest(opeslike.Kelly(), reopt_freq=300)
+    optimizer = opeslike.Kelly()
+    with pytest.warns(DataWarning):
+        optimizer.optimize(bad)
+    optimizer.solution.verify(bad)
+    opeslike.Kelly().optimize(bad.pct_change(fill_method=None)[1:])
+    opeslike.Kelly().optimize(np.abs(bad.pct_change(fill_method=None)[1:]), kind="returns")
+    opeslike.Kelly().optimize(clean)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from opeslike.beliefs.bootstrap import block_length_of, draw_counts
 from opeslike.data import load_us20
 from opeslike.errors import DataError, PortfolioError
 from opeslike.evidence import equal_exposure, evidence
-from opeslike.evidence.bootstrap import block_length_of, draw_counts, step_down
+from opeslike.evidence.bootstrap import step_down
 from opeslike.evidence.samples import STATISTICS, read_samples, statistic
 
 bootstrap = pytest.importorskip("arch.bootstrap", reason="arch is not installed (extra 'evidence')")

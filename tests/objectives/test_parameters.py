@@ -17,6 +17,7 @@ from opeslike.objectives import (
     BayesianKelly,
     KLRobust,
     MaxSharpe,
+    RegretKelly,
     RiskConstrainedKelly,
     UniversalPortfolios,
     VaR,
@@ -34,7 +35,9 @@ CLASSES = [
 
 
 def make(kind: type, **parameters: object) -> Optimizer:
-    first = {BayesianKelly: [np.array([[0.1, -0.1]])], KLRobust: [Kelly()]}.get(kind, [])
+    first = {BayesianKelly: [np.array([[0.1, -0.1]])], KLRobust: [Kelly()], RegretKelly: [[None, Decay(5)]]}.get(
+        kind, []
+    )
     return kind(*first, **parameters)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from opeslike.beliefs import Prior, as_belief
+from opeslike.beliefs import Decay, Prior, Recentred, as_belief
 from opeslike.market import Market
 from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import (
@@ -26,6 +26,7 @@ from opeslike.objectives import (
     MaxMean,
     MeanVariance,
     MinVariance,
+    RegretKelly,
     RiskConstrainedKelly,
     WassRobustKelly,
     WassRobustMaxMean,
@@ -95,6 +96,13 @@ def within_ball(inner: Callable[..., ScenarioObjective], radius: float, **parame
     return build
 
 
+def upside_down(market: Market) -> Market:
+    """As if half of every return had gone the other way."""
+    return market.with_returns(-0.5 * market.returns)
+
+
+RIVALS = [None, Decay(10), upside_down]
+
 ENTRIES: list[Entry] = [
     # expected utility
     entry(Kelly, "reg"),
@@ -135,6 +143,8 @@ ENTRIES: list[Entry] = [
     entry(EllipsoidRobustKelly, radius=0.3, metric="chi-square"),
     entry(EllipsoidRobustKelly, radius=3.0, metric="chi-square"),
     entry(MirrorPrior, "reg", name="BayesianKelly"),
+    entry(RegretKelly, "reg", name="RegretKelly", rivals=[Decay(20), Recentred(0.0005)]),
+    entry(RegretKelly, "cash", name="RegretKelly(three)", rivals=RIVALS, mandate=Mandate(leverage=1.5, risk_free=0.02)),
     entry(RiskConstrainedKelly, "reg", "cash"),
     entry(RiskConstrainedKelly, "cash", lam=5.0, mandate=Mandate(leverage=2.0, risk_free=0.02, borrow_spread=0.01)),
     # robust against moved returns

@@ -100,7 +100,7 @@ def test_bootstrap_by_enumeration():
         ((1.0, 0.5), {"method": "simulation"}, "annual_sharpe"),
         ((1.0, 0.5), {"method": "simulation", "annual_sharpe": -1.0}, "annual_sharpe"),
         ((1.0, 0.5), {"method": "bootstrap"}, "needs returns"),
-        ((1.0, 0.5), {"method": "guess"}, "method must"),
+        ((1.0, 0.5), {"method": "guess"}, "method=.guess. is unknown"),
         ((1.0, 0.5), {"method": "simulation", "annual_sharpe": 1.0, "years": 1e6}, "at most 10,000,000"),
         ((1.0, 0.5), {"method": "simulation", "annual_sharpe": 1.0, "seed": -1}, "seed"),
         ((1.0, 0.5), {"method": "simulation", "annual_sharpe": 1.0, "n_paths": 0}, "n_paths"),

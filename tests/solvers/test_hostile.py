@@ -9,10 +9,10 @@ from opeslike import KLRobustKelly, Mandate, RiskConstrainedKelly
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.ambiguity import CVaR, ProbabilityBox, WorstCase
 from opeslike.modelling.bounds import Bounds
-from opeslike.modelling.feasible import feasible
+from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Exponential, Linear, Log
 from opeslike.modelling.problem import ScenarioProblem
-from opeslike.modelling.regularizers import Spread
+from opeslike.modelling.regularizers import make_penalty
 from opeslike.modelling.risks import KLBall
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.wasserstein import WassersteinProblem
@@ -98,7 +98,8 @@ def test_a_loss_that_overflows_ends_a_crossover_without_a_warning() -> None:
 
 
 def test_slacks_of_kinks_survive_a_tiny_barrier() -> None:
-    pieces = Pieces(Spread(0.7, 4), np.array([0.25, 0.25, 0.25, 0.25]) * 1e8, 1e-30)
+    spread = make_penalty("mpd", 0.7, Lift.identity(Bounds.budget(np.zeros(4), np.ones(4))))
+    pieces = Pieces(spread, np.array([0.25, 0.25, 0.25, 0.25]) * 1e8, 1e-30)
     assert (pieces.z > 0).all()
     assert np.isfinite(pieces.pull()).all()
 

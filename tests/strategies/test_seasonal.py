@@ -74,6 +74,7 @@ def test_time_zones_and_hours_do_not_matter(index):
     np.testing.assert_array_equal(run(TurnOfMonth(), moved, split=20)["weights"], same)
 
 
+@pytest.mark.filterwarnings("ignore:the data look wrong")
 def test_a_future_price_does_not_change_the_calendar(index):
     prices = index["2009-01-02":"2010-12-30"]
     other = prices.copy()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import subprocess
 import sys
 import threading
 import time
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +22,6 @@ from opeslike.analysis.tables import GAP
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError, RuinWarning
 from opeslike.objectives.base import Optimizer
 from opeslike.studies import Comparison, compare, grid, running
-
-TOYS = Path(__file__).with_name("toys.py")
-
-
-@pytest.fixture(scope="module")
-def toys():
-    """Their module, under a name that other processes find as well."""
-    sys.path.insert(0, str(TOYS.parent))
-    spec = spec_from_file_location("toys", TOYS)
-    module = module_from_spec(spec)
-    sys.modules["toys"] = module
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(TOYS.parent))
-    del sys.modules["toys"]
 
 
 @pytest.fixture(scope="module")
@@ -233,9 +216,8 @@ def test_constraints_go_to_other_processes_too(split):
 
 
 def test_what_does_not_unpickle_there_is_named(split):
-    job = pickle.dumps((Backtester(*split), {}, logging.WARNING, 0))
     with pytest.raises(PortfolioError, match=r"'Mine' cannot be rebuilt in another process.*nowhere.*n_jobs=1"):
-        running._work(job, ["Mine"], b"cnowhere\nStrategy\n.")
+        running.unpacked(["Mine"], b"cnowhere\nStrategy\n.")
 
 
 def test_a_dead_process_is_told(split, toys):

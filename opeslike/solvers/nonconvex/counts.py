@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.terms import Counts
@@ -28,7 +29,6 @@ from opeslike.proof import Proof
 from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator
 from opeslike.solvers.solve import Solved
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 #: minimises a problem from a guess of its variables
 Relax = Callable[..., Solved]
@@ -160,7 +160,7 @@ class _Search:
         )
         solved = self._solve(lower, upper, None, named=True)
         proof = solved.proof
-        self.estimate = estimator(self.problem, proof, self.counts.most)
+        self.estimate = estimator(self.problem, solved.x, self.counts.most)
         return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
 
     def _held(self, w: FloatArray) -> BoolArray:
@@ -307,7 +307,7 @@ class _Search:
         """How much a unit more of each weight would better the answer, beyond what the budget is worth."""
         problem, q = self.problem, at.q
         gradient = at.proof.point.gradient
-        if isinstance(problem, ScenarioProblem) and q is not None and problem.limit is None:
+        if isinstance(problem, ScenarioProblem) and q is not None and not problem.limits:
             gradient = problem.value_under(at.x, q)[1]
         y = at.proof.witness.multipliers
         reduced = gradient if y is None else gradient - y @ problem.bounds.rows

@@ -1,0 +1,17 @@
+from .breaking import Breakdown as Breakdown
+from .breaking import breakdown as breakdown
+from .days import Influence as Influence
+from .days import influence as influence
+from .finding import Finding as Finding
+from .outsiders import Screen as Screen
+from .outsiders import screen as screen
+from .paths import Frontier as Frontier
+from .paths import frontier as frontier
+from .posed import Posed as Posed
+from .posed import pose as pose
+from .regrets import Regret as Regret
+from .regrets import regret as regret
+from .resamples import Uncertainty as Uncertainty
+from .resamples import uncertainty as uncertainty
+from .spans import Ranges as Ranges
+from .spans import ranges as ranges

@@ -1,0 +1,14 @@
+from .comparing import compare as compare
+from .comparing import grid as grid
+from .comparison import Comparison as Comparison
+from .comparison import make_folder as make_folder
+from .samples import Sample as Sample
+from .samples import Samples as Samples
+from .samples import random_universes as random_universes
+from .samples import resampled as resampled
+from .samples import splits as splits
+from .samples import windows as windows
+from .study import Study as Study
+from .wrappers import Fraction as Fraction
+from .wrappers import Tuned as Tuned
+from .wrappers import Windowed as Windowed
