@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from opeslike.checks import REST, by_asset
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError, InfeasibleError, PortfolioError
 from opeslike.market import Eligible, FloatArray, Market, cut, describe, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
 
@@ -141,3 +141,38 @@ def selected(name: str, limits: Any, known: Any) -> Iterator[tuple[Hashable, tup
     for key in known:
         if key in given or REST in given:
             yield key, given.get(key, given.get(REST, (-np.inf, np.inf)))
+
+
+def box(
+    bounds: Any, leverage: float | None, assets: Sequence[Hashable], weight_bounds: Any, fraction: float
+) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest weights before the fraction: ``weight_bounds`` and the mandate's together.
+
+    Raises
+    ------
+    InfeasibleError
+        If the two have nothing in common; names both and the asset.
+    """
+    default = (0.0, 1.0 if leverage is None else float(leverage))
+    given = weight_bounds is not None
+    lower, upper = np.zeros(len(assets)), np.full(len(assets), default[1])
+    if given:
+        lower, upper = parse_weight_bounds(weight_bounds, assets, default)
+    if bounds is None:
+        return lower, upper
+    bounds = with_rest(bounds, assets)
+    low, high = (side / fraction for side in parse_weight_bounds(bounds, assets, default, "bounds"))
+    if isinstance(bounds, Mapping):  # who is not named keeps the bounds there are
+        named = np.array([asset in bounds for asset in assets])
+        low, high = np.where(named, low, lower), np.where(named, high, upper)
+    if not given:
+        return low, high
+    apart = np.flatnonzero(np.maximum(low, lower) > np.minimum(high, upper))
+    if apart.size:
+        i = int(apart[0])
+        where = "" if fraction == 1 else " before the fraction"
+        raise InfeasibleError(
+            f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the "
+            f"mandate's bounds, [{low[i]:g}, {high[i]:g}]{where}; widen one of them"
+        )
+    return np.maximum(low, lower), np.minimum(high, upper)

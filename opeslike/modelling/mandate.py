@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Annotated, Any, Self
@@ -10,11 +10,10 @@ from typing import Annotated, Any, Self
 import numpy as np
 
 from opeslike.checks import FloatArray, check_covariance, number, per_period
-from opeslike.errors import InfeasibleError, PortfolioError
+from opeslike.errors import PortfolioError
 from opeslike.market import Market
-from opeslike.modelling.bounds import parse_weight_bounds
 from opeslike.modelling.convex import Problem
-from opeslike.modelling.grouping import benchmark_of, exposed, grouped, near_benchmark, pairs, with_rest
+from opeslike.modelling.grouping import benchmark_of, box, exposed, grouped, near_benchmark, pairs
 from opeslike.modelling.limits import Basis, Limit, RiskLimit, TrackingError
 from opeslike.modelling.terms import Counts, Terms
 from opeslike.modelling.trading import Impact, check_amounts, check_costs, impact_of, trades_of
@@ -289,7 +288,7 @@ class Mandate(Parameters):
         return tuple(one.on(basis) for one in asked)
 
     def _terms(self, assets: Any, limits: Sequence[Any], weight_bounds: Any, fraction: float, *trading: Any) -> Terms:
-        lower, upper = self._box(assets, weight_bounds, fraction)
+        lower, upper = box(self.bounds, self.leverage, assets, weight_bounds, fraction)
         if self.net is not None:
             limits = [*limits, ("net", np.ones(len(assets)), pairs("bounds", {"net": self.net})["net"])]
         cash_rate, borrow_rate, short_fee = self.rates
@@ -320,32 +319,6 @@ class Mandate(Parameters):
         cash, borrowed = self.risk_free, self.risk_free + self.borrow_spread
         every = [per_period(rate, self.periods_per_year) for rate in (cash, borrowed, self.short_fee)]
         return every[0], every[1], every[2]
-
-    def _box(self, assets: Sequence[Hashable], weight_bounds: Any, fraction: float) -> tuple[FloatArray, FloatArray]:
-        """Lowest and highest weights before the fraction: ``weight_bounds`` and the mandate's together."""
-        default = (0.0, 1.0 if self.leverage is None else float(self.leverage))
-        given, bounds = weight_bounds is not None, self.bounds
-        lower, upper = np.zeros(len(assets)), np.full(len(assets), default[1])
-        if given:
-            lower, upper = parse_weight_bounds(weight_bounds, assets, default)
-        if bounds is None:
-            return lower, upper
-        bounds = with_rest(bounds, assets)
-        low, high = (side / fraction for side in parse_weight_bounds(bounds, assets, default, "bounds"))
-        if isinstance(bounds, Mapping):  # who is not named keeps the bounds there are
-            named = np.array([asset in bounds for asset in assets])
-            low, high = np.where(named, low, lower), np.where(named, high, upper)
-        if not given:
-            return low, high
-        apart = np.flatnonzero(np.maximum(low, lower) > np.minimum(high, upper))
-        if apart.size:
-            i = int(apart[0])
-            where = "" if fraction == 1 else " before the fraction"
-            raise InfeasibleError(
-                f"no weight of {assets[i]} satisfies both weight_bounds, [{lower[i]:g}, {upper[i]:g}], and the "
-                f"mandate's bounds, [{low[i]:g}, {high[i]:g}]{where}; widen one of them"
-            )
-        return np.maximum(low, lower), np.minimum(high, upper)
 
 
 @lru_cache(maxsize=64)

@@ -6,14 +6,18 @@ import itertools
 from functools import cache
 from typing import Any
 
+import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
 
 from opeslike import Backtester, CVaR, Kelly, KLRobustKelly, Mandate, MaxSharpe, MeanVariance, MinVariance
 from opeslike.errors import InfeasibleError, PortfolioError, TimeLimitError
+from opeslike.market import Market
+from opeslike.modelling import ambiguity
 from opeslike.objectives import REPO, RiskConstrainedKelly, RiskParity, Uniform, VaR
 from opeslike.objectives.base import Optimizer
+from opeslike.solvers.nonconvex.relaxations import Node, estimator, separable_part
 
 N = 12
 
@@ -175,3 +179,59 @@ def test_every_decision_of_a_backtest() -> None:
         assert (solution.weights[solution.weights != 0] >= 0.1 - 1e-12).all()
     with pytest.raises(PortfolioError, match="bound is not verified"):
         solution.verify(prices)
+
+
+def test_separable_part_leaves_a_covariance() -> None:
+    for seed in range(3):
+        covariance = market(seed=seed).cov().to_numpy()
+        d = separable_part(covariance)
+        assert (d > 0).all()
+        left = np.linalg.eigvalsh(covariance - np.diag(d))
+        assert -1e-18 < left[0] < 1e-2 * covariance.diagonal().min()  # nothing more could be split off evenly
+        assert d.sum() >= covariance.shape[0] * np.linalg.eigvalsh(covariance)[0]
+    rank_one = np.outer(np.arange(1.0, 5.0), np.arange(1.0, 5.0))
+    assert not separable_part(rank_one).any()
+
+
+@pytest.mark.parametrize("kind", [MinVariance, MeanVariance, CVaR])
+def test_bounds_of_nodes_hold(kind: type[Optimizer]) -> None:
+    """Below the best choice, and for variances far nearer to it than the relaxation without a count."""
+    n, k = 8, 3
+    data = market(n, 150, seed=5)
+    optimizer = kind()
+    optimizer.optimize(data, kind="returns")
+    problem = optimizer._problem(Market.from_data(data, "returns"))
+    estimate = estimator(problem, optimizer.weights, k)
+    assert estimate is not None
+    for kept, out in [((), ()), ((1,), (2,)), ((0, 4), (6,))]:
+        best = np.inf
+        for subset in itertools.combinations(range(n), k):
+            if set(kept) <= set(subset) and not set(out) & set(subset):
+                plain = kind()
+                plain.optimize(data.iloc[:, list(subset)], kind="returns")
+                best = min(best, plain.solution.value)
+        upper, inside = np.ones(n), np.zeros(n, dtype=bool)
+        upper[list(out)], inside[list(kept)] = 0.0, True
+        found = estimate(Node(np.zeros(n), upper, inside, -np.inf, np.full(n, 1 / n)), np.inf)
+        assert found is not None
+        assert found.bound <= best + 1e-12
+        if kind is MinVariance and not kept:
+            assert best - found.bound < 0.3 * (best - optimizer.solution.value)
+
+
+def test_a_smoothed_tail() -> None:
+    g = np.random.default_rng(2)
+    losses, p = g.standard_t(4, 60), g.dirichlet(np.full(60, 5.0))
+    sharp = ambiguity.CVaR(0.8)
+    for width in (0.01, 0.5, 5.0):
+        smooth = ambiguity.Smoothed(sharp, width)
+        at = smooth.evaluate(losses, p)
+        assert at.q.sum() == pytest.approx(1.0, abs=1e-12)
+        assert sharp.evaluate(losses, p).value - 2.5 * width <= at.value <= sharp.evaluate(losses, p).value + 1e-12
+        step = 1e-6 * g.standard_normal(60)
+        ahead, behind = (smooth.evaluate(losses + side * step, p).value for side in (1, -1))
+        assert (ahead - behind) / 2 == pytest.approx(float(at.q @ step), rel=1e-4, abs=1e-12)
+        value, constraints = smooth.expression(cp.Constant(losses), p)
+        peer = cp.Problem(cp.Minimize(value), constraints)
+        peer.solve(solver=cp.CLARABEL)
+        assert at.value == pytest.approx(peer.value, abs=1e-6)

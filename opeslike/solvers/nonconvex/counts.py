@@ -160,7 +160,7 @@ class _Search:
         )
         solved = self._solve(lower, upper, None, named=True)
         proof = solved.proof
-        self.estimate = estimator(self.problem, proof, self.counts.most)
+        self.estimate = estimator(self.problem, solved.x, self.counts.most)
         return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
 
     def _held(self, w: FloatArray) -> BoolArray:

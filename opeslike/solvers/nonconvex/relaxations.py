@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.ambiguity import BoxRisk, CVaR, Smoothed, WorstCase
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import OPTIMAL, Problem, ScenarioProblem
@@ -22,7 +23,6 @@ from opeslike.proof import Proof, Witness, bound
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.interior_point import interior_point
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 #: a smoothed tail has an edge this wide, in standard deviations of the return, and is solved to so many tolerances
@@ -67,12 +67,13 @@ class Node:
 Estimator = Callable[[Node, float], Estimate | None]
 
 
-def estimator(problem: Problem, root: Proof, most: int | None) -> Estimator | None:
-    """The quick or near bound there is for a problem, whose relaxation was proved; None where there is none."""
-    if not (problem.lift.plain and problem.bounds.budgeted and problem.penalty is None and problem.impact is None):
+def estimator(problem: Problem, x: FloatArray, most: int | None) -> Estimator | None:
+    """The quick or near bound there is for a problem, given what solves its plain relaxation, or None."""
+    plain = problem.lift.plain and problem.bounds.budgeted
+    if not plain or problem.limits or problem.penalty is not None or problem.impact is not None:
         return None
-    if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, (CVaR, WorstCase)) and not problem.limits:
-        return _Tail(problem, _WIDTH * problem.tolerance(cast(Any, root.point)) / OPTIMAL)
+    if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, (CVaR, WorstCase)):
+        return _Tail(problem, _WIDTH * problem.tolerance(problem.evaluate(x)) / OPTIMAL)
     if type(problem) is QuadraticProblem and problem.covariance is not None and most is not None:
         separable = separable_part(problem.covariance)
         if separable.any() and (problem.bounds.lower >= 0).all():
