@@ -18,6 +18,8 @@ from opeslike.solvers.interior_point import KKT, Iterate
 _OFF, _INFEASIBLE = 1e-14, 1e-9
 #: multipliers of coordinates that come in opposite pairs are 0 but for rounding, relative to the gradient
 _NOISE = 1e-13
+#: a gap of so few tolerances that gets no less is rounding
+_ROUNDING = 1e-3
 
 
 def active_set(
@@ -84,7 +86,8 @@ def active_set(
             best = Iterate(x, point, gap, y, iteration)
         else:
             worse += 1
-        if best.gap <= aim * problem.tolerance(best.point) or worse > 3:
+        enough = problem.tolerance(best.point) * (aim if worse == 0 else max(aim, _ROUNDING))
+        if best.gap <= enough or worse > 3:
             return best
         step = np.zeros(0)
         if free.size:

@@ -20,8 +20,8 @@ from opeslike.solvers.interior_point import Iterate
 
 Minimise = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
 
-#: models at most
-_MODELS = 6
+#: models at most, and the gap in tolerances from which Newton's method on the free variables takes on
+_MODELS, _AIM = 6, 1e-3
 
 
 class Model(QuadraticProblem):
@@ -67,7 +67,7 @@ def by_models(problem: Problem, start: FloatArray, minimise: Minimise) -> Iterat
             if best is not None and not gap < best.gap:
                 break
             best = Iterate(x, point, gap, multipliers, iteration)
-            if gap <= problem.tolerance(point):
+            if gap <= _AIM * problem.tolerance(point):
                 break
         found, _ = minimise(Model(problem, point), x if iteration else None)
         if found is None:
