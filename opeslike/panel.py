@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.checks import FloatArray
+from opeslike.errors import DataError, PortfolioError, logger
 
 Kind = Literal["prices", "returns"]
-FloatArray = NDArray[np.float64]
 
-logger = logging.getLogger("opeslike")
 
 #: Every name that marks a column as a field of a bar rather than as a ticker.
 FIELDS = frozenset(
@@ -26,6 +23,8 @@ FIELDS = frozenset(
 _NEGATIVE_SHARE = 0.05
 _SMALL = 0.5
 _LOG_OF_TOO_MUCH = 690.0
+#: Prices and returns beyond this (or prices below its inverse) are none; their ratios and squares would overflow.
+_MOST = 1e50
 
 
 @dataclass(frozen=True)
@@ -315,13 +314,15 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     Raises
     ------
     DataError
-        Naming ticker and date of the first infinite value or price that is not positive (but for zeros after which no
-        price comes: bankruptcy), or the ticker whose returns compound beyond what a float holds: those are prices or
-        percent.
+        Naming ticker and date of the first infinite value, value beyond 1e50, price below 1e-50 or price that is not
+        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns compound beyond
+        what a float holds: those are prices or percent.
     """
     values = panel.values
-    faults = {"value {} is infinite": np.isinf(values)}
+    size = np.abs(values)
+    faults = {"value {} is infinite": np.isinf(values), "value {} is too large to be one": size > _MOST}
     if kind == "prices":
+        faults["price {} is too small to be one"] = (size > 0) & (size < 1.0 / _MOST)
         rises = np.logical_or.accumulate((values > 0)[::-1])[::-1]
         began = np.logical_or.accumulate(values > 0)
         # 0 ends a life; where a price comes after it, or none came before, it stands for something else

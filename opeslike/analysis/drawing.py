@@ -280,7 +280,7 @@ def _display_once(fig: Figure) -> None:
     if shown_in is None or shown_in != _cell():
         from IPython.display import display
 
-        display({"image/png": picture(fig, "png", dpi=96)}, raw=True)
+        display({"image/png": picture(fig, "png", dpi=96)}, raw=True)  # type: ignore[no-untyped-call]
         vars(fig)["_shown_in"] = _cell()
 
 

@@ -24,17 +24,8 @@ from opeslike.market import Kind, describe, infer_kind, read_panel
 #: What is told where money was paid in or taken out.
 PAID = ("money_weighted_return", "paid_in", "taken_out")
 HEADLINE = (
-    *(
-        "total_return",
-        "final_wealth",
-        *PAID,
-        "annual_return",
-        "annual_growth",
-        "annual_volatility",
-        "sharpe",
-        "sortino",
-    ),
-    *("calmar", "max_drawdown", "max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery"),
+    *("total_return", "final_wealth", *PAID, "annual_return", "annual_growth", "annual_volatility", "sharpe"),
+    *("sortino", "calmar", "max_drawdown", "max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery"),
     *("max_drawdown_days", "longest_drawdown_days", "best_period", "worst_period", "cvar_95", "hit_ratio"),
     *("time_in_market", "average_exposure", "average_gross", "max_gross"),
 )

@@ -173,5 +173,5 @@ def _messages(prog: str, *, quiet: bool) -> Iterator[None]:
 
 def _one_line(message: object) -> str:
     """A message as one line of bounded length, whatever was typed into it."""
-    text = " ".join(str(message).split())
+    text = " ".join(str(message).encode(errors="backslashreplace").decode().split())
     return text if len(text) <= 2000 else f"{text[:1500]} ... {text[-400:]}"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opeslike.cli.options import add_command, add_format, opt, show
+from opeslike.cli.options import add_command, add_format, csv_rows, opt, show
 from opeslike.errors import DataError, OpesLikeError
 
 if TYPE_CHECKING:
@@ -95,10 +93,7 @@ def read_card(file: str) -> Card:
 
 def _rows(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and parameters of each row with a bet."""
-    try:
-        lines = list(csv.reader(Path(file).read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file} is no CSV text in UTF-8: {error}") from None
+    lines = csv_rows(file)
     header = [cell.strip().lower() for cell in lines[0]] if lines else []
     for column in header:
         if column not in COLUMNS or header.count(column) > 1:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opeslike.errors import DataError, PortfolioError
@@ -115,6 +117,22 @@ def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
         )
     tickers = RISKY if args.tickers is None else args.tickers
     return load_us20(tickers=tickers, start=args.start or start, end=args.end or end)
+
+
+def csv_rows(file: str) -> list[list[str]]:
+    """Cells of a small file of comma-separated values, line by line.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read; names it.
+    """
+    from opeslike.data.files import read_text
+
+    try:
+        return list(csv.reader(read_text(Path(file)).splitlines()))
+    except csv.Error as error:
+        raise DataError(f"{file} is not a CSV file: {error}") from None
 
 
 def split_at(args: argparse.Namespace, prices: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -261,7 +279,9 @@ delisting = typed(_by_ticker, "is neither a number nor TICKER=R,TICKER=R")
 def show(form: str, text: Callable[[], str], facts: Callable[[], Any], table: pd.DataFrame, index: bool = True) -> None:
     """Print a table as CSV, facts as JSON, or a text, as ``--format`` says."""
     if form == "csv":
-        print(table.to_csv(index=index, lineterminator="\n"), end="")
+        from opeslike.analysis.output import harmless
+
+        print(table.rename(index=harmless, columns=harmless).to_csv(index=index, lineterminator="\n"), end="")
     elif form == "json":
         show_json(facts())
     else:

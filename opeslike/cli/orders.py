@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-from pathlib import Path
 from typing import Any
 
 from opeslike.cli import options
@@ -64,7 +62,6 @@ def run(args: argparse.Namespace) -> None:
 
     import pandas as pd
 
-    from opeslike.analysis.output import csv_text
     from opeslike.market import describe
     from opeslike.orders import Fees, orders
 
@@ -80,18 +77,15 @@ def run(args: argparse.Namespace) -> None:
     fractional = () if args.fractional is None else args.fractional.split(",")
     terms = {"lot": args.lot, "fractional": fractional, "minimum_trade": args.minimum_trade}
     found = orders(wanted, prices, args.cash, held, fees=Fees(*(args.fees or ())), **terms)
-    if args.format == "csv":
-        table = found.table.reset_index()
-        print(csv_text(list(table.columns), table.itertuples(index=False, name=None)), end="")
-    elif args.format == "json":
+    date = describe(prices.index[-1])
+
+    def facts() -> dict[str, Any]:
         frames = {"orders": found.table, "positions": found.positions}
-        facts = {"date": describe(prices.index[-1])} | {
-            name: frame.rename_axis("ticker").reset_index().to_dict("records") for name, frame in frames.items()
-        }
+        tables = {name: frame.reset_index().to_dict("records") for name, frame in frames.items()}
         told = ("cash", "wealth", "fees", "deviation", "growth_given_up", "notes")
-        options.show_json(facts | {name: getattr(found, name) for name in told})
-    else:
-        print(f"{describe(prices.index[-1])}\n\n{found.to_text(args.format)}")
+        return {"date": date, **tables, **{name: getattr(found, name) for name in told}}
+
+    options.show(args.format, lambda: f"{date}\n\n{found.to_text(args.format)}", facts, found.table)
 
 
 def by_ticker(file: str) -> dict[str, float]:
@@ -102,12 +96,8 @@ def by_ticker(file: str) -> dict[str, float]:
     DataError
         Naming the file and the row (the first line is row 1).
     """
-    try:
-        rows = list(csv.reader(Path(file).read_text(encoding="utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file} is no CSV text in UTF-8: {error}") from None
     found: dict[str, float] = {}
-    for row, cells in enumerate(rows, start=1):
+    for row, cells in enumerate(options.csv_rows(file), start=1):
         ticker, *rest = [cell.strip() for cell in cells] or [""]
         if not any([ticker, *rest]):
             continue

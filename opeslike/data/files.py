@@ -7,17 +7,17 @@ import gzip
 import io
 import os
 import re
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from opeslike.data.selection import Day, cut
-from opeslike.data.shapes import Marks, Table, filled, meaning_of
+from opeslike.data.shapes import Table, filled, meaning_of
 from opeslike.errors import DataError
 from opeslike.panel import pandas_frame
 
@@ -115,9 +115,9 @@ def load_csv(
             f"{twin}={decimal!r} and decimal={decimal!r} are the same: a number could not be told from {other}"
         )
     path = Path(path)
-    marks = Marks(date_format, sep, decimal, thousands)
-    rows, marks = _read_text(path, encoding, marks)
-    table = Table([cell.strip() for cell in rows.iloc[0]], rows.iloc[1:], marks, str(path), "line", sort)
+    rows, sep, plain = _read_rows(path, encoding, sep)
+    header = [cell.strip() for cell in rows.iloc[0]]
+    table = Table(header, rows.iloc[1:], str(path), "line", sort, date_format, sep, decimal, thousands, plain)
     table.check_header()
     return cut(table.frame(tickers, fields), start, end, path.name)
 
@@ -177,7 +177,7 @@ def load_prices(source: Any, **options: Any) -> pd.DataFrame:
         raise DataError(f"{where} is empty")
     header = [column if isinstance(column, tuple) else str(column) for column in frame.columns.to_flat_index()]
     body = frame.set_axis(range(frame.shape[1]), axis=1)
-    table = Table(header, body, Marks(choices["date_format"]), where, "row", bool(choices["sort"]))
+    table = Table(header, body, where, "row", bool(choices["sort"]), choices["date_format"])
     return cut(table.frame(choices["tickers"], choices["fields"]), choices["start"], choices["end"], name)
 
 
@@ -193,32 +193,47 @@ def _read_columnar(path: Path, kind: str) -> pd.DataFrame:
     return frame
 
 
-def _read_text(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, Marks]:
-    """Return the rows of a file, cells as text, by their line; and the marks with the separator found."""
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file that somebody named; ``.gz`` is decompressed, UTF-16 recognised.
+
+    Raises
+    ------
+    DataError
+        It is missing, a device, or no text in that encoding; names it.
+    """
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise DataError(f"{path} is a device, which may never end: give a file")
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        text = content.decode("utf-16" if wide else "utf-8-sig" if encoding == "utf-8" else encoding)
+        return content.decode("utf-16" if wide else "utf-8-sig" if encoding == "utf-8" else encoding)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: check the path") from error
     except LookupError as error:
         raise DataError(f"encoding={encoding!r} is unknown: such as 'utf-8' or 'cp1252'") from error
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"{path} is not a CSV file in {encoding.upper()}: {error}; pass encoding='cp1252' if it is one of Excel's"
+            f"{path} is not a CSV file in {encoding.upper()}: {error}; save it as UTF-8, or pass "
+            "encoding='cp1252' if it is one of Excel's"
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _read_rows(path: Path, encoding: str, sep: str | None) -> tuple[pd.DataFrame, str, bool]:
+    """Return the rows of a file, cells as text, by their line; the separator, and whether bare commas are it."""
+    text = read_text(path, encoding)
     if not text.strip():
         raise DataError(f"{path} is empty")
-    sep, skipped = _sniff(text, marks.sep)
+    sep, skipped = _sniff(text, sep)
     try:
         rows = pd.read_csv(
             io.StringIO(text, newline=""), sep=sep, skiprows=skipped, header=None, dtype=str, na_filter=False,
             skip_blank_lines=False, engine="python", quotechar='"', skipinitialspace=True,
         )  # fmt: skip
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, UnicodeError) as error:
         if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
             width, line, cells = found.groups()
             raise DataError(f"{path}, line {line} has {cells} cells where the header has {width}") from error
@@ -226,7 +241,7 @@ def _read_text(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, M
     rows.index += skipped + 1
     blank = [line for line in rows.index[rows[0].fillna("").str.strip() == ""] if not filled(rows.loc[line])]
     plain = sep == "," and not re.search(r'"\d+\.\d+"', text)
-    return rows.drop(index=blank), replace(marks, sep=sep, plain=plain)
+    return rows.drop(index=blank), sep, plain
 
 
 def _sniff(text: str, given: str | None) -> tuple[str, int]:

@@ -94,7 +94,7 @@ def read_day(value: Day, name: str) -> pd.Timestamp | None:
             day = period.end_time if name == "end" else period.start_time
         else:
             day = pd.Timestamp(value)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:  # the last of a period that is NaT
         raise DataError(f"{name}={value!r} is not a date: write it as 2019-12-31") from error
     if not isinstance(day, pd.Timestamp):  # NaT
         raise DataError(f"{name}={value!r} is not a date: write it as 2019-12-31")

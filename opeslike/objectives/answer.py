@@ -8,18 +8,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.checks import positive
 from opeslike.errors import NotFittedError, PortfolioError
-from opeslike.market import Market, cut
+from opeslike.market import FloatArray, Market, cut
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.solution import Solution
 from opeslike.objectives.given import Given
 from opeslike.parameters import Parameters
 from opeslike.proof import Proof
-
-FloatArray = NDArray[np.float64]
 
 
 class Asked(NamedTuple):
@@ -58,6 +55,33 @@ class Answer(Parameters):
     def _scale(self) -> float:
         """What the optimised portfolio is multiplied by to give the weights held."""
         return 1.0
+
+    @property
+    def uses_held(self) -> bool:
+        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
+        return bool(self._settings.mandate.uses_held)
+
+    def shared(self) -> tuple[Hashable, float] | None:
+        """Key of the problem that is solved, and what its answer is multiplied by.
+
+        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
+        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
+
+        Returns
+        -------
+        (key, scale) : hashable and float, or None
+            None where the answer depends on what is held before.
+        """
+        if self.uses_held:
+            return None
+        given = self.get_params(deep=False)
+        free = self._settings.mandate.empty
+        scale = self._scale() if free else 1.0
+        if free:
+            del given["mandate"]
+        if self._scale() == scale == given.get("fraction"):
+            del given["fraction"]
+        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
 
     @property
     def solution(self) -> Solution:
@@ -131,7 +155,7 @@ class Answer(Parameters):
         self.weights = kept
         return kept.copy()
 
-    def regret(self, w: Any) -> float:
+    def regret(self, w: Any, *, as_held: bool = False) -> float:
         """Return per period that holding ``w`` gives away against the best portfolio, at most.
 
         The value of ``w`` against that of the last answer and its gap; worth as much as a return at that answer where
@@ -142,6 +166,8 @@ class Answer(Parameters):
         ----------
         w : array-like of shape (N,)
             Weights held, in the order of the columns of the data.
+        as_held : bool
+            Count them as they are, off the budget and limits too: what whole shares leave in cash earns nothing.
 
         Raises
         ------
@@ -154,7 +180,8 @@ class Answer(Parameters):
             )
         problem, scale, best = self._asked.problem, self._scale() or 1.0, self.solution
         mine = cut(np.asarray(w, dtype=np.float64), best.assets)
-        x, top = problem.bounds.repair(problem.lift(mine / scale)), problem.lift(best.weights / scale)
+        x, top = problem.lift(mine / scale), problem.lift(best.weights / scale)
+        x = x if as_held else problem.bounds.repair(x)
         if not problem.in_domain(x):
             return math.inf
         worth = 1.0

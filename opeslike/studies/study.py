@@ -12,7 +12,8 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from opeslike.backtester import Backtester, tracked
+from opeslike.accounting.walk import tracked
+from opeslike.backtester import Backtester
 from opeslike.checks import whole
 from opeslike.errors import PortfolioError
 from opeslike.strategies.adapter import StrategyAdapter

@@ -9,16 +9,15 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 import pandas as pd
 
-from opeslike.checks import at_least, positive
 from opeslike.errors import DataError, PortfolioError
 from opeslike.evidence.samples import STATISTICS
 from opeslike.market import FloatArray, Market, infer_kind, read_panel
-from opeslike.parameters import Parameters
+from opeslike.parameters import Count, Parameters, Positive
 from opeslike.strategies.protocol import HOLD
 
 #: What the adapter asks of a strategy beside its weights, and is told by the one inside.
@@ -99,8 +98,7 @@ class Fraction(Wrapper):
     [0.25, 0.25]
     """
 
-    fraction: float = 0.5
-    ranges: ClassVar = {"fraction": positive}
+    fraction: Positive = 0.5
 
     def _answer(self, ask: Callable[..., Any], data: Any, **keywords: Any) -> Any:
         for name in ("w", "held"):
@@ -133,8 +131,7 @@ class Windowed(Wrapper):
         If the window is not a whole number of at least 1.
     """
 
-    window: int = 252
-    ranges: ClassVar = {"window": at_least(1)}
+    window: Count = 252
 
     def _answer(self, ask: Callable[..., Any], data: Any, **keywords: Any) -> Any:
         return ask(_rows(data, -self.window, None), **keywords)
@@ -183,11 +180,10 @@ class Tuned(Wrapper):
     """
 
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    every: int = 252
+    every: Count = 252
     score: str | Callable[[FloatArray], float] = "growth"
-    lookback: int = 504
-    step: int = 21
-    ranges: ClassVar = dict.fromkeys(("every", "lookback", "step"), at_least(1))
+    lookback: Count = 504
+    step: Count = 21
 
     def __post_init__(self) -> None:
         """Check the parameters and make the candidates."""

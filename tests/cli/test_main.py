@@ -334,7 +334,16 @@ def test_listings_and_other_files_than_text(capsys, tmp_path, monkeypatch):
     member.loc[prices.index[470]] = [1, 0, 1]
     member.to_csv("members.csv")
     command = ["backtest", "--strategy", "uniform", "--csv", "prices.parquet", "--weights", "weights.csv", "--quiet"]
-    lives = ["--delisting-return", "XOM=-0.5", "--delisted-after", "8", "--min-history", "50", "--listed", "members.csv"]
+    lives = [
+        "--delisting-return",
+        "XOM=-0.5",
+        "--delisted-after",
+        "8",
+        "--min-history",
+        "50",
+        "--listed",
+        "members.csv",
+    ]
     assert main([*command, *lives]) == 0
     capsys.readouterr()
     held = pd.read_csv("weights.csv", index_col=0, parse_dates=True)
