@@ -127,12 +127,20 @@ def main() -> None:
         "seconds": f"{monthly.frame['seconds'].groupby(level='sample').sum().median():.2f}",
         "size": f"{Path(given.store).stat().st_size / 1000 / stored(monthly, nothing, weekly):.0f}",
         "sha256": sha256,
+        "done": told(monthly, given.universes) + told(weekly, given.weekly),
     }
     page = TEMPLATE.read_text(encoding="utf-8")
     for key, text in filled.items():
         assert f"{{{{{key}}}}}" in page, f"the template does not use {key}"
         page = page.replace(f"{{{{{key}}}}}", text)
     PAGE.write_text(page, encoding="utf-8")
+
+
+def told(study: Study, wanted: int) -> str:
+    """How many universes were not done in the time there was."""
+    count = len(study.samples)
+    every = study.terms["reopt_freq"]
+    return "" if count == wanted else f"Of {wanted:,} universes every {every} days, {count:,} were done in the time there was. "
 
 
 def stored(*studies: Study) -> int:

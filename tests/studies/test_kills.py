@@ -110,7 +110,7 @@ def under_fire(folder: Path, kills: int, env: dict[str, str], seed: int = 7) -> 
         if fired.exists() and rng.random() < 0.3:
             fired.unlink()  # begin anew, else there is soon nothing left to interrupt
         running = start(fired, 2)
-        time.sleep(rng.uniform(2.0, 9.0))
+        time.sleep(rng.uniform(2.0, 15.0))
         while running.poll() is None and sum(done) < kills:
             victims = workers_of(running.pid)
             if victims and rng.random() < 0.5:
