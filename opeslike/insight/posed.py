@@ -44,7 +44,7 @@ class Posed:
     @classmethod
     def of(cls, objective: ConvexObjective, market: Market, given: Given) -> Self:
         """Pose the problem of an objective in a market of scenarios believed in."""
-        return cls(objective, market, given, objective._problem(market, given), objective._scale())
+        return cls(objective, market, given, objective._limited(market, given), objective._scale())
 
     @property
     def scenarios(self) -> ScenarioProblem:
@@ -117,6 +117,8 @@ def pose(objective: Any, data: Any, *, kind: Kind | None = None, weight_bounds: 
     if not isinstance(objective, ConvexObjective) or type(objective)._proof is not ConvexObjective._proof:
         name = objective.__name__ if isinstance(objective, type) else type(objective).__name__
         raise PortfolioError(f"{name} is no convex objective that was made, such as Kelly() or MeanVariance()")
+    if objective._settings.mandate.counts(objective._scale()) is not None:
+        raise PortfolioError("counts and least sizes of positions are not convex; ask without them")
     asked = objective._remembered()
     market = asked._market(data, kind)
     given = asked._valued(market, asked._told(market, Given(weight_bounds, kind, held=held)))

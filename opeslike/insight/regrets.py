@@ -10,7 +10,7 @@ import pandas as pd
 from opeslike.insight.finding import Finding
 from opeslike.insight.posed import Posed, pose
 from opeslike.market import FloatArray, Kind
-from opeslike.modelling.problem import Point, ScenarioProblem
+from opeslike.modelling.problem import Point
 from opeslike.proof import best_multipliers, box_gap, check_feasible, prove
 
 
@@ -105,7 +105,7 @@ def regret(
     posed = pose(objective, prices, kind=kind, weight_bounds=weight_bounds)
     problem = posed.problem
     x = problem.lift(posed.weights(w) / posed.scale)
-    if isinstance(problem, ScenarioProblem) and problem.limits:
+    if problem.limits:
         proof = prove(problem, x)
         return Regret(proof.gap, proof.value + problem.offset, posed, proof.point, proof.reduced)
     point = problem.evaluate(x)

@@ -110,7 +110,7 @@ def _end(
     here = float(slope @ best)
     corner, _ = problem.bounds.linear_minimum(slope)
     proven, reached = float(slope @ corner), here
-    if problem.in_domain(corner) and problem.evaluate(corner).value <= value + room:
+    if not problem.limits and problem.in_domain(corner) and problem.evaluate(corner).value <= value + room:
         return proven + constant, proven + constant, price
     x, cheap, dear = best, (0.0, here, 0.0), (math.inf, float(slope @ corner), math.inf)  # price, weight, what is lost
     for turn in range(_SOLVES):

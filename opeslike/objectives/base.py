@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +35,8 @@ from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, c
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
+
+Within = TypeVar("Within", bound=Problem)
 
 #: fully invested, nothing else said
 FREE = Mandate()
@@ -184,7 +186,10 @@ class Optimizer(Estimator):
 
     def _limited(self, market: Market, given: Given) -> Problem:
         """The problem with its limits on risk."""
-        problem, covariance = self._problem(market, given), given.custom_cov
+        return self._within_limits(self._problem(market, given), market, given)
+
+    def _within_limits(self, problem: Within, market: Market, given: Given) -> Within:
+        covariance = given.custom_cov
         covariance = getattr(self, "custom_cov", None) if covariance is None else covariance
         problem.limits = self._settings.mandate.limits(market, problem, self._scale(), covariance, self._own_limits)
         return problem

@@ -135,5 +135,6 @@ class WithinBall(ScenarioObjective):
 
     def _ball(self, market: Market, given: Given) -> KLBall:
         if isinstance(self.radius, Covering):
-            return KLBall(self.radius.radius(self._under(Mean(), likely(market), given), market))
+            certain = self._within_limits(self._under(Mean(), likely(market), given), market, given)
+            return KLBall(self.radius.radius(certain, market))
         return KLBall(radius_for(self.radius, market))

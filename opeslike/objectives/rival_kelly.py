@@ -105,6 +105,7 @@ class RegretKelly(GrowthObjective):
             alone = ScenarioProblem(
                 world.returns[kept], p[kept], self.loss, Mean(), bounds, None, lift, partial(_dates, world)
             )
+            alone = self._within_limits(alone, market, given)
             best.append(solve(alone, constraints=self._extra(market)).proof.value)
             parts.append((world.returns[kept], p[kept] / len(worlds)))
         returns, chance = zip(*parts, strict=True)

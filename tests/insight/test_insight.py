@@ -21,6 +21,7 @@ from opeslike.insight import (
     uncertainty,
 )
 from opeslike.insight.finding import Finding
+from opeslike.modelling.limits import Volatility
 from opeslike.objectives import CVaR, MaxSharpe, RiskConstrainedKelly
 
 T, N = 120, 4
@@ -75,7 +76,7 @@ def test_regret_of_any_objective(objective: object) -> None:
     solution = objective.solution  # type: ignore[attr-defined]
     for other in (w, 0.9 * w + 0.1 * w.sum() * np.eye(N)[1], 0.5 * w + 0.5 * w.sum() * EVEN):
         if other is not w and isinstance(objective, RiskConstrainedKelly):
-            with pytest.raises(OptimizationError, match="limit on risk"):
+            with pytest.raises(OptimizationError, match="exceed the limit"):
                 regret(3 * EVEN, FRAME, objective.copy().set_params(mandate__leverage=3.0, lam=200.0), kind="returns")
             continue
         found = regret(other, FRAME, objective, kind="returns")
@@ -156,6 +157,7 @@ def test_assets_leave_the_optimum_at_their_radius() -> None:
         MinVariance(),
         CVaR(0.9),
         Kelly(mandate=Mandate(groups={"a": ["AA", "BB"]}, group_bounds={"a": (0.2, 0.5)})),
+        Kelly(mandate=Mandate(risk_limits=[Volatility(0.15)], leverage=1)),
     ],
     ids=repr,
 )
