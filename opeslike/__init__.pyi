@@ -8,6 +8,9 @@ from .data import load_sp500 as load_sp500
 from .data import load_us20 as load_us20
 from .data import load_yahoo as load_yahoo
 from .market import Market as Market
+from .modelling.limits import DrawdownOdds as DrawdownOdds
+from .modelling.limits import ExpectedShortfall as ExpectedShortfall
+from .modelling.limits import Volatility as Volatility
 from .modelling.mandate import Mandate as Mandate
 from .objectives import BCRP as BCRP
 from .objectives import CRRA as CRRA

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import sys
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, TypeVar, cast, final
+from typing import Any, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.accounting.account import Account
 from opeslike.accounting.bands import Bands, WhenRegretExceedsCost
@@ -20,19 +19,19 @@ from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.costs import CostModel, CostRates
 from opeslike.accounting.financing import Financing, RateTerms
 from opeslike.accounting.flows import Flows, check_flows, flows_at, told
-from opeslike.accounting.ledger import Blocks, Ledger, Path, Terms
-from opeslike.accounting.overlays import Overlay, checked_overlays, drifted_alone, scaled
+from opeslike.accounting.ledger import Blocks, Ledger, Terms
+from opeslike.accounting.overlays import Overlay, checked_overlays
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency, periods_in_year, scheduled, written
+from opeslike.accounting.walk import walk_blocks, walk_steps
 from opeslike.checks import flag, number, whole
 from opeslike.data.findings import warn_about
 from opeslike.errors import DataWarning, PortfolioError, RuinWarning, warn
-from opeslike.market import FloatArray, Kind, Panel, describe
-from opeslike.strategies.adapter import Blame, StrategyAdapter
+from opeslike.market import Kind, Panel, describe
+from opeslike.strategies.adapter import StrategyAdapter, blaming
 from opeslike.strategies.decided import Decided
 from opeslike.strategies.feed import Feed, check_lag, join
 
-T = TypeVar("T")
 DEFAULT_COST: Mapping[str, Any] = MappingProxyType({"const": 10.0})
 
 
@@ -299,9 +298,9 @@ class Backtester:
             account = Account(Ledger(terms), feed, lag, trading, self.periods_per_year)
             expected = self._cost_model.expected(feed.market.assets)
             pays = rebalance and (lambda to, held: rebalance.pays(strategy.regret(held), to, held, expected))
-            path = _walk_steps(strategy, account, overlays, bands, pays, reopt, progress)
+            path = walk_steps(strategy, account, overlays, bands, pays, reopt, progress)
         else:
-            path = _walk_blocks(strategy, Blocks(terms, np.flatnonzero(trading)), lag, reopt, progress)
+            path = walk_blocks(strategy, Blocks(terms, np.flatnonzero(trading)), lag, reopt, progress)
         settings = {
             **{"strategy": strategy.label, "cost": self.cost, "kind": feed.kind},
             **{"initial_capital": self.initial_capital, **self._rates.describe()},
@@ -364,15 +363,15 @@ class Backtester:
         >>> len(gaps), bool(gaps.max() < 1e-8)
         (5, True)
         """
-        blame, gaps = Blame(result.strategy, self.feed), {}
+        gaps = {}
         rested = dict(zip(result.rows.index, result.decisions, strict=True))
         for date, solution in result.solutions:
             if not hasattr(solution, "verify"):
                 raise PortfolioError("the solutions were not kept; run backtest(..., keep_solutions=True)")
-            blame.step, count, places = rested[date]
-            with blame:
+            step, count, places = rested[date]
+            with blaming(result.strategy, date):
                 lag, window = result.settings["execution_lag"], result.settings["window"]
-                gaps[date] = solution.verify(self.feed.seen(blame.step, count, places, lag, window))
+                gaps[date] = solution.verify(self.feed.seen(step, count, places, lag, window))
         return pd.Series(gaps, name="gap", dtype=np.float64)
 
     def get_metrics(self, returns: ArrayLike) -> dict[str, float]:
@@ -396,71 +395,3 @@ class Backtester:
 
         options.setdefault("show", True)
         return plot_wealth(returns_dict, timeline, initial_wealth, savefig, **options)
-
-
-def _walk_blocks(
-    strategy: StrategyAdapter | Decided, blocks: Blocks, lag: int, reopt: NDArray[np.bool_], progress: bool | None
-) -> Path:
-    """Nothing depends on wealth: fill whole blocks, account at the end."""
-    if isinstance(strategy, Decided) and strategy.until is None and not blocks.terms.financing.has_fees:
-        blocks.fill_all(strategy.at(blocks.trades))
-        return blocks.settle()
-    target: FloatArray | None = None
-    due = [*np.flatnonzero(reopt).tolist(), len(reopt)]
-    for step, stop in zip(tracked(due[:-1], strategy.name, "step", progress, len(due) - 1), due[1:], strict=True):
-        if step >= blocks.alive_until:
-            break
-        # Never None: only strategies that name state may leave their holdings alone, and they walk step by step.
-        target = cast(FloatArray, strategy(step, target, partial(blocks.held, step, lag)))
-        blocks.fill(step, stop, target)
-    return blocks.settle()
-
-
-def _walk_steps(
-    strategy: StrategyAdapter | Decided,
-    account: Account,
-    overlays: Sequence[Overlay],
-    bands: Bands | None,
-    pays: Callable[[FloatArray, FloatArray], bool] | None,
-    reopt: NDArray[np.bool_],
-    progress: bool | None,
-) -> Path:
-    """The reference: one step at a time, for bands, and strategies and overlays that look at the account."""
-    ledger = account.ledger
-    target: FloatArray | None = None
-    last: FloatArray | None = None
-    full = ledger.drifted  # what would be held without overlays
-    horizon = ledger.terms.horizon
-    for step in tracked(range(horizon), strategy.name, "step", progress, horizon):
-        if reopt[step]:
-            # None leaves the holdings alone; the last weights aimed for stay the warm start.
-            target = strategy(step, last, partial(account.held, step), partial(account.for_strategy, step))
-            last = last if target is None else target
-        wanted = target if account.trading[step] else None
-        if wanted is not None and pays is not None and full.any() and not pays(wanted, full):
-            wanted = None
-        if wanted is not None and bands is not None:
-            wanted = bands.trade(wanted, full)
-        if overlays:
-            full = full if wanted is None else wanted
-            alive = ledger.step(scaled(full, overlays, account.for_overlay(step)))
-            full = drifted_alone(ledger.terms, full, step)
-        else:
-            alive = ledger.step(wanted)
-            full = ledger.drifted
-        if not alive:
-            break
-    return ledger.path
-
-
-def tracked(items: Iterable[T], what: str, unit: str, progress: bool | None, total: int) -> Iterator[T]:
-    """Yield items with a progress bar where one is wanted: by default on a terminal, after a second."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not (terminal if progress is None else progress):
-        yield from items
-        return
-    from tqdm import tqdm
-
-    delay = 1.0 if progress is None else 0.0
-    with tqdm(items, desc=what, total=total, unit=unit, leave=False, delay=delay) as bar:
-        yield from bar

@@ -186,11 +186,6 @@ def part(name: str, value: Any) -> float:
     return number(name, value, low=0.0, high=1.0, open_low=True)
 
 
-def optional(check: Check) -> Check:
-    """Check that lets None pass."""
-    return lambda name, value: None if value is None else check(name, value)
-
-
 def numbers(name: str, values: Any) -> FloatArray:
     """Numbers as a float array of their shape.
 

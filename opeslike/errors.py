@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
+
+#: What the package has to say.
+logger = logging.getLogger("opeslike")
 
 
 class OpesLikeError(Exception):

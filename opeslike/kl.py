@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from opeslike.checks import FloatArray
 
 #: exponents below this are taken from the mean, with expm1
 _SMALL = 1e-1

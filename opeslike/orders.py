@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from opeslike.checks import finite, not_negative, positive
+from opeslike.checks import FloatArray, finite, not_negative, positive
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError
 from opeslike.panel import describe, read_panel
+from opeslike.parameters import AtLeastZero, Parameters
 
-FloatArray = NDArray[np.float64]
 #: A number a ticker: a Series or a dict.
 ByTicker: TypeAlias = "pd.Series | Mapping[Any, float]"
 
@@ -29,8 +29,8 @@ _ACCOUNT = 1e4
 _FRACTION = 8
 
 
-@dataclass(frozen=True)
-class Fees:
+@dataclass(frozen=True, repr=False)
+class Fees(Parameters):
     """What a broker charges an order: ``max(minimum, fixed + bps / 10,000 * money)``, to the cent, half a cent up.
 
     Parameters
@@ -46,14 +46,9 @@ class Fees:
         If one is not a number of at least 0.
     """
 
-    fixed: float = 0.0
-    bps: float = 0.0
-    minimum: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        for name in ("fixed", "bps", "minimum"):
-            not_negative(name, getattr(self, name))
+    fixed: AtLeastZero = 0.0
+    bps: AtLeastZero = 0.0
+    minimum: AtLeastZero = 0.0
 
     def of(self, money: float) -> float:
         """Fee of one order that trades this much money."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from opeslike.errors import DataError, PortfolioError
+from opeslike.checks import FloatArray
+from opeslike.errors import DataError, PortfolioError, logger
 
 Kind = Literal["prices", "returns"]
-FloatArray = NDArray[np.float64]
 
-logger = logging.getLogger("opeslike")
 
 #: Every name that marks a column as a field of a bar rather than as a ticker.
 FIELDS = frozenset(

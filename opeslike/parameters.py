@@ -61,9 +61,6 @@ class Parameters:
         own: type = type(self)
         for name, check in checks_of(own).items():
             check(f"{type(self).__name__} {name}", getattr(self, name))
-        for kind in reversed(type(self).__mro__):  # of classes that say so in a table; on its way out
-            for name, check in vars(kind).get("ranges", {}).items():
-                check(f"{type(self).__name__} {name}", getattr(self, name))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with ``deep`` also those of parameters that have their own, as ``outer__inner``.

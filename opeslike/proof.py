@@ -22,8 +22,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
@@ -33,7 +33,6 @@ from opeslike.modelling.named import bound_name, row_name
 from opeslike.modelling.problem import OPTIMAL, Point, Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 
-FloatArray = NDArray[np.float64]
 User = UserConstraints | None
 
 #: weights may be off their limits by this much
@@ -176,8 +175,7 @@ def bound(
 
     ``point`` is the problem evaluated at x, if that was done already.
     """
-    if point is None:
-        point = problem.evaluate(x)
+    point = problem.evaluate(x) if point is None else point
     tolerance = problem.tolerance(point)
     best = Proof(point.value, math.inf, tolerance, point, witness)
     for gradient, shortfall, q in tangents(problem, x, point, witness, extra is not None):
@@ -200,8 +198,7 @@ def tangents(
 ) -> Iterator[tuple[FloatArray, float, FloatArray | None]]:
     """Linear lower bounds at x: gradient, how far below the objective they are at x, and the q they belong to.
 
-    Limits on risk are in them at the prices of the witness. Of a regulariser with kinks they contain the slope of the
-    witness, or nothing with ``smooth_only``.
+    Limits on risk have the prices of the witness, a regulariser with kinks its slope, or none with ``smooth_only``.
     """
     change: FloatArray | float = 0.0
     shortfall, penalty = 0.0, problem.penalty
@@ -231,10 +228,7 @@ def tangents(
 
 
 def limit_tangent(limit: Limit, x: FloatArray, q: FloatArray | None = None) -> tuple[FloatArray, float]:
-    """Slope of a linear function that is nowhere above what is limited, and how far below the limit it is at x.
-
-    With the worst case q of its measure, where there is one.
-    """
+    """Slope of a linear function nowhere above what is limited, by a worst case q, and its depth below the limit."""
     point = limit.measure.evaluate(x)
     *_, (gradient, below, _) = tangents(limit.measure, x, point, Witness(q), True)
     return gradient, abs(limit.most - point.value) + below
@@ -337,8 +331,7 @@ def prove_budgets(covariance: FloatArray, budgets: FloatArray, w: FloatArray) ->
     (value, gap)
         Infinite where a weight or a contribution is not positive.
     """
-    marginal = covariance @ w
-    variance = float(w @ marginal)
+    variance = float(w @ (marginal := covariance @ w))
     if not ((w > 0).all() and variance > 0):
         return math.inf, math.inf
     gap = budget_gap(w * marginal / (variance * budgets), budgets)
@@ -362,7 +355,7 @@ def shadow_prices(
     proof: Proof,
     assets: Sequence[Hashable],
     scale: float = 1.0,
-    limits: Sequence[Limit] = (),
+    limits: Sequence[tuple[str, float]] = (),
 ) -> dict[str, float]:
     """What a unit more room in each active limit is worth, in the unit of the objective.
 
@@ -373,8 +366,8 @@ def shadow_prices(
     assets : labels of the N weights
     scale : float
         What the weights of the problem are multiplied by to give those held, in whose units limits and prices are.
-    limits : sequence of Limit
-        On risk.
+    limits : sequence of (name, unit)
+        Of those on risk, and what a unit of each as written moves its level by.
 
     Returns
     -------
@@ -398,7 +391,7 @@ def shadow_prices(
         name = row_name(bounds, lift, row, scale)
         if name and abs(price) > least:
             found[name] = -float(price) / scale
-    for limit, (price, _) in zip(limits, proof.witness.limits, strict=False):
+    for (name, unit), (price, _) in zip(limits, proof.witness.limits, strict=False):
         if price > least:
-            found[limit.name] = price * limit.unit(limit.measure.evaluate(x))
+            found[name] = price * unit
     return found

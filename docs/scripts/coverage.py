@@ -2,10 +2,10 @@
 
     python docs/scripts/coverage.py [worlds]
 
-Writes coverage.csv beside this script, which docs/scripts/insight.py puts on the page "Questions for a portfolio". In each
-world the returns of a day are drawn, independently, from a population of 20,000 days: a common shock and one of each
-asset's own, both Student's t with 4 degrees of freedom, and means of 8% a year give or take 6%, other ones in each world.
-A year of days is seen. With 500 worlds the figures are good to a percentage point (at 95%).
+Writes coverage.csv beside this script, which docs/scripts/insight.py puts on the page "Questions for a portfolio". In
+each world the returns of a day are drawn, independently, from a population of 20,000 days: a common shock and one of
+each asset's own, both Student's t with 4 degrees of freedom, and means of 8% a year give or take 6%, other ones in each
+world. A year of days is seen. With 500 worlds the figures are good to a percentage point (at 95%).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     OPESLIKE_TEST_DATA=folder python docs/scripts/studies.py [name ...]
 
-The folder holds spy.csv, tlt.csv, rates.csv, crypto10.csv and us_stocks.csv.gz. Every figure on the pages comes from this run: a page is
+The folder holds spy.csv, tlt.csv, rates.csv, crypto10.csv and us_stocks.csv.gz. Every figure on the pages comes from
 a template in docs/scripts/studies, and the study fills in what it found.
 """
 

@@ -9,8 +9,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.accounting.ledger import FloatArray, Ledger
+from opeslike.accounting.ledger import Ledger
 from opeslike.accounting.trades import TradeBook
+from opeslike.checks import FloatArray
 from opeslike.strategies.feed import Feed
 from opeslike.strategies.protocol import State
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.parameters import AtLeastZero, Parameters, Positive
-
-FloatArray = NDArray[np.float64]
 
 
 @final

@@ -9,12 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from opeslike.checks import number
+from opeslike.checks import FloatArray, by_asset, number
 from opeslike.errors import PortfolioError
-
-FloatArray = NDArray[np.float64]
 
 BPS = 1e-4
 
@@ -152,24 +149,15 @@ class CostModel:
             If proportional costs do not name exactly the assets.
         """
         if self.name == "proportional":
-            return CostRates(np.full(horizon, BPS), self._per_asset(assets))
+            return CostRates(np.full(horizon, BPS), by_asset("cost 'proportional'", dict(self.by_asset), assets))
         rng = np.random.default_rng(seed)
         return CostRates(_MODELS[self.name].draw(rng, horizon, *self.parameters) * BPS)
 
     def expected(self, assets: Sequence[Hashable]) -> FloatArray:
         """Expected cost of trading each asset, basis points, shape (N,): what may be known before a draw."""
         if self.name == "proportional":
-            return self._per_asset(assets)
+            return by_asset("cost 'proportional'", dict(self.by_asset), assets)
         return np.full(len(assets), _MODELS[self.name].mean(*self.parameters))
-
-    def _per_asset(self, assets: Sequence[Hashable]) -> FloatArray:
-        given = dict(self.by_asset)
-        lacking = [str(a) for a in assets if a not in given]
-        extra = [str(a) for a in given if a not in set(assets)]
-        if lacking or extra:
-            text = f"lack {', '.join(lacking)}" if lacking else f"name {', '.join(extra)}, not among the assets"
-            raise PortfolioError(f"proportional costs {text}")
-        return np.array([given[a] for a in assets])
 
 
 def _by_asset(value: Any) -> tuple[tuple[Hashable, float], ...]:

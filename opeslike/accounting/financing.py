@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.checks import PERIODS, is_number, number, per_period
-from opeslike.errors import DataError, PortfolioError
-from opeslike.market import describe
-
-FloatArray = NDArray[np.float64]
-
-logger = logging.getLogger("opeslike")
+from opeslike.errors import DataError, PortfolioError, logger
+from opeslike.market import FloatArray, describe
 
 
 @dataclass(frozen=True, eq=False)

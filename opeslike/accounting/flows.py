@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.accounting.schedule import calendar
-from opeslike.checks import finite, rate
-from opeslike.errors import DataError, PortfolioError
-from opeslike.market import describe, listing
-from opeslike.parameters import Parameters
-
-FloatArray = NDArray[np.float64]
-
-logger = logging.getLogger("opeslike")
+from opeslike.errors import DataError, PortfolioError, logger
+from opeslike.market import FloatArray, describe, listing
+from opeslike.parameters import Finite, Parameters, Rate
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,9 +42,8 @@ class Monthly(Parameters):
     ['31 Jan -2,000.00', '29 Feb -2,004.93']
     """
 
-    amount: float
-    inflation: float = 0.0
-    ranges: ClassVar = {"amount": finite, "inflation": rate}
+    amount: Finite
+    inflation: Rate = 0.0
 
 
 #: Money by date, or a :class:`Monthly`.

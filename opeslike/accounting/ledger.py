@@ -33,8 +33,7 @@ from numpy.typing import NDArray
 
 from opeslike.accounting.costs import CostRates
 from opeslike.accounting.financing import Financing
-
-FloatArray = NDArray[np.float64]
+from opeslike.checks import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,16 +21,13 @@ from functools import partial
 from typing import Annotated, Any, Protocol, final, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Terms
 from opeslike.checks import is_number, number
 from opeslike.errors import DataError, OptimizationError, PortfolioError
-from opeslike.market import describe
+from opeslike.market import FloatArray, describe
 from opeslike.parameters import Count, Parameters, Positive, Several
 from opeslike.strategies.protocol import State
-
-FloatArray = NDArray[np.float64]
 
 
 @runtime_checkable

@@ -14,9 +14,7 @@ from opeslike.accounting.certificates import Certificates
 from opeslike.accounting.flows import money_weighted
 from opeslike.accounting.ledger import Path
 from opeslike.accounting.trades import TradeBook, trade_frame, trade_summary
-from opeslike.market import Kind, describe
-
-FloatArray = NDArray[np.float64]
+from opeslike.market import FloatArray, Kind, describe
 
 KEYS = ("returns", "weights", "costs", "timeline", "turnover", "cash", "wealth")
 FINANCING, COSTS, LENDER, FLOWS = "cash and financing", "costs", "lender's loss", "paid in less taken out"

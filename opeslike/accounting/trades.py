@@ -8,13 +8,11 @@ from typing import final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.accounting.ledger import Path
+from opeslike.checks import FloatArray
 from opeslike.errors import DataError
 from opeslike.strategies.protocol import Trade
-
-FloatArray = NDArray[np.float64]
 
 COLUMNS = ["asset", "side", "entry", "exit", "steps", "notional", "profit", "cost", "return", "open"]
 

@@ -6,12 +6,9 @@ import copy
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import Market
-
-FloatArray = NDArray[np.float64]
+from opeslike.market import FloatArray, Market
 
 NAMES = ("sample", "ledoit_wolf", "oas")
 

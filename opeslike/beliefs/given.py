@@ -61,6 +61,9 @@ class Given(Belief):
         return market.with_probabilities(p)
 
 
+_AS_IT_IS = Empirical()
+
+
 def as_belief(beliefs: Any) -> Callable[[Market], Market]:
     """What was given as ``beliefs=``: None is :class:`Empirical`, numbers are :class:`Given`, a callable is itself.
 
@@ -70,7 +73,7 @@ def as_belief(beliefs: Any) -> Callable[[Market], Market]:
         If it is none of these, or the numbers are no probabilities.
     """
     if beliefs is None:
-        return Empirical()
+        return _AS_IT_IS
     if isinstance(beliefs, type):
         raise PortfolioError(f"{beliefs.__name__} is a class, not a belief; make one: {beliefs.__name__}(...)")
     return beliefs if callable(beliefs) else Given(beliefs)

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from opeslike import objectives, strategies
 from opeslike.errors import PortfolioError
 
 #: Where the name of a class runs on to another word.
@@ -25,16 +26,10 @@ def _by_name(classes: str, *endings: str, **others: str) -> dict[str, str]:
     return dict(sorted(names.items()))
 
 
-#: The classes of ``opeslike.objectives`` that can be made from the command line.
-OBJECTIVES = _by_name(
-    "BCRP BoxRobustKelly CARA CRRA CVaR EllipsoidRobustKelly EntropicRisk EVaR ExponentialGradient HARA "
-    "HierarchicalRiskParity InverseVolatility Kelly KLRobustKelly KLRobustMaxMean MaxDiversification MaxMean "
-    "MaxSharpe MeanCVaR MeanEVaR MeanVariance MinVariance QuadraticUtility REPO RiskConstrainedKelly "
-    "RiskParity SoftmaxMean Uniform UniversalPortfolios VaR WassRobustKelly WassRobustMaxMean "
-    "WassRobustMeanVariance WassRobustMinVariance WorstCaseLoss",
-    KLRobustKelly="kl-robust",
-    WorstCaseLoss="worst-case",
-)
+#: The classes of ``opeslike.objectives`` that can be made from the command line: those that take no other object.
+_OTHERS = ("Optimizer", "BayesianKelly", "KLRobust", "RegretKelly")
+_NAMES = " ".join(name for name in dir(objectives) if name[0].isupper() and name not in _OTHERS)
+OBJECTIVES = _by_name(_NAMES, KLRobustKelly="kl-robust", WorstCaseLoss="worst-case")
 #: Rules of ``opeslike.strategies`` that say what to hold; they need a sizer.
 SELECTIONS = _by_name(
     "BuyAndHold DualMomentum MonthlySeasonal MovingAverageCross TimeSeriesMomentum TurnOfMonth"
@@ -111,8 +106,6 @@ def make_strategy(
     PortfolioError
         If a rule lacks its sizer or a strategy has one too many, or a parameter is unknown or out of its range.
     """
-    from opeslike import objectives, strategies
-
     if name not in SELECTIONS:
         if sizer is not None or sizer_parameters:
             raise PortfolioError(f"--strategy {name} sizes its own positions; leave --sizer out")

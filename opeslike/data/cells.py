@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import product
@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from opeslike.panel import FloatArray
+from opeslike.checks import FloatArray
 
 #: What spreadsheets, pandas, R and databases write where there is no price.
 MISSING: Final = frozenset({"", "-", "na", "n/a", "#n/a", "nan", "null", "none", "."})
@@ -20,12 +20,12 @@ _THOUSANDS: Final = (",", ".", " ", "'")
 _SAME: Final = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'", "\u2212": "-"})
 _MONEY: Final = re.compile(r"([+-]?)([$€£¥]?) ?(.*?) ?([$€£¥]?)")
 
-_TIME: Final = r"(?:[T ,]+\d\d?:\d\d.*)?"
-_ISO: Final = re.compile(r"(\d{4})([-/.]?)(\d\d)\2(\d\d)" + _TIME, re.ASCII)
-_EITHER: Final = re.compile(r"(\d\d?)([-/])(\d\d?)\2\d{4}" + _TIME, re.ASCII)
-_SUFFIX: Final = re.compile(_TIME + "$", re.ASCII)
-#: Forms that leave no doubt: with points the day comes first wherever they are used, and a month may have its name.
-_NAMED: Final = ("%d.%m.%Y", "%b %d, %Y", "%b %d %Y", "%B %d, %Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y")
+#: A time of day after a date, which is dropped; and the forms of a date, tried on the first cell.
+_TIME: Final = re.compile(r"[T ,]+\d\d?:\d\d.*$", re.ASCII)
+_FORMS: Final = (
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
+    *("%b %d, %Y", "%b %d %Y", "%B %d, %Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y"),
+)
 
 
 def read_numbers(
@@ -105,7 +105,7 @@ def _number(cell: str, decimal: str, thousands: str | None) -> float:
 
 
 def read_days(cells: Sequence[str], date_format: str | None) -> dict[str, dt.date | None]:
-    """Read the dates of a file, all in the form of the first; None where a cell is not one, or could be two.
+    """Read the dates of a file in the one form that fits most of them, the first among them.
 
     Parameters
     ----------
@@ -113,45 +113,31 @@ def read_days(cells: Sequence[str], date_format: str | None) -> dict[str, dt.dat
     date_format : str or None
         As for :meth:`datetime.datetime.strptime`, or "s" or "ms" for the time since 1970. By default ISO; day, month
         and year between points; the name of a month; ``31/12/2019`` where some cell shows which is the day.
+
+    Returns
+    -------
+    dict
+        Of each cell its day; None where it is not one, or all where they could be two.
     """
-    known = dict.fromkeys(cells)
-    read = _reader([cell.strip() for cell in known], date_format)
-    for cell in known:
-        with suppress(ValueError, OverflowError, OSError):
-            day = read(cell.strip()) if cell.isascii() else None
-            # what a nanosecond timestamp can hold
-            known[cell] = day if day is not None and 1678 <= day.year <= 2261 else None
-    return known
+    forms = [form for form in (_FORMS if date_format is None else (date_format,)) if _day(cells[0], form)]
+    readings = [{cell: _day(cell, form) for cell in dict.fromkeys(cells)} for form in forms]
+    fewest = min((list(reading.values()).count(None) for reading in readings), default=0)
+    best = [reading for reading in readings if list(reading.values()).count(None) == fewest]
+    return best[0] if best and all(other == best[0] for other in best) else dict.fromkeys(cells)
 
 
 def is_day(cell: str, date_format: str | None = None) -> bool:
     """Tell whether a cell holds a date, if perhaps one that could be two."""
-    return _EITHER.fullmatch(cell.strip()) is not None or None not in read_days([cell], date_format).values()
+    return any(_day(cell, form) for form in (_FORMS if date_format is None else (date_format,)))
 
 
-def _reader(cells: Sequence[str], date_format: str | None) -> Callable[[str], dt.date | None]:
-    if date_format in ("s", "ms"):
-        unit = 1 if date_format == "s" else 1000
-        return lambda cell: dt.datetime.fromtimestamp(int(cell) / unit, dt.UTC).date()
-    if date_format is not None:
-        return lambda cell: dt.datetime.strptime(cell, date_format).date()
-    if _EITHER.fullmatch(cells[0]):
-        pairs = [(int(match[1]), int(match[3])) for cell in cells if (match := _EITHER.fullmatch(cell))]
-        beyond = tuple(max(column) > 12 for column in zip(*pairs, strict=True))
-        mark = "-" if "-" in cells[0] else "/"
-        forms = {(True, False): f"%d{mark}%m{mark}%Y", (False, True): f"%m{mark}%d{mark}%Y"}
-        return (lambda cell: _strip_time(cell, forms[beyond])) if beyond in forms else (lambda cell: None)
-    for form in _NAMED:
-        with suppress(ValueError):
-            _strip_time(cells[0], form)
-            return lambda cell: _strip_time(cell, form)
-    return _iso
-
-
-def _strip_time(cell: str, form: str) -> dt.date:
-    return dt.datetime.strptime(_SUFFIX.sub("", cell, count=1), form).date()
-
-
-def _iso(cell: str) -> dt.date | None:
-    match = _ISO.fullmatch(cell)
-    return None if match is None else dt.date(int(match[1]), int(match[3]), int(match[4]))
+def _day(cell: str, form: str) -> dt.date | None:
+    text = _TIME.sub("", cell.strip()) if form in _FORMS else cell.strip()
+    with suppress(ValueError, OverflowError, OSError):
+        if form in ("s", "ms"):
+            day = dt.datetime.fromtimestamp(int(text) / (1 if form == "s" else 1000), dt.UTC)
+        else:
+            day = dt.datetime.strptime(text, form)
+        whole = cell.isascii() and (form != "%Y%m%d" or len(text) == 8)
+        return day.date() if whole and 1678 <= day.year <= 2261 else None  # what a nanosecond timestamp can hold
+    return None

@@ -7,7 +7,6 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import ClassVar, Final
 
 import pandas as pd
@@ -33,16 +32,15 @@ class NoDataError(Exception):
 
 
 class OutageError(Exception):
-    """The source did not answer, or not usefully, though asked several times."""
+    """The source did not answer, or not usefully, though asked several times: no other ticker need be tried."""
 
 
-class Trouble(Enum):
-    """What may be wrong with an answer."""
+class RateLimitError(OutageError):
+    """The source wants fewer requests, and will answer later."""
 
-    RATE_LIMIT = auto()
-    NO_CONNECTION = auto()
-    ANSWER = auto()  # there is an answer, but not one that can be read
-    NO_DATA = auto()
+
+class AnswerError(OutageError):
+    """The source sent what cannot be read; of another ticker it may send better."""
 
 
 class Client(ABC):
@@ -77,8 +75,8 @@ class Client(ABC):
         """Ask once: all bars from a day until now, the last maybe unfinished, and their time zone."""
 
     @abstractmethod
-    def diagnose(self, error: Exception) -> tuple[Trouble, str]:
-        """Tell from an exception what is wrong, and in words."""
+    def diagnose(self, error: Exception) -> NoDataError | OutageError:
+        """Tell from an exception what is wrong."""
 
     @abstractmethod
     def expected(self) -> tuple[type[Exception], ...]:
@@ -100,18 +98,14 @@ class Client(ABC):
             try:
                 return self.ask(ticker, first, interval)
             except expected as error:
-                trouble, reason = self.diagnose(error)
-                if trouble is Trouble.NO_DATA:
-                    raise NoDataError(reason) from error
-                retries = self._retries
-                if trouble is not Trouble.RATE_LIMIT:
+                trouble, retries = self.diagnose(error), self._retries
+                if not isinstance(trouble, RateLimitError):
                     retries = min(retries, _FEWER_RETRIES if _clock() < begun + _PATIENCE else 0)
-                if attempt >= retries:
-                    if trouble is not Trouble.ANSWER:  # it would be the same for other tickers
-                        self._down = reason
-                    raise OutageError(reason) from error
+                if attempt >= retries or isinstance(trouble, NoDataError):
+                    self._down = "" if isinstance(trouble, (NoDataError, AnswerError)) else str(trouble)
+                    raise trouble from error
                 wait = min(2.0**attempt, _LONGEST_WAIT) * random.uniform(0.5, 1.5)
-                logger.info("%s: %s; again in %.1f s", ticker, reason, wait)
+                logger.info("%s: %s; again in %.1f s", ticker, trouble, wait)
                 _sleep(wait)
                 self.forget()
                 attempt += 1

@@ -9,7 +9,7 @@ from typing import Any, Final, final
 
 import pandas as pd
 
-from opeslike.data.client import Client, NoDataError, Trouble
+from opeslike.data.client import AnswerError, Client, NoDataError, OutageError, RateLimitError
 from opeslike.data.selection import BAR, Day, read_symbols
 from opeslike.data.updating import collect
 from opeslike.errors import DataError
@@ -115,15 +115,15 @@ class _Exchange(Client):
             raise ValueError("days twice")
         return pd.DataFrame([rows[key] for key in sorted(rows)], days, list(BAR), dtype="float64"), "UTC"
 
-    def diagnose(self, error: Exception) -> tuple[Trouble, str]:
-        words = f"{type(error).__name__}: {str(error)[:200]}"
-        kinds = (
-            ("RateLimitExceeded", Trouble.RATE_LIMIT, "limits the rate of requests"),
-            ("DDoSProtection", Trouble.RATE_LIMIT, "limits the rate of requests"),
-            ("BadSymbol", Trouble.NO_DATA, "does not know this symbol"),
-            ("NotSupported", Trouble.NO_DATA, "has no such bars"),
-            ("NetworkError", Trouble.NO_CONNECTION, f"cannot be reached ({words})"),
-            ("", Trouble.ANSWER, f"sent what cannot be read ({words})"),
-        )
-        names = {cls.__name__ for cls in type(error).__mro__}
-        return next((trouble, f"{self.name} {what}") for name, trouble, what in kinds if not name or name in names)
+    def diagnose(self, error: Exception) -> NoDataError | OutageError:
+        words = f"({type(error).__name__}: {str(error)[:200]})"
+        kinds: dict[str, tuple[type[NoDataError | OutageError], str]] = {
+            "RateLimitExceeded": (RateLimitError, "limits the rate of requests"),
+            "DDoSProtection": (RateLimitError, "limits the rate of requests"),
+            "NetworkError": (OutageError, f"cannot be reached {words}"),
+            "BadSymbol": (NoDataError, "does not know this symbol"),
+            "NotSupported": (NoDataError, "has no such bars"),
+        }
+        found = (kinds[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in kinds)
+        kind, what = next(found, (AnswerError, f"sent what cannot be read {words}"))
+        return kind(f"{self.name} {what}")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from opeslike.panel import FloatArray
+from opeslike.checks import FloatArray
 
 Ints = NDArray[np.intp]
 
@@ -66,17 +67,14 @@ class Moves:
 
     def __init__(self, prices: FloatArray) -> None:
         self.logs = np.log(prices)
-        missing = np.isnan(self.logs)
-        for column in np.flatnonzero(missing.any(axis=0)):
-            quoted = np.flatnonzero(~missing[:, column])
-            if len(quoted) and len(quoted) < len(prices) - quoted[0]:
-                last = np.maximum.accumulate(np.where(missing[:, column], -1, np.arange(len(prices))))
-                self.logs[quoted[0] :, column] = self.logs[last[quoted[0] :], column]
+        self.missing = np.isnan(self.logs)
+        gaps = self.missing.any()
+        if gaps:
+            self.logs = pd.DataFrame(self.logs).ffill().to_numpy()
         self.moves = np.full_like(self.logs, np.nan)
         np.subtract(self.logs[1:], self.logs[:-1], out=self.moves[1:])
-        if missing.any():
-            self.moves[missing] = np.nan
-        self.missing = missing
+        if gaps:
+            self.moves[self.missing] = np.nan
         self.usual = np.maximum(1.48 * _middle(np.abs(self.moves[1 :: max(1, len(prices) // 500)])), _CALMEST)
 
 

@@ -11,14 +11,13 @@ import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from opeslike.data.selection import Day, cut
-from opeslike.data.shapes import Marks, Table, filled, meaning_of
+from opeslike.data.shapes import Table, filled, meaning_of
 from opeslike.errors import DataError
 from opeslike.panel import pandas_frame
 
@@ -116,9 +115,9 @@ def load_csv(
             f"{twin}={decimal!r} and decimal={decimal!r} are the same: a number could not be told from {other}"
         )
     path = Path(path)
-    marks = Marks(date_format, sep, decimal, thousands)
-    rows, marks = _read_rows(path, encoding, marks)
-    table = Table([cell.strip() for cell in rows.iloc[0]], rows.iloc[1:], marks, str(path), "line", sort)
+    rows, sep, plain = _read_rows(path, encoding, sep)
+    header = [cell.strip() for cell in rows.iloc[0]]
+    table = Table(header, rows.iloc[1:], str(path), "line", sort, date_format, sep, decimal, thousands, plain)
     table.check_header()
     return cut(table.frame(tickers, fields), start, end, path.name)
 
@@ -178,7 +177,7 @@ def load_prices(source: Any, **options: Any) -> pd.DataFrame:
         raise DataError(f"{where} is empty")
     header = [column if isinstance(column, tuple) else str(column) for column in frame.columns.to_flat_index()]
     body = frame.set_axis(range(frame.shape[1]), axis=1)
-    table = Table(header, body, Marks(choices["date_format"]), where, "row", bool(choices["sort"]))
+    table = Table(header, body, where, "row", bool(choices["sort"]), choices["date_format"])
     return cut(table.frame(choices["tickers"], choices["fields"]), choices["start"], choices["end"], name)
 
 
@@ -223,12 +222,12 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _read_rows(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, Marks]:
-    """Return the rows of a file, cells as text, by their line; and the marks with the separator found."""
+def _read_rows(path: Path, encoding: str, sep: str | None) -> tuple[pd.DataFrame, str, bool]:
+    """Return the rows of a file, cells as text, by their line; the separator, and whether bare commas are it."""
     text = read_text(path, encoding)
     if not text.strip():
         raise DataError(f"{path} is empty")
-    sep, skipped = _sniff(text, marks.sep)
+    sep, skipped = _sniff(text, sep)
     try:
         rows = pd.read_csv(
             io.StringIO(text, newline=""), sep=sep, skiprows=skipped, header=None, dtype=str, na_filter=False,
@@ -242,7 +241,7 @@ def _read_rows(path: Path, encoding: str, marks: Marks) -> tuple[pd.DataFrame, M
     rows.index += skipped + 1
     blank = [line for line in rows.index[rows[0].fillna("").str.strip() == ""] if not filled(rows.loc[line])]
     plain = sep == "," and not re.search(r'"\d+\.\d+"', text)
-    return rows.drop(index=blank), replace(marks, sep=sep, plain=plain)
+    return rows.drop(index=blank), sep, plain
 
 
 def _sniff(text: str, given: str | None) -> tuple[str, int]:

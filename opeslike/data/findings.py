@@ -4,102 +4,25 @@ from __future__ import annotations
 
 import html
 import textwrap
+import tomllib
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby
+from pathlib import Path
 from typing import Any, Final, Literal, final
 
 import numpy as np
 import pandas as pd
 
+from opeslike.checks import FloatArray
 from opeslike.data import detect
 from opeslike.errors import DataError, DataWarning, warn
-from opeslike.panel import FloatArray, Kind, Panel, close_frame, describe, pandas_frame, read_panel
+from opeslike.panel import Kind, Panel, close_frame, describe, pandas_frame, read_panel
 
 Severity = Literal["severe", "check"]
 
-#: Of each kind: its name, what its size says, what it would do, and what to do.
-_KINDS: Final = {
-    "order": (
-        "dates out of order or twice", "{:.0f} rows",
-        "returns run backwards in time, or over nothing: no optimiser takes such prices",
-        "sort the frame by its index and keep one row a date, or repair(order=True)",
-    ),
-    "impossible": (
-        "prices that are none", "{:.0f} rows",
-        "a price that is negative or infinite has no return; 0 before the end is a loss of all, and a rise from it",
-        "make them NaN, or repair(impossible=True)",
-    ),
-    "percent": (
-        "percent given as returns", "{:.2f} typical",
-        "a move of 1% counts as one of 100%: every weight is that of a lottery",
-        "divide by 100",
-    ),
-    "relatives": (
-        "price relatives given as prices", "around {:g}",
-        "today's relative over yesterday's is no return: it doubles the variance and cancels the mean",
-        "divide by their level and subtract 1, and pass kind='returns'",
-    ),
-    "hole": (
-        "a stretch of time without any row", "{:.0f} days",
-        "the move over all of it counts as that of one period, in every asset at once",
-        "load the missing rows, or use the prices on one side",
-    ),
-    "reversed": (
-        "rows in reverse", "{:.0f} rows",
-        "gains become losses, and what is known on a date is what came later",
-        "turn these rows round, or repair(reversals=True)",
-    ),
-    "swap": (
-        "prices swapped between two assets", "x {:.3g} apart",
-        "each has the other's returns meanwhile, and a jump at both ends that nobody earned",
-        "load both again, or repair(swaps=True)",
-    ),
-    "split": (
-        "a split that was not adjusted", "x {:.4g}",
-        "a jump nobody earned is the largest return of the asset: it is shunned or chased for it",
-        "load adjusted prices, or repair(splits=True), which scales the past",
-    ),
-    "scale": (
-        "prices in another unit", "x {:g}",
-        "a gain of that factor and its undoing, which the optimiser takes for an opportunity",
-        "load these days again, or repair(scales=True)",
-    ),
-    "spike": (
-        "a spike that comes undone", "x {:.3g}",
-        "two large returns that cancel: volatility is overstated, and rebalancing across them earns what nobody could",
-        "look it up; repair(spikes=True) makes these days missing",
-    ),
-    "level": (
-        "a jump that peers do not share", "x {:.3g}",
-        "if no news explains it (another currency or class of share, a payout left out), a return nobody earned",
-        "look up that day; load total returns in one currency",
-    ),
-    "frozen": (
-        "a price that has stopped moving", "{:.0f} rows",
-        "it looks free of risk and is given the weight of cash; it could not have been traded",
-        "make these days NaN, or repair(frozen=True)",
-    ),
-    "gap": (
-        "prices missing inside a life", "{:.0f} rows",
-        "the return after it spans all of it; meanwhile a holding is marked at its last price and cannot be traded",
-        "load the missing rows if there are any",
-    ),
-    "twins": (
-        "two columns that are one", "{:.1g} apart",
-        "weight is divided between them at will, and a cap on one is none",
-        "keep one",
-    ),
-    "future": (
-        "dates in the future", "{:.0f} rows",
-        "nobody has seen these prices: they are filled in, simulated, or day and month are mixed up",
-        "drop these rows",
-    ),
-}  # fmt: skip
-_REPAIRS: Final = {
-    "order": "order", "impossible": "impossible", "reversals": "reversed", "swaps": "swap", "splits": "split",
-    "scales": "scale", "spikes": "spike", "frozen": "frozen",
-}  # fmt: skip
+#: Of each kind: title, size, effect, advice and repair, see there; worst first.
+_KINDS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 _SHOWN, _WARNED, _WIDTH = 12, 4, 79
 
 
@@ -135,17 +58,17 @@ class Finding:
     @property
     def title(self) -> str:
         """What it is, in words."""
-        return _KINDS[self.kind][0]
+        return str(_KINDS[self.kind]["title"])
 
     @property
     def effect(self) -> str:
         """What it would do to an answer."""
-        return _KINDS[self.kind][2]
+        return str(_KINDS[self.kind]["effect"])
 
     @property
     def advice(self) -> str:
         """What to do about it."""
-        return _KINDS[self.kind][3]
+        return str(_KINDS[self.kind]["advice"])
 
     @property
     def where(self) -> str:
@@ -156,7 +79,7 @@ class Finding:
         return f"{who} {first}" + (f" to {last}" if last != first else "")
 
     def __str__(self) -> str:
-        return f"{self.where} ({_KINDS[self.kind][1].format(self.size)})"
+        return f"{self.where} ({_KINDS[self.kind]['size'].format(self.size)})"
 
 
 @final
@@ -189,13 +112,12 @@ class Audit:
         span = f", {describe(self._prices.index[0])} to {describe(self._prices.index[-1])}" if rows else ""
         severe = len(self.severe)
         lines = [f"{many}{span}: {severe} severe, {len(self.findings) - severe} to check"]
-        for (severity, kind), group in groupby(self.findings, key=lambda found: (found.severity, found.kind)):
+        for (severity, _), group in groupby(self.findings, key=lambda found: (found.severity, found.kind)):
             found = list(group)
-            title, _, effect, advice = _KINDS[kind]
-            lines += ["", f"{severity.upper()}  {title} ({len(found)})"]
+            lines += ["", f"{severity.upper()}  {found[0].title} ({len(found)})"]
             lines += ["  " + textwrap.shorten(str(one), _WIDTH - 2, placeholder=" ...") for one in found[:_SHOWN]]
             lines += [f"  ... and {len(found) - _SHOWN} more in .to_frame()"] * (len(found) > _SHOWN)
-            for name, words in (("does", effect), ("do", advice)):
+            for name, words in (("does", found[0].effect), ("do", found[0].advice)):
                 lines += textwrap.wrap(words, _WIDTH, initial_indent=f"  {name:>4}: ", subsequent_indent=" " * 8)
         return "\n".join(lines)
 
@@ -231,14 +153,14 @@ class Audit:
         DataError
             Nothing asked for, or something that cannot be mended from the numbers alone.
         """
-        if unknown := set(what) - set(_REPAIRS):
-            raise DataError(f"repair has no {min(unknown)}: give one or several of {', '.join(_REPAIRS)} as True")
-        kinds = {_REPAIRS[name] for name, wanted in what.items() if wanted}
-        if not kinds:
-            raise DataError(f"nothing to repair: give one or several of {', '.join(_REPAIRS)} as True")
-        prices = self._prices.copy()
-        if "order" in kinds and any(found.kind == "order" for found in self.findings):
-            prices = _ordered(prices)
+        known = {about["repair"]: kind for kind, about in _KINDS.items() if "repair" in about}
+        kinds = {known.get(name) for name, wanted in what.items() if wanted}
+        if not kinds or not set(what) <= set(known):
+            fault = f"repair has no {min(set(what) - set(known))}" if kinds else "nothing to repair"
+            raise DataError(f"{fault}: give one or several of {', '.join(known)} as True")
+        if "order" not in kinds and any(found.kind == "order" for found in self.findings):
+            raise DataError("the dates are out of order or twice, so rows cannot be named: repair(order=True) with it")
+        prices = _ordered(self._prices) if "order" in kinds else self._prices
         columns: dict[Any, Any] = {asset: place for place, asset in enumerate(prices.columns)}
         values = prices.to_numpy(np.float64, na_value=np.nan, copy=True)
         for found in self.severe:

@@ -11,10 +11,11 @@ from typing import Any, Final, final
 import numpy as np
 import pandas as pd
 
+from opeslike.checks import FloatArray
 from opeslike.data.cells import is_day, read_days, read_numbers
 from opeslike.data.selection import check_fields, pick, refuse_twins, take_fields
 from opeslike.errors import DataError, warn
-from opeslike.panel import FIELDS, FloatArray, field_level, is_number
+from opeslike.panel import FIELDS, field_level, is_number
 
 #: What columns are called, in small letters without dots, stars and brackets; the first of the dates is taken.
 _CALLED: Final = {
@@ -33,30 +34,24 @@ _MEANING: Final = {name: meaning for meaning, names in _CALLED.items() for name 
 
 @final
 @dataclass(frozen=True)
-class Marks:
-    """How dates and numbers are written, as far as somebody said so."""
-
-    date_format: str | None = None
-    sep: str | None = None
-    decimal: str | None = None
-    thousands: str | None = None
-    plain: bool = True  # bare numbers between commas: a point is the decimal mark
-
-
-@final
-@dataclass(frozen=True)
 class Table:
     """A header and rows on their way to a frame; remembers what error messages need.
 
-    ``rows`` has a column for each name of the header, cells as text or already as numbers and dates.
+    ``rows`` has a column for each name of the header, cells as text or already as numbers and dates. The rest is what
+    somebody said of their order, and of how dates and numbers are written; ``plain`` tells bare numbers between commas,
+    where a point is the decimal mark.
     """
 
     header: list[Any]
     rows: pd.DataFrame
-    marks: Marks
     where: str
     unit: str
     sort: bool
+    date_format: str | None = None
+    sep: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    plain: bool = True
 
     def check_header(self) -> None:
         """Raise where the first line of a text cannot be a header, or another line is not as wide."""
@@ -64,10 +59,10 @@ class Table:
         if not "".join(names).isprintable():
             raise DataError(f"{self.where} is not a CSV file: its first line is not text")
         if len(names) < 2:
-            other = next((mark for mark in ";\t|," if mark in names[0] and mark != self.marks.sep), None)
+            other = next((mark for mark in ";\t|," if mark in names[0] and mark != self.sep), None)
             hint = f": it looks separated by {other!r}, pass sep={other!r}" if other else ""
             raise DataError(f"{self.where} has one column, not dates and tickers{hint}")
-        if is_day(names[0], self.marks.date_format):
+        if is_day(names[0], self.date_format):
             raise DataError(f"{self.where} has no header: its first line starts with the date {names[0]}")
         if "" in names[1:]:
             raise DataError(f"{self.where}: column {names.index('', 1) + 1} has no name")
@@ -120,7 +115,7 @@ class Table:
         rows = self.rows
         if isinstance(self.header[0], tuple):
             columns = pd.MultiIndex.from_tuples(self.header[1:])
-        elif self.unit == "line" and len(rows) and not is_day(str(rows.iloc[0, 0]), self.marks.date_format):
+        elif self.unit == "line" and len(rows) and not is_day(str(rows.iloc[0, 0]), self.date_format):
             columns = pd.MultiIndex.from_arrays([self.header[1:], rows.iloc[0, 1:].str.strip()])
             if all(re.fullmatch(r"[\d.,]*", name) for name in columns.get_level_values(1)):
                 return None  # a row whose date cannot be read
@@ -167,13 +162,13 @@ class Table:
         """Return the days of a column, none missing."""
         if isinstance(cells.iloc[0], str) or pd.api.types.is_numeric_dtype(cells.dtype):
             text = cells.astype(str).tolist()
-            known = read_days(text, self.marks.date_format)
+            known = read_days(text, self.date_format)
             if None in known.values():
                 row = next(row for row, cell in enumerate(text) if known[cell] is None)
-                doubt = " or could be two" if is_day(text[row]) and not self.marks.date_format else ""
+                doubt = " or could be two" if is_day(text[row]) and not self.date_format else ""
                 raise DataError(
                     f"{self.where}, {self.unit} {cells.index[row]}: {text[row]!r} is not a date{doubt}; expected "
-                    f"{self.marks.date_format or '2019-12-31'} (another form: pass date_format, e.g. '%d/%m/%Y')"
+                    f"{self.date_format or '2019-12-31'} (another form: pass date_format, e.g. '%d/%m/%Y')"
                 )
             return pd.DatetimeIndex(np.array([known[cell] for cell in text], dtype="M8[ns]"), name="Date")
         days = pd.DatetimeIndex(pd.to_datetime(cells, errors="coerce"), name="Date").tz_localize(None).normalize()
@@ -188,8 +183,7 @@ class Table:
         text = cells.to_numpy(dtype=object).ravel().tolist()
         if self.unit == "row":
             text = ["" if pd.isna(cell) else str(cell) for cell in text]
-        marks = self.marks
-        values, bad, trouble = read_numbers(text, marks.decimal, marks.thousands, marks.plain)
+        values, bad, trouble = read_numbers(text, self.decimal, self.thousands, self.plain)
         if bad >= 0:
             row, column = divmod(bad, cells.shape[1])
             place = f"{self.where}, {self.unit} {cells.index[row]}"

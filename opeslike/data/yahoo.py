@@ -12,7 +12,7 @@ from typing import Any, final
 
 import pandas as pd
 
-from opeslike.data.client import Client, NoDataError, Trouble
+from opeslike.data.client import AnswerError, Client, NoDataError, OutageError, RateLimitError
 from opeslike.data.selection import BAR, Day, read_symbols, read_tickers
 from opeslike.data.updating import collect
 from opeslike.panel import field_level
@@ -151,8 +151,8 @@ class _Yahoo(Client):
             raise ValueError("days twice or out of order")
         return bars, zone
 
-    def diagnose(self, error: Exception) -> tuple[Trouble, str]:
-        """Tell from an exception what is wrong, and in words.
+    def diagnose(self, error: Exception) -> NoDataError | OutageError:
+        """Tell from an exception what is wrong.
 
         By the names of classes: yfinance talks through curl_cffi or requests, whichever is installed,
         and both call their exceptions the same.
@@ -161,14 +161,14 @@ class _Yahoo(Client):
         words = f"{type(error).__name__}: {str(error).partition(' See https:')[0]}"
         status = getattr(getattr(error, "response", None), "status_code", 0)
         if "YFRateLimitError" in names or status == 429:
-            return Trouble.RATE_LIMIT, "Yahoo limits the rate of requests"
+            return RateLimitError("Yahoo limits the rate of requests")
         if "YFTzMissingError" in names or ("HTTPError" in names and status == 404):
-            return Trouble.NO_DATA, "Yahoo does not know this ticker, or no longer"
+            return NoDataError("Yahoo does not know this ticker, or no longer")
         if "YFTickerMissingError" in names:
-            return Trouble.NO_DATA, f"Yahoo has no prices: {str(error).partition(': ')[2]}"
+            return NoDataError(f"Yahoo has no prices: {str(error).partition(': ')[2]}")
         if isinstance(error, OSError) and not status and not isinstance(error, JSONDecodeError):
-            return Trouble.NO_CONNECTION, f"Yahoo cannot be reached ({words})"
-        return Trouble.ANSWER, f"Yahoo's answer cannot be read ({words})"
+            return OutageError(f"Yahoo cannot be reached ({words})")
+        return AnswerError(f"Yahoo's answer cannot be read ({words})")
 
 
 @contextmanager

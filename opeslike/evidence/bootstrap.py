@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from opeslike.beliefs.bootstrap import block_length_of, draw_counts
-from opeslike.evidence.samples import FloatArray
+from opeslike.checks import FloatArray
 
 
 def step_down(observed: FloatArray, resampled: FloatArray) -> FloatArray:

@@ -66,8 +66,8 @@ class Influence(Finding):
         """Which block moves the portfolio most, and how many do at all."""
         moved = self.table["moved"]
         return (
-            f"without {describe(moved.idxmax())} {moved.max():.2%} of the portfolio would be elsewhere, without half of the "
-            f"blocks less than {moved.median():.3%}"
+            f"without {describe(moved.idxmax())} {moved.max():.2%} of the portfolio would be elsewhere, without half "
+            f"of the blocks less than {moved.median():.3%}"
         )
 
 

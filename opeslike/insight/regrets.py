@@ -98,7 +98,7 @@ def regret(
     >>> import numpy as np
     >>> coin = np.array([[1.0, 0.0]] * 60 + [[-1.0, 0.0]] * 40)  # even money at 60%, and cash
     >>> round(regret([0.1, 0.9], coin, kind="returns").bound, 6)
-    0.1
+    0.090909
     >>> round(regret([0.2, 0.8], coin, kind="returns").bound, 6)
     0.0
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +12,8 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike import deadline
-from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import Eligible, cut, everyone, listing
-
-FloatArray = NDArray[np.float64]
-
-logger = logging.getLogger("opeslike")
+from opeslike.errors import InfeasibleError, PortfolioError, logger
+from opeslike.market import Eligible, FloatArray, cut, everyone, listing
 
 #: bounds this close to each other, relative to their size, leave no room
 TOUCHING = 1e-12

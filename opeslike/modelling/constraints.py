@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.modelling.problem import Problem
 
-FloatArray = NDArray[np.float64]
 Constraint = Callable[[Any], Any]
 
 #: variables of the user's own, and those that cvxpy adds, are taken to be no larger than this; weights are of order 1

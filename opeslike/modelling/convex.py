@@ -6,17 +6,17 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.regularizers import Regularizer
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 #: "optimal" means a certified gap of at most this many standard deviations of the portfolio's return
@@ -35,6 +35,7 @@ class Point:
     gradient: FloatArray
     smooth: bool = True
     excess: float = 0.0
+    tolerance: float | None = field(default=None, kw_only=True)  # that of the problem, once asked for
 
 
 class Problem(ABC):
@@ -95,10 +96,11 @@ class Problem(ABC):
     def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
         """Second derivative of the same."""
         own = None if self.bowl is None else self.bowl[0] if free is None else self.bowl[0][np.ix_(free, free)]
-        parts = [part for part in (self.penalty, self.impact) if part is not None and getattr(part, "curved", True)]
-        if not parts:
+        curved = [part for part in (self.penalty, self.impact) if part is not None and part.curved]
+        if not curved:
             return own
-        more = self.lift.restricted(np.asarray(sum(part.hessian(self.lift.weights(x)) for part in parts)), free)
+        h = np.sum([part.hessian(self.lift.weights(x)) for part in curved], axis=0)
+        more = self.lift.restricted(h, free)
         return more if own is None else more + own
 
     @property

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.kl import relative_entropy
 
-FloatArray = NDArray[np.float64]
 Rows = slice | NDArray[np.intp]
 
 _ALL = slice(None)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import TOUCHING, Bounds
 from opeslike.modelling.parts import Parts
@@ -21,7 +22,6 @@ from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import Impact
 from opeslike.modelling.turnover import turnover_in_force
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
@@ -171,7 +171,7 @@ class Lift:
         if assets is not None:
             where = np.searchsorted(assets, where)
         out = np.zeros((count, count))
-        out[:many, :many] = signs[:, None] * h[np.ix_(where, where)] * signs
+        out[:many, :many] = signs[:, None] * h[where[:, None], where] * signs
         if along is not None:
             known = self.known if free is None else self.known[free]
             side = 0.5 * total * known
@@ -182,7 +182,7 @@ class Lift:
     def restricted(self, h: FloatArray, free: Index | None = None) -> FloatArray:
         """The second derivative in the variables ``free`` that belongs to ``h`` in the weights, shape (N, N)."""
         if self.plain:
-            return h if free is None else h[np.ix_(free, free)]
+            return h if free is None else h[free[:, None], free]
         return self.spread(h, free)
 
     def matrix(self, returns: FloatArray) -> FloatArray:
@@ -299,11 +299,10 @@ def feasible(terms: Terms, absolute: bool = False) -> tuple[Bounds, Lift]:
     lift = Lift(parts, known, bounds, earned, money, cost=costly, fixed=fixed, offsets=offsets)
     lift = _limited(lift, limits)
     if held is not None and terms.max_turnover is not None:
-        constant = float(off.sum())
-        turnover, forced = turnover_in_force(lift.bounds, lift, terms, turned, constant)
-        lift = _limited(lift, [("turnover", turned, constant, -np.inf, turnover)])
-        bound = forced is not None and forced.size == len(lift.bounds.rows)
-        lift = replace(lift, turnover=turnover, forced=forced if bound else None)
+        turnover, forced = turnover_in_force(lift.bounds, lift, terms, turned, off.sum())
+        lift = _limited(lift, [("turnover", turned, off.sum(), -np.inf, turnover)])
+        proved = forced is not None and forced.size == len(lift.bounds.rows)
+        lift = replace(lift, turnover=turnover, forced=forced if proved else None)
     return lift.bounds, lift
 
 
@@ -311,18 +310,18 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
     """The same under further limits ``least <= slope . x + offset <= most``: a row each, and what closes it."""
     bounds = lift.bounds
     m, count = bounds.rows.shape
-    rows, offsets, names, slacks = [], [], [], []
-    sums: list[float] = []
-    widths: list[float] = []
+    rows: list[FloatArray] = []
+    slacks: list[tuple[int, int, float]] = []
+    totals, offsets, names, widths = [], [], [], []
     for name, slope, offset, least, most in limits:
         lows, highs = bounds.lower[: slope.size], bounds.upper[: slope.size]
         first, last = np.where(slope > 0, lows, highs), np.where(slope > 0, highs, lows)
         nearest, farthest = float(slope @ first) + offset, float(slope @ last) + offset
         rounding = TOUCHING * (1.0 + float(np.abs(slope) @ np.maximum(np.abs(first), np.abs(last))))
         if nearest > most + rounding or farthest < least - rounding:
-            side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
-            if farthest < least:
-                side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            side = f"at least {least:g} is asked and the weight bounds allow {farthest:.6g}"
+            if nearest > most:
+                side = f"at most {most:g} is allowed and the weight bounds force {nearest:.6g}"
             raise InfeasibleError(f"the limit {name} cannot be met: {side}")
         if least <= nearest and farthest <= most:
             continue
@@ -332,28 +331,23 @@ def _limited(lift: Lift, limits: Sequence[tuple[str, FloatArray, float, float, f
             widths.append(most - max(least, nearest) if capped else farthest - least)
         rows.append(slope)
         names.append(name)
-        sums.append((most if np.isfinite(most) else least) - offset)
+        totals.append((most if np.isfinite(most) else least) - offset)
         offsets.append(offset)
     if not rows:
         return lift
-    none = np.zeros(len(slacks))
-    matrix = np.zeros((m + len(rows), count + len(slacks)))
+    none, matrix = np.zeros(len(slacks)), np.zeros((m + len(rows), count + len(slacks)))
     matrix[:m, :count] = bounds.rows
     for i, row in enumerate(rows):
         matrix[m + i, : row.size] = row
     for variable, i, coefficient in slacks:
         matrix[i, variable] = coefficient
-    lower, upper, totals = (
-        np.append(bounds.lower, none),
-        np.append(bounds.upper, widths),
-        np.append(bounds.totals, sums),
-    )
+    lower, upper = np.append(bounds.lower, none), np.append(bounds.upper, widths)
     return replace(
         lift,
         known=np.append(lift.known, none),
         cost=None if lift.cost is None else np.append(lift.cost, none),
         slacks=(*lift.slacks, *slacks),
-        bounds=Bounds(lower, upper, matrix, totals, (*bounds.names, *names)),
+        bounds=Bounds(lower, upper, matrix, np.append(bounds.totals, totals), (*bounds.names, *names)),
         offsets=(*lift.offsets, *offsets),
     )
 

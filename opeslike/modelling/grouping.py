@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.checks import REST
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import Eligible, Market, describe, everyone
-
-FloatArray = NDArray[np.float64]
+from opeslike.market import Eligible, FloatArray, Market, describe, everyone
 
 
 def grouped(

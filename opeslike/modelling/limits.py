@@ -10,23 +10,22 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from opeslike.checks import positive, share_of
 from opeslike.errors import PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.modelling.ambiguity import CVaR
 from opeslike.modelling.convex import Problem
 from opeslike.modelling.losses import Linear, Log, Loss
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.modelling.risks import Entropic, Multiple, Risk
-from opeslike.parameters import Parameters
+from opeslike.parameters import Parameters, Positive, Share
 
-FloatArray = NDArray[np.float64]
+#: scenarios at the edge of a tail from which its curvature is told, besides two for each variable
+_EDGE = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,7 @@ class Limit:
     measure: Problem
     most: float
     name: str
-    odds: float | None = None
+    odds: Share | None = None
 
     @property
     def curved(self) -> bool:
@@ -59,10 +58,31 @@ class Limit:
             return math.inf
         return float(self.measure.evaluate(x).value) - self.most
 
-    def unit(self, point: Any) -> float:
-        """By how much a unit of what is written moves ``most``."""
+    def bend(self, x: FloatArray) -> FloatArray:
+        """Second derivative of what is measured; of a tail, that of a smooth one through the scenarios at its edge.
+
+        The mean of the worst share b of the losses bends by ``f / b`` times the covariance of the slopes at its edge,
+        f being the density of the losses there.
+        """
+        measure: Any = self.measure
+        point = measure.evaluate(x)
+        if self.curved:
+            return np.asarray(measure.hessian(point))
+        p, q, losses = measure.probabilities, point.risk.q, point.losses
+        near = np.argsort(np.abs(losses - losses[q > 0].min()))[: _EDGE + 2 * x.size]
+        weight = np.zeros_like(p)
+        weight[near] = p[near]
+        total = float(weight.sum())
+        density = total / max(float(np.ptp(losses[near])), 1e-300)
+        mean = measure.pull(weight * point.slope) / total
+        around = measure.gram(weight * point.slope**2) / total - np.outer(mean, mean)
+        return np.asarray(around * (density * float((q / p).max())))
+
+    def unit(self, x: FloatArray) -> float:
+        """By how much a unit of what is written moves ``most``, at x."""
         if self.odds is None:
             return 1.0
+        point: Any = self.measure.evaluate(x)
         # log E exp(a loss) / a grows by (E_q loss - its value) / a with a = log(odds) / log(1 - fall), which falls by
         # a / (odds log(1 / odds)) a unit of odds
         steeper = float(point.risk.q @ point.losses - point.value)
@@ -98,7 +118,6 @@ class Basis:
             self.problem.bounds,
             None,
             self.problem.lift,
-            labels=lambda: self.market.dates,
         )
         made.cost = made.impact = None
         return made
@@ -145,8 +164,7 @@ class Volatility(RiskLimit):
     Markowitz (1952), *Portfolio selection*.
     """
 
-    most: float
-    ranges: ClassVar = {"most": positive}
+    most: Positive
 
     def on(self, basis: Basis) -> Limit:
         """On the standard deviation."""
@@ -194,9 +212,8 @@ class ExpectedShortfall(RiskLimit):
     Rockafellar and Uryasev (2000), *Optimization of conditional value-at-risk*.
     """
 
-    most: float
-    confidence: float = 0.95
-    ranges: ClassVar = {"most": positive, "confidence": share_of}
+    most: Positive
+    confidence: Share = 0.95
 
     def on(self, basis: Basis) -> Limit:
         """On the mean of the tail."""
@@ -233,17 +250,15 @@ class DrawdownOdds(RiskLimit):
     Busseti, Ryu and Boyd (2016), *Risk-constrained Kelly gambling*.
     """
 
-    fall: float | None = None
-    odds: float | None = None
-    lam: float | None = None
+    fall: Share | None = None
+    odds: Share | None = None
+    lam: Positive | None = None
 
     def __post_init__(self) -> None:
         """Check the parameters."""
+        super().__post_init__()
         if (self.fall is None) != (self.odds is None) or (self.fall is None) == (self.lam is None):
             raise PortfolioError("DrawdownOdds takes fall and odds, or lam alone")
-        for name, check in {"fall": share_of, "odds": share_of, "lam": positive}.items():
-            if getattr(self, name) is not None:
-                check(f"DrawdownOdds {name}", getattr(self, name))
 
     def on(self, basis: Basis) -> Limit:
         """On the entropic risk of the log losses at aversion lambda."""

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
-
-FloatArray = NDArray[np.float64]
 
 #: multipliers and missing amounts below this are rounding
 _NOTHING = 1e-9

@@ -9,11 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.market import describe
+from opeslike.market import FloatArray, describe
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.convex import OPTIMAL as OPTIMAL
 from opeslike.modelling.convex import Index as Index
@@ -24,8 +23,6 @@ from opeslike.modelling.feasible import Lift
 from opeslike.modelling.losses import Linear, Loss
 from opeslike.modelling.regularizers import Regularizer
 from opeslike.modelling.risks import Risk, RiskPoint
-
-FloatArray = NDArray[np.float64]
 
 #: no default: a problem gives what stands after the defaults of a point
 _GIVEN: Any = None

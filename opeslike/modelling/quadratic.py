@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.regularizers import Regularizer
-
-FloatArray = NDArray[np.float64]
 
 #: a portfolio with less variance than this share of an average asset's counts as having this much, in tolerances
 LEAST_VARIANCE = 1e-6
@@ -59,7 +57,7 @@ class QuadraticProblem(Problem):
         super().__init__(bounds, penalty, lift)
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
         self._slope = np.zeros(self.n_assets) if mean is None else -mean
-        self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets
+        self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(covariance.diagonal().mean())
 
     def evaluate(self, x: FloatArray, near: QuadraticPoint | None = None) -> QuadraticPoint:
         """Value and gradient by one matrix-vector product."""
@@ -89,12 +87,15 @@ class QuadraticProblem(Problem):
         Without a covariance, ``1e-7`` of the largest expected return. A portfolio whose variance is below ``1e-6`` of
         an average asset's is taken to have that much: relative to no variance at all nothing could be certified.
         """
-        floor = 1e-16 * (abs(point.value) + float(np.abs(point.gradient).max(initial=0.0)))
-        if point.marginal is None:
-            size = abs(point.value) if self.mean is None else float(np.abs(self.mean).max())
-            return OPTIMAL * size + floor
-        variance = max(float(self.lift.weights(point.x) @ point.marginal), self._least)
-        return OPTIMAL * (variance * self.aversion if self.mean is None else math.sqrt(variance)) + floor
+        if point.tolerance is None:
+            if point.marginal is None:
+                size = abs(point.value) if self.mean is None else float(np.abs(self.mean).max())
+            else:
+                variance = max(float(self.lift.weights(point.x) @ point.marginal), self._least)
+                size = variance * self.aversion if self.mean is None else math.sqrt(variance)
+            rounding = 1e-16 * (abs(point.value) + float(np.abs(point.gradient).max(initial=0.0)))
+            point.tolerance = OPTIMAL * size + rounding
+        return point.tolerance
 
     def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
         """The same for cvxpy."""
@@ -155,7 +156,7 @@ class VolatilityProblem(Problem):
         self.worth = 0.0 if gain is None else 1.0
         self.gain = np.zeros(self.n_assets) if gain is None else gain
         self.covariance, self.price, self.centre = covariance, price, centre
-        self._least = math.sqrt(LEAST_VARIANCE * float(np.trace(covariance)) / self.n_assets)
+        self._least = math.sqrt(LEAST_VARIANCE * float(covariance.diagonal().mean()))
 
     def evaluate(self, x: FloatArray, near: VolatilityPoint | None = None) -> VolatilityPoint:
         """Value and gradient by one matrix-vector product; there is a kink where the volatility vanishes."""

@@ -14,12 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import PortfolioError
 from opeslike.modelling.bounds import TOUCHING
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.kinks import Kinks, Peak
-
-FloatArray = NDArray[np.float64]
 
 REGULARIZERS = ("l1", "l2", "l-inf", "entropy", "jsd", "variance", "mpad", "mpd", "wass-1")
 

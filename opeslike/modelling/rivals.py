@@ -6,12 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.risks import Risk, RiskPoint
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass

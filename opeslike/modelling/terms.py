@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from opeslike.checks import FloatArray
 from opeslike.modelling.trading import Impact
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.kinks import Kinks, Peak
 from opeslike.modelling.regularizers import Regularizer
-
-FloatArray = NDArray[np.float64]
 
 
 class Tilted(Regularizer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Impact:
     amounts: FloatArray
     held: FloatArray
     power: float
+    curved: ClassVar[bool] = True
 
     def by_asset(self, w: FloatArray) -> FloatArray:
         """What is paid for each asset."""

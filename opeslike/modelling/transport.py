@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.regularizers import Regularizer
 
-FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _ROUNDS = 60

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds, solve_semidefinite
 from opeslike.modelling.terms import Terms
-
-FloatArray = NDArray[np.float64]
 
 #: limits missed by less than this are met
 _MET = 1e-9

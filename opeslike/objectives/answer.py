@@ -8,18 +8,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.checks import positive
 from opeslike.errors import NotFittedError, PortfolioError
-from opeslike.market import Market, cut
+from opeslike.market import FloatArray, Market, cut
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.solution import Solution
 from opeslike.objectives.given import Given
 from opeslike.parameters import Parameters
 from opeslike.proof import Proof
-
-FloatArray = NDArray[np.float64]
 
 
 class Asked(NamedTuple):
@@ -58,6 +55,33 @@ class Answer(Parameters):
     def _scale(self) -> float:
         """What the optimised portfolio is multiplied by to give the weights held."""
         return 1.0
+
+    @property
+    def uses_held(self) -> bool:
+        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
+        return bool(self._settings.mandate.uses_held)
+
+    def shared(self) -> tuple[Hashable, float] | None:
+        """Key of the problem that is solved, and what its answer is multiplied by.
+
+        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
+        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
+
+        Returns
+        -------
+        (key, scale) : hashable and float, or None
+            None where the answer depends on what is held before.
+        """
+        if self.uses_held:
+            return None
+        given = self.get_params(deep=False)
+        free = self._settings.mandate.empty
+        scale = self._scale() if free else 1.0
+        if free:
+            del given["mandate"]
+        if self._scale() == scale == given.get("fraction"):
+            del given["fraction"]
+        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
 
     @property
     def solution(self) -> Solution:

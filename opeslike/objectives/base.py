@@ -10,33 +10,31 @@ from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.beliefs.given import as_belief
-from opeslike.checks import by_asset, check_covariance
+from opeslike.checks import by_asset
 from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind, Market, cut, everyone, full, read_panel
+from opeslike.market import FloatArray, Kind, Market, cut, everyone, full, read_panel
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
 from opeslike.modelling.feasible import Lift, feasible
-from opeslike.modelling.limits import Basis, RiskLimit, TrackingError
+from opeslike.modelling.limits import RiskLimit
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
-from opeslike.objectives.answer import Asked, key_of
+from opeslike.objectives.answer import Asked
 from opeslike.objectives.estimator import Estimator
-from opeslike.objectives.given import NOTHING, Given
+from opeslike.objectives.given import NOTHING, Given, guess_of
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.nonconvex.counts import fewest
 from opeslike.solvers.solve import SOLVERS, Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 #: fully invested, nothing else said
 FREE = Mandate()
@@ -65,14 +63,11 @@ class Optimizer(Estimator):
         If a parameter is out of its range; names it.
     """
 
-    #: the Backtester may pass a Market instead of a frame
-    accepts_market: ClassVar[bool] = True
+    accepts_market: ClassVar[bool] = True  # the Backtester may pass a Market instead of a frame
     uses_mean: ClassVar[bool] = False
     uses_covariance: ClassVar[bool] = False
-    #: whether there is a return to charge costs to
-    takes_costs: ClassVar[bool] = True
-    #: whether positions may be counted: there is a convex relaxation to bound them by
-    takes_counts: ClassVar[bool] = True
+    takes_costs: ClassVar[bool] = True  # whether there is a return to charge costs to
+    takes_counts: ClassVar[bool] = True  # whether a convex relaxation bounds what positions may be counted by
 
     beliefs: Any = None
     mandate: Mandate = FREE
@@ -178,48 +173,20 @@ class Optimizer(Estimator):
         """
         self.set_params(reg=reg, strength=strength)
 
-    def shared(self) -> tuple[Hashable, float] | None:
-        """Key of the problem that is solved, and what its answer is multiplied by.
-
-        Optimisers with equal keys find the same portfolio from the same data and bounds; each holds ``scale`` times it.
-        Kelly portfolios in Thorp's form that differ in the fraction alone share one under an empty mandate.
-
-        Returns
-        -------
-        (key, scale) : hashable and float, or None
-            None where the answer depends on what is held before.
-        """
-        if self.uses_held:
-            return None
-        given = self.get_params(deep=False)
-        free = self._settings.mandate.empty
-        scale = self._scale() if free else 1.0
-        if free:
-            del given["mandate"]
-        if self._scale() == scale == given.get("fraction"):
-            del given["fraction"]
-        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
-
     @abstractmethod
     def _problem(self, market: Market, given: Given = NOTHING) -> Problem:
         """Build the problem for one market."""
 
     @property
-    def _risk_limits(self) -> tuple[RiskLimit, ...]:
-        """Limits on the risk of what is held."""
-        return tuple(self._settings.mandate.risk_limits)
+    def _own_limits(self) -> tuple[RiskLimit, ...]:
+        """Limits on risk besides those of the mandate."""
+        return ()
 
     def _limited(self, market: Market, given: Given) -> Problem:
         """The problem with its limits on risk."""
-        problem, mandate = self._problem(market, given), self._settings.mandate
-        asked = self._risk_limits
-        if mandate.max_tracking_error is not None:
-            asked = (*asked, TrackingError(mandate.max_tracking_error, mandate.benchmark_of(market.assets)))
-        if asked:
-            covariance = given.custom_cov if given.custom_cov is not None else getattr(self, "custom_cov", None)
-            covariance = None if covariance is None else check_covariance(covariance, market.assets)
-            basis = Basis(market, problem, self._scale(), mandate.periods_per_year, covariance)
-            problem.limits = tuple(one.on(basis) for one in asked)
+        problem, covariance = self._problem(market, given), given.custom_cov
+        covariance = getattr(self, "custom_cov", None) if covariance is None else covariance
+        problem.limits = self._settings.mandate.limits(market, problem, self._scale(), covariance, self._own_limits)
         return problem
 
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
@@ -239,15 +206,17 @@ class Optimizer(Estimator):
     def _answer(self, market: Market, given: Given, w: Any, **options: Any) -> FloatArray:
         """Ask about the eligible assets, keep and return the answer for all columns."""
         assets = market.assets
-        mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
-        self._timed(market, replace(given, custom_mean=mean, custom_cov=covariance), cut(w, assets), **options)
+        if given.custom_mean is not None or given.custom_cov is not None:
+            mean, covariance = cut(given.custom_mean, assets), cut(given.custom_cov, assets, axes=(0, 1))
+            given = replace(given, custom_mean=mean, custom_cov=covariance)
+        self._timed(market, given, cut(w, assets), **options)
         self.weights, self.tickers = full(self._require_weights(), assets), list(everyone(assets))
         return self.weights.copy()
 
     def _timed(self, market: Market, given: Given, w: ArrayLike | None, **options: Any) -> None:
         """Solve within the time limit and keep the answer."""
         started = time.perf_counter()
-        guess = None if w is None else self._starting_guess(w, market)
+        guess = None if w is None else guess_of(w, market.n_assets) / self._scale()
         given = self._told(market, given)
         with time_limit(self._settings.time_limit):
             given = self._valued(market, given)
@@ -261,11 +230,6 @@ class Optimizer(Estimator):
         if custom_cov is not None and not self.uses_covariance:
             raise PortfolioError(f"{type(self).__name__} does not use a covariance; leave custom_cov out")
         return Given(weight_bounds, kind, custom_mean, custom_cov, *trading)
-
-    @property
-    def uses_held(self) -> bool:
-        """Whether the mandate makes a difference of what is held before; the Backtester asks before it passes that."""
-        return bool(self._settings.mandate.uses_held)
 
     def _told(self, market: Market, given: Given) -> Given:
         """What is held as an array."""
@@ -301,17 +265,8 @@ class Optimizer(Estimator):
         return terms.charged(given.worth)
 
     def _extra(self, market: Market) -> Extra:
-        """What goes through cvxpy, as functions of the weights held."""
+        """What goes through cvxpy, of the weights held."""
         return Extra(self._settings.mandate.callables, market.assets, self._scale())
-
-    def _starting_guess(self, w: ArrayLike, market: Market) -> FloatArray:
-        try:
-            guess = np.asarray(w, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise PortfolioError(f"w must be {market.n_assets} numbers, got {w!r}") from None
-        if guess.shape != (market.n_assets,) or not np.isfinite(guess).all():
-            raise PortfolioError(f"w must be {market.n_assets} finite numbers, got an array of shape {guess.shape}")
-        return guess / self._scale()
 
     def _keep(self, market: Market, problem: Problem, solved: Solved, given: Given, seconds: float) -> None:
         refusal = problem.refusal(solved.proof.point)
@@ -335,9 +290,8 @@ class Optimizer(Estimator):
             again = partial(asked._prove_again, given, proof.witness, market.assets)
             self._recheck = partial(asked._proof, market, given, witness=proof.witness)
             if proof.reduced is not None:
-                prices = partial(
-                    shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale, problem.limits
-                )
+                units = [(limit.name, limit.unit(solved.x)) for limit in problem.limits]
+                prices = partial(shadow_prices, problem.bounds, problem.lift, proof, market.assets, scale, units)
         self.weights = weights
         self.tickers = list(market.assets)
         self._solution = Solution(
@@ -418,7 +372,8 @@ class ConvexObjective(Optimizer):
     def _box(self, market: Market, given: Given) -> tuple[Bounds, Regularizer | None]:
         """The same for searches, which take bounds of fully invested weights alone."""
         terms = self._terms(market, given)
-        if terms.financed or len(terms.rows) or self.mandate.callables or self.uses_held:
+        more = self.mandate.callables or self.mandate.risky or self.uses_held
+        if more or not terms.plain or terms.active is not None or len(terms.rows):
             raise PortfolioError(f"{type(self).__name__} is a search that takes bounds only; leave other limits out")
         bounds = Bounds.budget(terms.lower, terms.upper)
         return bounds, make_penalty(regularizer_name(self.reg), self.strength, Lift.identity(bounds))

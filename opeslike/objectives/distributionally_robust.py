@@ -123,9 +123,9 @@ class KLRobust(WithinBall):
     def __post_init__(self) -> None:
         inner = self.objective
         kind, plain = type(inner), ScenarioObjective
-        if not isinstance(inner, plain) or (kind.risk, kind._risk_limits, kind._problem) != (
+        if not isinstance(inner, plain) or (kind.risk, kind._own_limits, kind._problem) != (
             plain.risk,
-            plain._risk_limits,
+            plain._own_limits,
             plain._problem,
         ):
             raise PortfolioError(

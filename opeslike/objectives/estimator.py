@@ -10,10 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.errors import DataError
-from opeslike.market import Kind, align_columns, check_values, read_panel, simple_returns
+from opeslike.market import FloatArray, Kind, align_columns, check_values, read_panel, simple_returns
 from opeslike.objectives.answer import Answer
-
-FloatArray = NDArray[np.float64]
 
 
 class Estimator(Answer, ABC):

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from opeslike.errors import PortfolioError
 from opeslike.market import Kind
 
 
@@ -26,3 +30,20 @@ class Given:
 
 
 NOTHING = Given()
+
+
+def guess_of(w: ArrayLike, count: int) -> NDArray[np.float64]:
+    """A starting guess as numbers.
+
+    Raises
+    ------
+    PortfolioError
+        If it is not ``count`` finite numbers.
+    """
+    try:
+        guess = np.asarray(w, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PortfolioError(f"w must be {count} numbers, got {w!r}") from None
+    if guess.shape != (count,) or not np.isfinite(guess).all():
+        raise PortfolioError(f"w must be {count} finite numbers, got an array of shape {guess.shape}")
+    return guess

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.checks import whole
-from opeslike.market import Kind, Market
+from opeslike.market import FloatArray, Kind, Market
 from opeslike.objectives.given import Given
 from opeslike.objectives.hierarchical import HierarchicalRiskParity
 from opeslike.objectives.moments import RatioObjective, covariance_of, mean_of, volatilities
@@ -26,8 +26,6 @@ __all__ = [
     "SoftmaxMean",
     "Uniform",
 ]
-
-FloatArray = NDArray[np.float64]
 
 
 @objective

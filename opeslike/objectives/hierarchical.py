@@ -8,14 +8,12 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.objectives.given import Given
 from opeslike.objectives.moments import Covariance, covariance_of, volatilities
 from opeslike.objectives.parameters import objective, one_of
 from opeslike.objectives.rules import Rule, normalised
 from opeslike.solvers.nonconvex.local_search import canonical
-
-FloatArray = NDArray[np.float64]
 
 
 @objective

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.checks import per_period
 from opeslike.errors import InfeasibleError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.objectives.moments import QuadraticObjective, RatioObjective
 from opeslike.objectives.parameters import Finite, Positive, objective
-
-FloatArray = NDArray[np.float64]
 
 
 @objective

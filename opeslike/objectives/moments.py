@@ -8,12 +8,12 @@ from dataclasses import field
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.beliefs.covariance import check_estimator, estimate
 from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import Kind, Market
+from opeslike.market import FloatArray, Kind, Market
 from opeslike.modelling.constraints import UserConstraints
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
@@ -25,8 +25,6 @@ from opeslike.proof import Proof, Witness, prove_ratio
 from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.ratio import largest_gain, maximize_ratio
 from opeslike.solvers.solve import Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 #: random starts of a local search, besides the ones that are known to be good
 _STARTS = 6
@@ -144,6 +142,10 @@ class RatioObjective(MomentObjective):
         assert covariance is not None
         if self.mandate.leverage is not None or self.mandate.short_fee > 0 or self.mandate.impact is not None:
             raise PortfolioError(f"{type(self).__name__} is fully invested; it takes no leverage, short_fee or impact")
+        if self.mandate.risky:
+            raise PortfolioError(
+                f"{type(self).__name__} takes no risk_limits or max_tracking_error; use MeanVariance, or active_bounds"
+            )
         gain = self._gain(market, mean, covariance)
         return VolatilityProblem(gain, covariance, 0.0, *self._feasible(market, given))
 

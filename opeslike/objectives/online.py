@@ -8,17 +8,15 @@ from math import comb
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.errors import OptimizationError, PortfolioError
-from opeslike.market import Kind, Market, describe
+from opeslike.market import FloatArray, Kind, Market, describe
 from opeslike.modelling.losses import Log
-from opeslike.objectives.given import Given
+from opeslike.objectives.given import Given, guess_of
 from opeslike.objectives.parameters import Count, Positive, objective, one_of
 from opeslike.objectives.rules import Rule
 from opeslike.objectives.scenarios import ScenarioObjective
-
-FloatArray = NDArray[np.float64]
 
 #: nodes of the quadrature over two assets: exact up to twice as many periods, and to rounding far beyond
 _NODES = 512
@@ -214,7 +212,7 @@ class ExponentialGradient(OnlineRule):
         return np.asarray(weights / weights.sum())
 
     def _logs(self, w: ArrayLike, market: Market) -> FloatArray:
-        held = self._starting_guess(w, market)
+        held = guess_of(w, market.n_assets)
         if (held < 0).any() or held.sum() <= 0:
             raise PortfolioError("w must be non-negative weights, not all zero: this rule is long-only")
         logs = np.full(held.shape, -np.inf)  # what is not held is never bought

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.checks import whole
-from opeslike.market import Kind, Market
+from opeslike.market import FloatArray, Kind, Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem
@@ -19,8 +19,6 @@ from opeslike.objectives.rules import no_problem
 from opeslike.solvers.nonconvex.local_search import heuristic
 from opeslike.solvers.nonconvex.pattern_search import pattern_search
 from opeslike.solvers.solve import Solved
-
-FloatArray = NDArray[np.float64]
 
 _SCATTERED = 200
 _CELLS = 1 << 20

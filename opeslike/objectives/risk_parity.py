@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import field
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
+from opeslike.checks import by_asset
 from opeslike.errors import PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market, cut, everyone
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticProblem
@@ -23,8 +22,6 @@ from opeslike.proof import Proof, Witness, prove_budgets
 from opeslike.solvers.nonconvex.local_search import heuristic, scattered, successive_convex
 from opeslike.solvers.risk_budget import TOLERANCE, risk_budgets
 from opeslike.solvers.solve import Solved
-
-FloatArray = NDArray[np.float64]
 
 
 @objective
@@ -138,23 +135,9 @@ def check_budgets(budgets: Any, assets: Sequence[Hashable]) -> FloatArray:
     """
     if budgets is None:
         return np.full(len(assets), 1.0 / len(assets))
-    if isinstance(budgets, Mapping):
-        budgets = pd.Series(dict(budgets))
-    if isinstance(budgets, pd.Series):
-        lacking = [str(asset) for asset in assets if asset not in budgets.index]
-        extra = [str(name) for name in budgets.index if name not in assets]
-        if lacking or extra:
-            what = f"lack {', '.join(lacking)}" if lacking else f"name {', '.join(extra)}, not among the assets"
-            raise PortfolioError(f"budgets {what}; give one number an asset")
-        budgets = budgets.reindex(list(assets))
-    try:
-        values = np.asarray(budgets, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise PortfolioError(f"budgets must be {len(assets)} positive numbers, got {budgets!r}") from None
-    if values.shape != (len(assets),):
-        raise PortfolioError(f"budgets have shape {values.shape}, but there are {len(assets)} assets")
-    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    values = cut(by_asset("budgets", budgets, everyone(assets)), assets)
+    bad = np.flatnonzero(values <= 0)
     if bad.size:
         i = int(bad[0])
-        raise PortfolioError(f"the risk budget of {assets[i]} is {values[i]}; budgets must be finite and above 0")
+        raise PortfolioError(f"the risk budget of {assets[i]} is {values[i]}; budgets must be above 0")
     return np.asarray(values / values.sum())

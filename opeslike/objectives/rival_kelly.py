@@ -107,13 +107,13 @@ class RegretKelly(GrowthObjective):
             )
             best.append(solve(alone, constraints=self._extra(market)).proof.value)
             parts.append((world.returns[kept], p[kept] / len(worlds)))
-        returns, p = zip(*parts, strict=True)
+        returns, chance = zip(*parts, strict=True)
         starts = np.cumsum([0, *map(len, returns)])[:-1]
         risk = LargestRegret(tuple(map(int, starts)), np.array(best))
-        stacked = np.asfortranarray(np.vstack(returns)), np.concatenate(p)
+        stacked = np.asfortranarray(np.vstack(returns)), np.concatenate(chance)
         return ScenarioProblem(*stacked, self.loss, risk, bounds, penalty, lift, partial(_dates, *worlds))
 
 
-def _dates(*worlds: Market) -> pd.Index:
+def _dates(*worlds: Market) -> list[Any]:
     """Names of the scenarios with positive probability, one world below the other."""
-    return pd.Index([date for world in worlds for date in world.dates[chances(world) > 0]], dtype=object)
+    return [date for world in worlds for date in world.dates[chances(world) > 0]]

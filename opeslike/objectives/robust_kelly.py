@@ -144,12 +144,11 @@ class RiskConstrainedKelly(ScenarioObjective):
             raise PortfolioError("give either lam, or max_drawdown and probability")
 
     @property
-    def _risk_limits(self) -> tuple[RiskLimit, ...]:
-        """Those of the mandate, and the odds of a drawdown: by default a fall of 30% at odds of 10%."""
+    def _own_limits(self) -> tuple[RiskLimit, ...]:
+        """The odds of a drawdown: by default a fall of 30% at odds of 10%."""
         fall = 0.3 if self.max_drawdown is None else self.max_drawdown
         odds = 0.1 if self.probability is None else self.probability
-        own = DrawdownOdds(fall, odds) if self.lam is None else DrawdownOdds(lam=self.lam)
-        return (*super()._risk_limits, own)
+        return (DrawdownOdds(fall, odds) if self.lam is None else DrawdownOdds(lam=self.lam),)
 
 
 @objective

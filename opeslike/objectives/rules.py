@@ -7,18 +7,16 @@ from abc import abstractmethod
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from opeslike.errors import PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
 from opeslike.objectives.base import Optimizer
 from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.parameters import objective
-
-FloatArray = NDArray[np.float64]
 
 
 def no_problem(self: Any, market: Market, given: Given = NOTHING) -> Problem:
@@ -77,10 +75,12 @@ def check_outside(rule: Optimizer) -> None:
     PortfolioError
     """
     mandate = rule.mandate
-    if mandate.callables or mandate.leverage is not None or mandate.short_fee > 0 or mandate.uses_held:
+    financed = mandate.leverage is not None or mandate.short_fee > 0
+    measured = mandate.risky or mandate.target_return is not None or mandate.benchmark is not None
+    if financed or measured or mandate.callables or mandate.uses_held:
         raise PortfolioError(
             f"{type(rule).__name__} is a rule, not an optimiser: it takes no leverage, short_fee, constraints, costs, "
-            "max_turnover or max_trade"
+            "max_turnover, max_trade, benchmark, target_return or risk_limits"
         )
 
 

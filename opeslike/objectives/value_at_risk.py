@@ -6,10 +6,9 @@ from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.errors import OptimizationError, PortfolioError
-from opeslike.market import Market
+from opeslike.market import FloatArray, Market
 from opeslike.modelling import ambiguity
 from opeslike.modelling.bounds import Bounds, parse_weight_bounds
 from opeslike.modelling.feasible import Lift
@@ -25,8 +24,6 @@ from opeslike.solvers.nonconvex.local_search import canonical, heuristic, scatte
 from opeslike.solvers.nonconvex.pattern_search import pattern_search
 from opeslike.solvers.nonconvex.quantile import exact_quantile, minimum_quantile, values_at_risk
 from opeslike.solvers.solve import Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 _STARTS = 12
 _SEARCHES = 6
@@ -137,8 +134,11 @@ class VaR(ConvexObjective):
 
     def _searched(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         terms, constraints = self._terms(market, given), self._extra(market)
-        if terms.financed or self.uses_held:
-            raise PortfolioError("VaR takes no leverage, gross, short_fee, costs or limits on trades; use CVaR")
+        if not terms.plain or terms.active is not None or self.mandate.risky or self.uses_held:
+            raise PortfolioError(
+                "VaR takes no leverage, gross, short_fee, costs, limits on trades, benchmark, target_return or "
+                "risk_limits; use CVaR"
+            )
         if len(terms.rows):  # groups and exposures go through cvxpy here
             above, below = np.isfinite(terms.most), np.isfinite(terms.least)
             rows = np.vstack([terms.rows[above], -terms.rows[below]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from abc import abstractmethod
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from opeslike.errors import DataError, InfeasibleError, PortfolioError
+from opeslike.errors import DataError, InfeasibleError, PortfolioError, logger
 from opeslike.market import Market, describe
 from opeslike.modelling.losses import Log
 from opeslike.modelling.problem import Problem
@@ -21,8 +20,6 @@ from opeslike.objectives.given import NOTHING, Given
 from opeslike.objectives.moments import MomentObjective
 from opeslike.objectives.parameters import AtLeastZero, Fraction, Positive, objective
 from opeslike.objectives.scenarios import ScenarioObjective
-
-logger = logging.getLogger("opeslike")
 
 
 def dual_exponent(name: str, ground_norm: Any) -> float:

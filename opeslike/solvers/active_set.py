@@ -7,14 +7,12 @@ number of weights strictly between their bounds, reach rounding error, and the w
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem
 from opeslike.proof import box_gap
 from opeslike.solvers.interior_point import KKT, Iterate
-
-FloatArray = NDArray[np.float64]
 
 #: equalities missed by more than this are repaired, and a guess that misses them by more than that is of no use
 _OFF, _INFEASIBLE = 1e-14, 1e-9
@@ -129,11 +127,8 @@ def active_set(
 
 def polished(problem: Problem, found: Iterate, near_bound: float = 1e-6) -> Iterate:
     """Replace an interior answer by the exact one with the same weights at their bounds, where that is as good."""
-    known = found.snapped is not None  # by multipliers which coordinates are at their bounds
-    guess = found.snapped if known else found.x
-    better = active_set(
-        problem, guess, 1e-6, max_iterations=6, near_bound=1e-9 if known else near_bound, near=found.point
-    )
+    guess, near_bound = (found.x, near_bound) if found.snapped is None else (found.snapped, 1e-9)
+    better = active_set(problem, guess, 1e-6, max_iterations=6, near_bound=near_bound, near=found.point)
     if better is not None and better.gap <= max(found.gap, 1e-4 * problem.tolerance(found.point)):
         return Iterate(better.x, better.point, better.gap, better.multipliers, found.iterations + better.iterations)
     return found

@@ -14,16 +14,14 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.quadratic import VolatilityProblem
 from opeslike.proof import Proof, Witness, prove, tangents
-
-FloatArray = NDArray[np.float64]
 
 _TIGHT: dict[str, dict[str, Any]] = {
     "CLARABEL": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11, "max_iter": 500},

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
-FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _LARGEST = 300

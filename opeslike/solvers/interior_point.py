@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import least_squares, solve_semidefinite
 from opeslike.modelling.problem import OPTIMAL, Point, Problem
 from opeslike.proof import box_gap, linear_gap
 from opeslike.solvers.pieces import Pieces, longest
-
-FloatArray = NDArray[np.float64]
 
 #: products of slack and multiplier may differ from their target by this factor
 _SPREAD = 1e8

@@ -17,15 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.limits import Limit
 from opeslike.modelling.problem import Problem
 from opeslike.proof import Proof, bound, limit_tangent, prove
 
-FloatArray = NDArray[np.float64]
 Minimise = Callable[[Problem, FloatArray | None], tuple[FloatArray, Proof, int]]
 
 #: rows are laid so often at most
@@ -36,6 +35,8 @@ _AIM = 1e-2
 _MET = 1e-10
 #: what a point inside keeps clear of each limit, as a share of the level at least
 _CLEAR = 1e-6
+#: what is left of a price that was too high
+_EASE = 0.25
 #: rounds without a better gap after an optimal answer
 _PATIENCE = 3
 
@@ -71,10 +72,10 @@ def limited_point(problem: Problem, minimise: Minimise, start: FloatArray | None
     InfeasibleError
         If no weights meet the limits.
     """
-    return _Search(problem, minimise).run(start)
+    return Search(problem, minimise).run(start)
 
 
-class _Search:
+class Search:
     """One problem, the rows laid so far, and points inside."""
 
     def __init__(self, problem: Problem, minimise: Minimise) -> None:
@@ -83,7 +84,7 @@ class _Search:
         self.free = copy.copy(problem)
         self.free.limits = ()
         self.cuts: list[_Cut] = []
-        self.prices = np.zeros(len(self.limits))
+        self.prices, self.stiffness = np.zeros(len(self.limits)), np.zeros(len(self.limits))
         self.inside: FloatArray | None = None
         self.steps = 0
 
@@ -99,21 +100,22 @@ class _Search:
                 if k not in active:
                     active.append(int(k))
                     self.inside = self._inside(active)
-            z = x if self.inside is None else self._drawn(x, self.inside)
+            z = x if self.inside is None else self.drawn(x, self.inside)
             feasible = max(limit.over(z) for limit in self.limits) <= _MET
             if feasible:
                 found = self._proved(z, proof)
                 if best is None or found.gap < best[1].gap:
                     best, last = (z, found), round_
-                if best[1].gap <= _AIM * best[1].tolerance or (best[1].optimal and round_ > last + _PATIENCE):
+                enough = max(_AIM * best[1].tolerance, 2.0 * proof.gap)
+                if best[1].gap <= enough or (best[1].optimal and round_ > last + _PATIENCE):
                     break
             deadline.check(None if best is None else best[1].gap)
-            for k in np.flatnonzero(over > 0):
-                at = x if self.inside is None else self._drawn(x, self.inside, [self.limits[k]])
+            for k in np.flatnonzero((over > 0) | (self.prices > 0)):
+                at = x if self.inside is None else self.drawn(x, self.inside, [self.limits[k]])
                 self.cut(int(k), at)
-                if self.prices[k] == 0 and self.inside is not None:
-                    self.prices[k] = self._estimate(int(k), z, self.inside)
-            x, proof = self._next(z)
+                if self.stiffness[k] == 0 and self.inside is not None:
+                    self.stiffness[k] = self.estimate(int(k), z, self.inside)
+            x, proof = self._next(x, z)
         if best is None:
             raise OptimizationError("the limits on risk can only just be met; loosen one of them a little")
         return best[0], prove(self.problem, best[0], best[1].witness), self.steps
@@ -137,27 +139,37 @@ class _Search:
             self.cuts.append(_Cut(k, row / size, most / size, size, q))
 
     def _part(self, cuts: Sequence[_Cut]) -> Problem:
+        if not cuts:
+            return copy.copy(self.free)
         rows, most = np.array([cut.row for cut in cuts]), np.array([cut.most for cut in cuts])
         return self.free.within(rows, most, [self.limits[cut.index].name for cut in cuts])
 
-    def _next(self, z: FloatArray) -> tuple[FloatArray, Proof]:
+    def _next(self, x: FloatArray, z: FloatArray) -> tuple[FloatArray, Proof]:
         """Minimise under the rows, with the curvature of the limits at ``z``; the prices are those of the answer."""
         cuts, part = self.cuts, self._part(self.cuts)
         bend = np.zeros((z.size, z.size))
-        for limit, price in zip(self.limits, self.prices, strict=True):
-            if price > 0 and limit.curved:
-                bend += price * limit.measure.hessian(limit.measure.evaluate(z))
+        for limit, price in zip(self.limits, self.stiffness, strict=True):
+            if price > 0:
+                bend += price * limit.bend(z)
         if bend.any():
             part.bowl = np.pad(bend, (0, len(cuts))), np.concatenate([z, np.zeros(len(cuts))])
-        slack = np.array([cut.most - cut.row @ z for cut in cuts])
-        x, proof = self._solved(part, np.concatenate([z, slack]))
+        slack = np.array([max(cut.most - float(cut.row @ x), 0.0) for cut in cuts])
+        x, proof = self._solved(part, np.concatenate([x, slack]))
         multipliers = proof.witness.multipliers
         m = len(self.free.bounds.totals)
         self.pulls = np.zeros(len(cuts)) if multipliers is None else np.maximum(-multipliers[m:], 0.0)
         self.prices = np.zeros(len(self.limits))
         for cut, pull in zip(cuts, self.pulls, strict=True):
             self.prices[cut.index] += pull / cut.size
+        # a price too high keeps the answer inside, where the row is slack: it falls by and by
+        self.stiffness = np.where(self.prices > 0, self.prices, _EASE * self.stiffness)
+        latest = {cut.index: cut for cut in cuts}
         self.worst = [self._worst(k) for k in range(len(self.limits))]
+        self.cuts = [
+            cut
+            for cut, pull in zip(cuts, self.pulls, strict=True)
+            if pull > 0 or cut is latest[cut.index] or not self.limits[cut.index].curved
+        ]
         return x[: z.size], proof
 
     def _worst(self, k: int) -> FloatArray | None:
@@ -178,7 +190,7 @@ class _Search:
         tries = [witness, replace(witness, multipliers=None)]
         return min((bound(self.problem, z, each) for each in tries), key=lambda one: one.gap)
 
-    def _estimate(self, k: int, z: FloatArray, inside: FloatArray) -> float:
+    def estimate(self, k: int, z: FloatArray, inside: FloatArray) -> float:
         """The price at which the Lagrangian is level at ``z`` on the way inside."""
         way = inside - z
         gradient = self.free.evaluate(z).gradient
@@ -187,7 +199,7 @@ class _Search:
         falls = -float(self.limits[k].measure.evaluate(z).gradient @ way)
         return max(float(gradient @ way) / falls, 0.0) if falls > 0 else 0.0
 
-    def _drawn(self, x: FloatArray, inside: FloatArray, limits: Sequence[Limit] | None = None) -> FloatArray:
+    def drawn(self, x: FloatArray, inside: FloatArray, limits: Sequence[Limit] | None = None) -> FloatArray:
         """The farthest point on the way from ``inside`` to ``x`` that meets the limits."""
         from scipy.optimize import brentq
 
@@ -203,6 +215,19 @@ class _Search:
                     share *= 1.0 - 1e-12
         return x if share == 1.0 else inside + share * (x - inside)
 
+    def point_inside(self, k: int) -> FloatArray:
+        """A point that meets one limit with room to spare.
+
+        Raises
+        ------
+        InfeasibleError
+            If there is none; names the limits.
+        """
+        found = self._inside([k])
+        if found is None:
+            raise InfeasibleError(f"the limit {self.limits[k].name} can only just be met; loosen it a little")
+        return found
+
     def _inside(self, active: Sequence[int]) -> FloatArray | None:
         """A point that meets the given limits with room to spare, or else rows that show that there is none."""
         center = self.problem.bounds.center()
@@ -214,7 +239,7 @@ class _Search:
         alone = copy.copy(limit.measure)
         alone.limits = tuple(self.limits[i] for i in before)
         if before:
-            inner = _Search(alone, self.minimise)
+            inner = Search(alone, self.minimise)
             x, proof, taken = inner.run(None)
             self.steps += taken
             self.cuts += [replace(cut, index=before[cut.index]) for cut in inner.cuts]

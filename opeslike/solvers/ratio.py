@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Constraint, Extra, UserConstraints
@@ -25,8 +25,6 @@ from opeslike.modelling.quadratic import QuadraticProblem, VolatilityPoint, Vola
 from opeslike.proof import NOTHING, Witness, prove_ratio
 from opeslike.solvers.interior_point import solve_positive
 from opeslike.solvers.solve import Solved, solve
-
-FloatArray = NDArray[np.float64]
 
 _ROUNDS = 60
 _PIVOTS = 30

@@ -8,15 +8,13 @@ self-concordant up to scale, so Newton's method finds it in a handful of steps.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.quadratic import risky_directions
 from opeslike.proof import budget_gap
 from opeslike.solvers.interior_point import solve_positive
-
-FloatArray = NDArray[np.float64]
 
 #: the gap is half the squared relative error of the contributions, so this is contributions right to 1e-7
 TOLERANCE = 0.5e-14

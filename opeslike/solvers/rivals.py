@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.quadratic import QuadraticProblem
@@ -17,8 +17,6 @@ from opeslike.modelling.risks import Mean
 from opeslike.modelling.rivals import LargestRegret, RivalEnvelope, RivalPoint
 from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import KKT, Iterate
-
-FloatArray = NDArray[np.float64]
 
 #: rounds of the search for the shares, and the shortest step of one, the least curvature taken, relative to the largest
 _ROUNDS, _SHORTEST, _FLAT = 60, 1e-9, 1e-10

@@ -14,16 +14,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import Centre, ScenarioPoint, ScenarioProblem
 from opeslike.solvers.crossover import Guess, crossover
 from opeslike.solvers.interior_point import KKT, Iterate
 from opeslike.solvers.saddle_state import Move, SaddleState
-
-FloatArray = NDArray[np.float64]
 
 _STAY_INSIDE = 0.9
 _PATIENCE = 25

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer
@@ -15,8 +15,6 @@ from opeslike.proof import Witness, bound
 from opeslike.solvers.crossover import Guess
 from opeslike.solvers.interior_point import Iterate
 from opeslike.solvers.pieces import Pieces
-
-FloatArray = NDArray[np.float64]
 
 #: first complementarity product of a scenario, in units of the spread of losses
 _START = 0.3

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem
 from opeslike.modelling.quadratic import QuadraticPoint, QuadraticProblem
 from opeslike.proof import box_gap
+from opeslike.solvers.active_set import polished
 from opeslike.solvers.interior_point import Iterate
 
-FloatArray = NDArray[np.float64]
 Minimise = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
 
 #: models at most
@@ -25,10 +25,12 @@ _MODELS = 6
 
 
 class Model(QuadraticProblem):
-    """The second-order model of a smooth problem at a point, in its variables."""
+    """The second-order model of a smooth problem at a point, in the variables that can move."""
 
     def __init__(self, problem: Problem, point: Point) -> None:
-        curvature = problem.hessian(point)
+        free = np.flatnonzero(problem.bounds.free)
+        curvature = np.zeros((point.x.size, point.x.size))
+        curvature[free[:, None], free] = problem.hessian(point, free)
         super().__init__(curvature @ point.x - point.gradient, curvature, 1.0, problem.bounds)
         self._tolerance = problem.tolerance(point)
 
@@ -51,7 +53,7 @@ def by_models(problem: Problem, start: FloatArray, minimise: Minimise) -> Iterat
     Returns
     -------
     Iterate or None
-        The best point seen, optimal where models led there, with the bounds that hold told exactly.
+        The best point seen; the caller reads the gap.
     """
     x, best, multipliers = start, None, None
     for iteration in range(_MODELS):
@@ -71,4 +73,4 @@ def by_models(problem: Problem, start: FloatArray, minimise: Minimise) -> Iterat
         if found is None:
             break
         x, multipliers = problem.lift.settled(found.x), found.multipliers
-    return best
+    return None if best is None else polished(problem, best, 1e-9)

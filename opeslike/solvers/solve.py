@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, PortfolioError, TimeLimitError
 from opeslike.modelling.constraints import Constraint, Extra
 from opeslike.modelling.named import irreducible
@@ -23,12 +23,11 @@ from opeslike.solvers.active_set import active_set, polished
 from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.limited import limited_point
+from opeslike.solvers.priced import priceable, priced_point
 from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
-from opeslike.solvers.sequential import by_models
+from opeslike.solvers.sequential import Model, by_models
 from opeslike.solvers.tail import worst_case_point
-
-FloatArray = NDArray[np.float64]
 
 SOLVERS = ("auto", "interior-point", "cvxpy")
 
@@ -36,6 +35,8 @@ SOLVERS = ("auto", "interior-point", "cvxpy")
 _AIM = 1e-3
 #: and the first interior answer, which Newton on the free weights takes on from, this much higher
 _ROUGH = 3000.0
+#: that of a model, whose steps cost little
+_LESS_ROUGH = 30.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
 #: limits that a message names
@@ -108,9 +109,11 @@ def solve(
         limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale) if named else []
         if not limits:
             raise
+        risky = any("<=" in name for name in problem.bounds.names)
         shown = limits if len(limits) <= _SHOWN else [*limits[:_SHOWN], f"{len(limits) - _SHOWN} more"]
         raise InfeasibleError(
             f"no weights meet all of these limits, and any one loosened enough lets the rest be met: {', '.join(shown)}"
+            + ("; leverage=1 allows cash" if risky and "budget == 1" in limits else "")
         ) from error
 
 
@@ -149,7 +152,11 @@ def _limited(problem: Problem, solver: str, start: FloatArray | None, named: Ext
         return solved.x, solved.proof, solved.iterations
 
     try:
-        x, met, steps = limited_point(problem, minimise, start)
+        tail = priceable(problem)
+        if tail is None:
+            x, met, steps = limited_point(problem, minimise, start)
+        else:
+            x, met, steps = priced_point(problem, tail, minimise, start)
         return _judged(x, met, "interior-point", steps)
     except (TimeLimitError, InfeasibleError):
         raise
@@ -160,10 +167,9 @@ def _limited(problem: Problem, solver: str, start: FloatArray | None, named: Ext
 
 
 def _proved(problem: Problem, found: Iterate) -> Proof:
-    """The proof of what is returned; where a solver's multipliers prove too little, by a linear program's."""
-    given = None if problem.bounds.single else found.multipliers
-    proof = prove(problem, found.x, Witness(found.q, given, found.slopes), point=found.point)
-    if given is not None and proof.gap > _GOOD * proof.tolerance:
+    """The proof of what is returned; where a solver's multipliers prove too little, by the best ones."""
+    proof = prove(problem, found.x, Witness(found.q, found.multipliers, found.slopes), point=found.point)
+    if proof.gap > (_AIM if problem.bounds.single else _GOOD) * proof.tolerance:
         other = bound(problem, found.x, Witness(found.q, None, found.slopes), point=proof.point)
         proof = other if other.gap < proof.gap else proof
     return proof
@@ -223,13 +229,14 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
         inside = center
         ends = smooth and not (problem.penalty is not None and problem.penalty.interior)
-        if ends and start is not None and isinstance(problem, ScenarioProblem) and not problem.lift.plain:
+        lifted = isinstance(problem, ScenarioProblem) and not problem.lift.plain
+        if ends and lifted and start is not None:
             best = by_models(problem, start, partial(_interior, columns=False))
-            best = None if best is None else polished(problem, best, 1e-9)
             if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
                 return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
-        for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
+        first = _LESS_ROUGH if isinstance(problem, Model) else _ROUGH
+        for aim, near_bound in ((first, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
             rough = interior_point(problem, inside, aim)
             inside = rough.x
             found = polished(problem, rough, near_bound) if smooth else rough

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.ambiguity import ProbabilityBox
 from opeslike.modelling.envelopes import Envelope
 from opeslike.modelling.problem import Index, ScenarioPoint, ScenarioProblem
@@ -24,7 +25,6 @@ from opeslike.solvers.interior_point import Iterate
 from opeslike.solvers.saddle import Corners, saddle_point, saddle_step
 from opeslike.solvers.saddle_state import SaddleState
 
-FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _STEPS = 60
@@ -45,26 +45,24 @@ class _Part(ScenarioProblem):
         self._rest = ScenarioProblem(
             whole.returns[rows], held[rows], whole.loss, Mean(), whole.bounds, None, whole.lift
         )
-        self._q = self._rest.probabilities
-        self._constant, self.cost, self.bowl = 0.0, whole.cost, whole.bowl
+        self._q, self.cost = self._rest.probabilities, None
+        self._constant, self._slope = 0.0, np.zeros(whole.bounds.lower.size)
         if not whole.loss.curved:
             losses, slope, _ = whole.loss.evaluate(self._rest.scenario_returns(np.zeros(whole.bounds.lower.size)))
-            self._constant = float(self._q @ losses)
-            own = self._rest.pull(self._q * slope)
-            self.cost = own if whole.cost is None else own + whole.cost
+            self._constant, self._slope = float(self._q @ losses), self._rest.pull(self._q * slope)
 
     def added(self, x: FloatArray) -> tuple[float, FloatArray | None]:
-        """Regulariser and costs, and the losses of the rest."""
-        value, gradient = super().added(x)
-        if not self.loss.curved:
-            return value + self._constant, gradient
-        losses, slope, _ = self.loss.evaluate(self._rest.scenario_returns(x))
-        own = self._rest.pull(self._q * slope)
-        return value + float(self._q @ losses), own if gradient is None else gradient + own
+        """What the whole adds, and the losses of the rest."""
+        value, gradient = self.whole.added(x)
+        constant, own = self._constant + float(self._slope @ x), self._slope
+        if self.loss.curved:
+            losses, slope, _ = self.loss.evaluate(self._rest.scenario_returns(x))
+            constant, own = float(self._q @ losses), self._rest.pull(self._q * slope)
+        return value + constant, own if gradient is None else gradient + own
 
     def bend(self, x: FloatArray, free: Index | None = None) -> FloatArray | None:
         """Second derivative of the same."""
-        more = super().bend(x, free)
+        more = self.whole.bend(x, free)
         if not self.loss.curved:
             return more
         _, _, bend = self.loss.evaluate(self._rest.scenario_returns(x))
@@ -74,7 +72,7 @@ class _Part(ScenarioProblem):
     @property
     def bending(self) -> bool:
         """Whether it is not identically zero."""
-        return self.loss.curved or super().bending
+        return self.loss.curved or self.whole.bending
 
     def in_domain(self, x: FloatArray, point: ScenarioPoint | None = None) -> bool:
         """Whether every scenario of the whole keeps a positive margin."""
@@ -82,8 +80,6 @@ class _Part(ScenarioProblem):
 
     def longest_step(self, point: ScenarioPoint, direction: FloatArray) -> float:
         """Step at which the first scenario of the whole reaches the edge of the domain."""
-        if self.loss.margin_slope == 0.0:
-            return math.inf
         at = ScenarioPoint(point.x, 0.0, point.x, returns=self.whole.scenario_returns(point.x))
         return self.whole.longest_step(at, direction)
 

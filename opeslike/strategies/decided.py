@@ -58,6 +58,15 @@ class Decided:
             )
         return self.at(step)
 
+    def regret(self, held: FloatArray) -> float:
+        """Decisions made before prove none.
+
+        Raises
+        ------
+        PortfolioError
+        """
+        raise PortfolioError(f"{self.name} is replayed and proves no regret, so a trade cannot wait for it")
+
     def at(self, steps: Any) -> FloatArray:
         """The targets in force at some steps."""
         return np.asarray(self.targets[self._steps.searchsorted(steps, "right") - 1])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from opeslike.errors import DataError
+from opeslike.errors import DataError, logger
 from opeslike.market import FloatArray
 from opeslike.parameters import AtLeastZero, Part, Positive, Share
 from opeslike.sizing import kelly_binary
@@ -16,8 +15,6 @@ from opeslike.strategies.past import Past
 from opeslike.strategies.protocol import Trade
 from opeslike.strategies.record import Record
 from opeslike.strategies.sizers import Sizer, capped
-
-logger = logging.getLogger("opeslike")
 
 
 @dataclass

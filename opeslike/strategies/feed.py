@@ -16,7 +16,6 @@ on which all of them are quoted.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opeslike.errors import DataError
+from opeslike.errors import DataError, logger
 from opeslike.market import (
     Eligible,
     Flags,
@@ -45,8 +44,6 @@ from opeslike.market import (
 )
 from opeslike.panel import level_of
 from opeslike.strategies.universe import Lives, members, payouts, tell_lives
-
-logger = logging.getLogger("opeslike")
 
 TRAIN, TEST = "train_data", "test_data"
 

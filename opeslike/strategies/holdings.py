@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from opeslike.checks import finite
+from opeslike.checks import by_asset, finite
 from opeslike.errors import PortfolioError
-from opeslike.market import FloatArray, Kind, Market, everyone, full
+from opeslike.market import FloatArray, Kind, Market, cut, everyone, full
 from opeslike.parameters import Parameters
 from opeslike.strategies.past import Past
 from opeslike.strategies.protocol import HOLD, Hold, State
@@ -67,7 +67,7 @@ class BuyAndHold(Selection):
         """Side of each asset, shape (N,)."""
         if self.weights is None:
             return np.ones(len(past.assets))
-        return np.sign(_by_asset("BuyAndHold weights", self.weights, past.assets))
+        return np.sign(_of_eligible("BuyAndHold weights", self.weights, past.assets))
 
     def optimize(  # type: ignore[override]
         self, data: Any, *, state: State | None = None, kind: Kind | None = None
@@ -78,7 +78,7 @@ class BuyAndHold(Selection):
         past = self.read(data, state, kind)
         if self.weights is None:
             return full(np.full(len(past.assets), 1.0 / len(past.assets)), past.assets)
-        return full(_by_asset("BuyAndHold weights", self.weights, past.assets), past.assets)
+        return full(_of_eligible("BuyAndHold weights", self.weights, past.assets), past.assets)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,15 +111,12 @@ class FixedLeverage(Parameters):
         """Return the leverages in the order of the assets, shape (N,)."""
         assets = Market.from_data(data, kind).assets
         if isinstance(self.leverages, Mapping):
-            return full(_by_asset("FixedLeverage leverages", self.leverages, assets), assets)
+            return full(_of_eligible("FixedLeverage leverages", self.leverages, assets), assets)
         if len(assets) > 1:
             named = f"{{{assets[0]!r}: {self.leverages:g}}}"
             raise PortfolioError(f"FixedLeverage leverages is one number but there are {len(assets)} assets: {named}?")
         return full(np.array([float(self.leverages)]), assets)
 
 
-def _by_asset(name: str, given: Mapping[Hashable, float], assets: tuple[Hashable, ...]) -> FloatArray:
-    extra = [str(asset) for asset in given if asset not in everyone(assets)]
-    if extra:
-        raise PortfolioError(f"{name} names {', '.join(extra)}, not among the assets")
-    return np.array([float(given.get(asset, 0.0)) for asset in assets])
+def _of_eligible(name: str, given: Mapping[Hashable, float], assets: tuple[Hashable, ...]) -> FloatArray:
+    return np.asarray(cut(by_asset(name, given, everyone(assets), 0.0), assets))

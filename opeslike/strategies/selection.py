@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
 
-from opeslike.errors import PortfolioError
+from opeslike.errors import PortfolioError, logger
 from opeslike.market import FloatArray, Kind, full
 from opeslike.parameters import Parameters
 from opeslike.strategies.past import Past, read_past
 from opeslike.strategies.protocol import State
-
-logger = logging.getLogger("opeslike")
 
 
 class Selection(Parameters, ABC):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -11,10 +10,8 @@ import numpy as np
 import pandas as pd
 
 from opeslike.checks import number
-from opeslike.errors import DataError, PortfolioError
+from opeslike.errors import DataError, PortfolioError, logger
 from opeslike.market import Flags, FloatArray, Kind, Panel, Rows, listing
-
-logger = logging.getLogger("opeslike")
 
 
 @final

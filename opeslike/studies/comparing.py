@@ -17,7 +17,8 @@ from opeslike.accounting.flows import Flows
 from opeslike.accounting.overlays import Overlay
 from opeslike.accounting.result import BacktestResult
 from opeslike.accounting.schedule import Frequency
-from opeslike.backtester import DEFAULT_COST, Backtester, tracked
+from opeslike.accounting.walk import tracked
+from opeslike.backtester import DEFAULT_COST, Backtester
 from opeslike.checks import is_number
 from opeslike.errors import PortfolioError, RuinWarning
 from opeslike.market import Kind

@@ -19,16 +19,13 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, NamedTuple, final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from opeslike import errors
 from opeslike.accounting.certificates import FIELDS
 from opeslike.accounting.result import BacktestResult
 from opeslike.backtester import Backtester
 from opeslike.errors import OpesLikeError, OptimizationError, PortfolioError
 from opeslike.market import cut
-from opeslike.studies.wrappers import shared_solve
+from opeslike.studies.wrappers import asking, scalable, shared_solve
 
 #: What copying or pickling an object that cannot be copied may raise.
 UNCOPYABLE = (TypeError, ValueError, AttributeError, NotImplementedError, RecursionError, pickle.PicklingError)
@@ -60,30 +57,32 @@ class SolvedOnce:
         Keep solutions whole, not only the numbers of their certificates.
     """
 
-    accepts_market = True
-
     def __init__(self, strategy: Any, scale: float, solved: list[Any], whole: bool) -> None:
         self.name = getattr(strategy, "name", type(strategy).__name__)
         self.solution: Any = None
         self.uses_held = getattr(strategy, "uses_held", None)
+        self.accepts_market, self.all_assets = (getattr(strategy, n, False) for n in ("accepts_market", "all_assets"))
+        ask = asking(strategy)
         self._label, decisions = repr(strategy), itertools.count()
 
-        @functools.wraps(strategy.optimize)  # the walk passes the keywords that a signature names
-        def optimize(data: Any, **keywords: Any) -> NDArray[np.float64]:
+        @functools.wraps(ask)  # the walk passes the keywords that a signature names
+        def optimize(data: Any, **keywords: Any) -> Any:
             decision = next(decisions)
             if decision == len(solved):
-                weights = np.array(strategy.optimize(data, **keywords))
-                found = strategy.solution
-                if not whole:
-                    found = SimpleNamespace(**{field: getattr(found, field) for field in FIELDS})
+                weights = scalable(ask(data, **keywords))
+                found = getattr(strategy, "solution", None)
+                if not whole and found is not None:
+                    found = SimpleNamespace(**{field: getattr(found, field, None) for field in FIELDS})
                 solved.append((weights, scale, found))
                 self.solution = found
                 return weights
             weights, of, found = solved[decision]
             weights = weights * (scale / of)
+            if found is None:
+                return weights
             changed = {"weights": cut(weights, found.assets) if whole else weights.copy(), "seconds": 0.0}
             self.solution = dataclasses.replace(found, **changed) if whole else SimpleNamespace(**vars(found) | changed)
-            return np.asarray(weights)
+            return weights
 
         self.optimize = optimize
 

@@ -176,7 +176,7 @@ def resampled(
 
     Source: Politis and Romano, *The stationary bootstrap* (1994).
     """
-    from opeslike.evidence.bootstrap import block_length_of
+    from opeslike.beliefs.bootstrap import block_length_of
 
     choice("how", how, ("blocks", "permuted", "null"))
     returns = _frame(prices).to_numpy(np.float64)
@@ -196,7 +196,7 @@ def _world(prices: pd.DataFrame, returns: NDArray[np.float64], length: int | Non
     if length is None:
         drawn = rng.permuted(returns, axis=1)
     else:
-        from opeslike.evidence.bootstrap import load_bootstrap
+        from opeslike.beliefs.bootstrap import load_bootstrap
 
         bootstrap = load_bootstrap().StationaryBootstrap(length, np.arange(len(returns)), seed=rng)
         ((rows,), _) = next(iter(bootstrap.bootstrap(1)))

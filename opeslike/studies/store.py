@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,10 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike._version import __version__
-from opeslike.errors import OutputError
+from opeslike.errors import OutputError, logger
 from opeslike.market import FloatArray
-
-logger = logging.getLogger("opeslike")
 
 #: Layout of the file; a newer one is refused, an older one gets the columns it lacks.
 FORMAT = 1
@@ -181,7 +178,8 @@ def unpack_dates(content: bytes) -> pd.Index:
     index: pd.Index
     raw = zlib.decompress(content)
     if raw.startswith(b"["):
-        return pd.Index(json.loads(raw[1:]))
+        index = pd.Index(json.loads(raw[1:]))
+        return index
     zone, _, times = raw.partition(b"\n")
     index = pd.DatetimeIndex(np.frombuffer(times, np.int64).cumsum().view("datetime64[ns]"))
     return index.tz_localize("UTC").tz_convert(zone.decode()) if zone else index

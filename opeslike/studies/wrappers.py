@@ -9,16 +9,15 @@ import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 import pandas as pd
 
-from opeslike.checks import at_least, positive
 from opeslike.errors import DataError, PortfolioError
 from opeslike.evidence.samples import STATISTICS
 from opeslike.market import FloatArray, Market, infer_kind, read_panel
-from opeslike.parameters import Parameters
+from opeslike.parameters import Count, Parameters, Positive
 from opeslike.strategies.protocol import HOLD
 
 #: What the adapter asks of a strategy beside its weights, and is told by the one inside.
@@ -40,7 +39,7 @@ class Wrapper(Parameters):
     @property
     def optimize(self) -> Callable[..., Any]:
         """As that of the strategy inside, signature and all."""
-        ask = _ask(self.strategy)
+        ask = asking(self.strategy)
         return functools.wraps(ask)(functools.partial(self._answer, ask))
 
     def _answer(self, ask: Callable[..., Any], data: Any, **keywords: Any) -> Any:
@@ -99,18 +98,14 @@ class Fraction(Wrapper):
     [0.25, 0.25]
     """
 
-    fraction: float = 0.5
-    ranges: ClassVar = {"fraction": positive}
+    fraction: Positive = 0.5
 
     def _answer(self, ask: Callable[..., Any], data: Any, **keywords: Any) -> Any:
         for name in ("w", "held"):
             if keywords.get(name) is not None:
                 keywords[name] = keywords[name] / self.fraction
         answer = ask(data, **keywords)
-        if answer is HOLD:
-            return answer
-        whole = pd.Series(answer) if isinstance(answer, Mapping) else answer
-        return self.fraction * (whole if isinstance(whole, pd.Series) else np.asarray(whole, dtype=np.float64))
+        return answer if answer is HOLD else self.fraction * scalable(answer)
 
     def shared(self) -> tuple[Hashable, float] | None:
         """Key of the problem and the multiple of its answer, see :meth:`opeslike.objectives.base.Optimizer.shared`."""
@@ -136,8 +131,7 @@ class Windowed(Wrapper):
         If the window is not a whole number of at least 1.
     """
 
-    window: int = 252
-    ranges: ClassVar = {"window": at_least(1)}
+    window: Count = 252
 
     def _answer(self, ask: Callable[..., Any], data: Any, **keywords: Any) -> Any:
         return ask(_rows(data, -self.window, None), **keywords)
@@ -186,11 +180,10 @@ class Tuned(Wrapper):
     """
 
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    every: int = 252
+    every: Count = 252
     score: str | Callable[[FloatArray], float] = "growth"
-    lookback: int = 504
-    step: int = 21
-    ranges: ClassVar = dict.fromkeys(("every", "lookback", "step"), at_least(1))
+    lookback: Count = 504
+    step: Count = 21
 
     def __post_init__(self) -> None:
         """Check the parameters and make the candidates."""
@@ -206,7 +199,7 @@ class Tuned(Wrapper):
             return
         if not hasattr(self.strategy, "set_params"):
             raise PortfolioError(f"Tuned needs a strategy with set_params, which {self.strategy!r} has not")
-        if "state" in inspect.signature(_ask(self.strategy)).parameters:
+        if "state" in inspect.signature(asking(self.strategy)).parameters:
             raise PortfolioError(f"{self.strategy!r} reads the state of its account, which a trial on the past has not")
         for values in itertools.product(*self.grid.values()):
             chosen = dict(zip(self.grid, values, strict=True))
@@ -232,7 +225,7 @@ class Tuned(Wrapper):
             best = int(np.argmax(scores))
             self._chosen = self._candidates[best][1]
             self.choices.append({"date": market.dates[-1], **self._candidates[best][0], "score": scores[best]})
-        chosen = _ask(self._chosen)
+        chosen = asking(self._chosen)
         if "w" not in inspect.signature(chosen).parameters:
             keywords.pop("w", None)
         return chosen(data, **keywords)
@@ -246,7 +239,7 @@ class Tuned(Wrapper):
         if length < self.step:
             raise DataError(f"Tuned has {rows} returns to choose on and needs {2 * self.step}; train on more")
         given = {name: value for name, value in keywords.items() if name in ("weight_bounds", "seed", "costs")}
-        asked, held = _ask(copy.deepcopy(candidate)), np.zeros(market.n_assets)
+        asked, held = asking(copy.deepcopy(candidate)), np.zeros(market.n_assets)
         warm = "w" in inspect.signature(asked).parameters
         earned: list[FloatArray] = []
         for start in range(rows - length, rows, self.step):
@@ -268,13 +261,20 @@ class Tuned(Wrapper):
         return super().__getattr__(name)
 
 
+def scalable(answer: Any) -> Any:
+    """A copy of weights that can be multiplied, with their labels if they have any."""
+    if isinstance(answer, (Mapping, pd.Series)):
+        return pd.Series(answer, dtype=np.float64, copy=True)
+    return np.array(answer, dtype=np.float64)
+
+
 def shared_solve(strategy: Any) -> tuple[Hashable, float] | None:
     """Key of what a strategy solves and the multiple it holds; itself where it asks nothing of its account."""
     hook = getattr(strategy, "shared", None)
     if callable(hook):
         found: tuple[Hashable, float] | None = hook()
         return found
-    named = inspect.signature(_ask(strategy)).parameters
+    named = inspect.signature(asking(strategy)).parameters
     alone = "state" not in named and ("held" not in named or getattr(strategy, "uses_held", None) is False)
     return (("object", id(strategy)), 1.0) if alone else None
 
@@ -292,7 +292,7 @@ def resolved(strategies: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _ask(strategy: Any) -> Callable[..., Any]:
+def asking(strategy: Any) -> Callable[..., Any]:
     """The function that gives a strategy's weights; that of an estimator takes what the adapter gives to any other."""
     if isinstance(strategy, str):
         raise PortfolioError(f"{strategy!r} names a strategy of a study: use it in one, or give the strategy itself")

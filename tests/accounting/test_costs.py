@@ -93,7 +93,7 @@ def test_bad_costs_name_the_culprit(cost, words):
         assert word in str(error.value)
 
 
-@pytest.mark.parametrize(("table", "word"), [({"A": 1}, "lack B"), ({"A": 1, "B": 1, "C": 1}, "name C")])
+@pytest.mark.parametrize(("table", "word"), [({"A": 1}, "lacks B"), ({"A": 1, "B": 1, "C": 1}, "names C")])
 def test_proportional_costs_must_name_the_assets(table, word):
     with pytest.raises(PortfolioError, match=word):
         rates({"proportional": table})

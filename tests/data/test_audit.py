@@ -161,6 +161,8 @@ def test_rows_in_reverse(clean: pd.DataFrame) -> None:
 def test_dates_out_of_order(clean: pd.DataFrame) -> None:
     for prices in (clean[::-1], pd.concat([clean, clean[:3]]), pd.concat([clean[9:], clean[:9]])):
         assert only(prices).kind == "order"
+        with pytest.raises(DataError, match="order=True"):
+            audit(prices).repair(splits=True)
         pd.testing.assert_frame_equal(audit(prices).repair(order=True), clean)
 
 

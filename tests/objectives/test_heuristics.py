@@ -224,11 +224,11 @@ def test_budgets_by_ticker() -> None:
     w = RiskParity(budgets={"C": 1, "A": 4, "B": 9}).optimize(frame, custom_cov=covariance, kind="returns")
     np.testing.assert_allclose(w, np.array([2, 3, 1]) / 6, rtol=1e-7)
     for budgets, message in (
-        ({"A": 1, "B": 1}, "lack C"),
-        ({"A": 1, "B": 1, "C": 1, "D": 1}, "name D"),
+        ({"A": 1, "B": 1}, "lacks C"),
+        ({"A": 1, "B": 1, "C": 1, "D": 1}, "names D"),
         ([1, 1], "shape"),
         ([1, 0, 1], "budget of B is 0.0"),
-        (["a", "b", "c"], "positive numbers"),
+        (["a", "b", "c"], "must be numbers"),
     ):
         with pytest.raises(PortfolioError, match=message):
             RiskParity(budgets=budgets).optimize(frame, kind="returns")

@@ -16,7 +16,7 @@ from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import ConeProgram, UserConstraints
-from opeslike.modelling.limits import limited_value, priced
+from opeslike.modelling.limits import ExpectedShortfall, Volatility
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import VolatilityProblem
@@ -32,7 +32,7 @@ DATA = returns(90, 6, seed=21)
 
 
 def problem_of(optimizer: Any, bounds: object = (0.0, 0.6), data: np.ndarray = DATA) -> Problem:
-    return optimizer._problem(Market.from_data(data, "returns"), Given(bounds))
+    return optimizer._limited(Market.from_data(data, "returns"), Given(bounds))
 
 
 def optimum(problem: Problem) -> tuple[np.ndarray, float, Witness]:
@@ -59,6 +59,8 @@ PROBLEMS = {
     "cvar": CVaR(confidence=0.9),
     "evar": EVaR(confidence=0.9),
     "limited": RiskConstrainedKelly(lam=30.0),
+    "volatility": Kelly(mandate=Mandate(risk_limits=[Volatility(0.17)])),
+    "shortfall": Kelly(mandate=Mandate(risk_limits=[ExpectedShortfall(0.018, confidence=0.9)])),
 }
 every = pytest.mark.parametrize("name", PROBLEMS)
 
@@ -72,7 +74,7 @@ def test_no_gap_is_less_than_the_true_loss(name: str) -> None:
     for v in points(problem):
         for share in (1.0, 0.1, 1e-3):
             w = x + share * (v - x)
-            if not problem.in_domain(w) or (name == "limited" and not _meets(problem, w)):
+            if not problem.in_domain(w) or not _meets(problem, w):
                 continue
             for given in (witness, NOTHING, random_witness(problem, witness, rng)):
                 proof = bound(problem, w, given)
@@ -81,7 +83,7 @@ def test_no_gap_is_less_than_the_true_loss(name: str) -> None:
 
 
 def _meets(problem: Problem, w: np.ndarray) -> bool:
-    return limited_value(problem, w) <= 0
+    return all(limit.over(w) <= 0 for limit in problem.limits)
 
 
 def random_witness(problem: Problem, right: Witness, rng: np.random.Generator) -> Witness:
@@ -90,7 +92,10 @@ def random_witness(problem: Problem, right: Witness, rng: np.random.Generator) -
         q=rng.dirichlet(np.full(count, 0.2)) * rng.uniform(0.5, 2.0),
         multipliers=rng.normal(size=len(problem.bounds.totals)) * 1e-3,
         slopes=tuple(rng.normal(size=y.size) for y in right.slopes),
-        price=float(rng.exponential()),
+        limits=tuple(
+            (float(rng.exponential()), rng.dirichlet(np.full(count, 0.2)) * rng.uniform(0.5, 2.0))
+            for _ in problem.limits
+        ),
     )
 
 
@@ -104,9 +109,9 @@ def test_the_right_witness_proves_the_optimum_and_wrong_ones_do_not(name: str) -
     spoilt = [replace(witness, multipliers=right.witness.multipliers * 1.5 + 1e-4)]
     if witness.slopes:
         spoilt.append(replace(witness, slopes=tuple(-y[::-1] for y in witness.slopes)))
-    if name == "limited":
-        assert witness.price > 0
-        spoilt += [replace(witness, price=0.5 * witness.price), replace(witness, price=2.0 * witness.price)]
+    for price, q in witness.limits:
+        assert price > 0
+        spoilt += [replace(witness, limits=((share * price, q),)) for share in (0.5, 2.0)]
     for wrong in spoilt:
         assert prove(problem, x, wrong).gap > 10 * right.tolerance
 
@@ -155,7 +160,7 @@ def test_weights_outside_the_domain_or_the_limit_are_refused() -> None:
         prove(problem_of(Kelly(), (0.0, 1.0), lost), np.eye(6)[0])
     problem = problem_of(RiskConstrainedKelly(lam=200.0))
     w = problem.lift(np.full(6, 1 / 6))
-    with pytest.raises(OptimizationError, match="exceed the limit on risk"):
+    with pytest.raises(OptimizationError, match="exceed the limit 'drawdown risk"):
         prove(problem, w)
 
 
@@ -242,15 +247,16 @@ def test_probabilities_outside_the_envelope_are_brought_into_it() -> None:
 def test_the_price_of_a_limit_counts_with_its_slack() -> None:
     problem = problem_of(RiskConstrainedKelly(lam=30.0))
     x, _, witness = optimum(problem)
+    ((right, _),), (limit,) = witness.limits, problem.limits
     inside = 0.5 * x + 0.5 * problem.lift(np.zeros(6))
-    for price in (0.5 * witness.price, witness.price):
-        proof = bound(problem, inside, Witness(price=price))
-        lagrangian = priced(problem, price)
-        inner = bound(lagrangian, inside)
-        slack = -price * limited_value(problem, inside)
-        assert slack > 0
-        assert proof.gap == pytest.approx(inner.gap + slack, rel=1e-12)
-        assert proof.value == pytest.approx(priced(problem, 0.0).evaluate(inside).value, rel=1e-15)
+    point = limit.measure.evaluate(inside)
+    assert point.value < limit.most
+    for price in (0.5 * right, right):
+        proof = bound(problem, inside, Witness(limits=((price, None),)))
+        gradient = problem.evaluate(inside).gradient + price * point.gradient
+        least = gradient @ problem.bounds.linear_minimum(gradient)[0]
+        assert proof.gap == pytest.approx(gradient @ inside - least + price * (limit.most - point.value), rel=1e-9)
+        assert proof.value == pytest.approx(problem.evaluate(inside).value, rel=1e-15)
 
 
 CONSTRAINTS = {

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from opeslike.errors import InfeasibleError, PortfolioError
-from opeslike.modelling.limits import limited_value
 from opeslike.objectives.base import Optimizer
 from opeslike.objectives.given import Given
 from tests.properties.registry import ENTRIES, Entry
@@ -35,11 +34,11 @@ def returns(count: int, assets: int, seed: int = 0) -> np.ndarray:
 def objective(entry: Entry, data: np.ndarray, bounds: object = (0, 1), **keywords: object):
     """The objective as a function of the weights, in the unit of ``solution.value``."""
     optimizer = entry.make(**keywords)
-    problem = optimizer._problem(optimizer._market(data, "returns"), Given(bounds))
+    problem = optimizer._limited(optimizer._market(data, "returns"), Given(bounds))
 
     def value(w: np.ndarray) -> float:
         x = problem.lift(w)
-        if getattr(problem, "limit", None) is not None and limited_value(problem, x) > 1e-15:
+        if any(limit.over(x) > 1e-10 for limit in problem.limits):
             return np.inf
         return float(problem.evaluate(x).value) + problem.offset if problem.in_domain(x) else np.inf
 
@@ -195,7 +194,7 @@ def test_permuted_assets_give_permuted_weights(entry: Entry) -> None:
 def test_gradient_by_finite_differences(entry: Entry) -> None:
     data = returns(90, 5, seed=7)
     optimizer = entry.make()
-    problem = optimizer._problem(optimizer._market(data, "returns"), Given((0, 1)))
+    problem = optimizer._limited(optimizer._market(data, "returns"), Given((0, 1)))
     w = np.array([0.12, 0.31, 0.05, 0.28, 0.24])
     x = problem.lift(w)
     gradient = problem.evaluate(x).gradient

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +22,6 @@ from opeslike.analysis.tables import GAP
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError, RuinWarning
 from opeslike.objectives.base import Optimizer
 from opeslike.studies import Comparison, compare, grid, running
-
-TOYS = Path(__file__).with_name("toys.py")
-
-
-@pytest.fixture(scope="module")
-def toys():
-    """Their module, under a name that other processes find as well."""
-    sys.path.insert(0, str(TOYS.parent))
-    spec = spec_from_file_location("toys", TOYS)
-    module = module_from_spec(spec)
-    sys.modules["toys"] = module
-    spec.loader.exec_module(module)
-    yield module
-    sys.path.remove(str(TOYS.parent))
-    del sys.modules["toys"]
 
 
 @pytest.fixture(scope="module")

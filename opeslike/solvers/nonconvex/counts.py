@@ -15,19 +15,20 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.terms import Counts
 from opeslike.proof import Proof
+from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator
 from opeslike.solvers.solve import Solved
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 #: minimises a problem from a guess of its variables
 Relax = Callable[..., Solved]
@@ -38,17 +39,6 @@ _NONE = 1e-9
 _AIM = 0.1
 #: assets tried in exchange at each turn of the first search, and such turns
 _EXCHANGED, _TURNS = 8, 25
-
-
-@dataclass(frozen=True, eq=False)
-class _Node:
-    """Bounds of the weights, who is kept, and the relaxation's proved lower bound and weights."""
-
-    lower: FloatArray
-    upper: FloatArray
-    kept: BoolArray
-    bound: float
-    w: FloatArray
 
 
 def fewest(problem: Problem, counts: Counts, relax: Relax, start: FloatArray | None = None) -> Solved:
@@ -90,10 +80,11 @@ class _Search:
         self.tried: set[tuple[int, ...]] = set()
         self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
         self.solves = 0
+        self.estimate: Estimator | None = None
 
     def run(self, start: FloatArray | None) -> Solved:
         root = self._root()
-        heap: list[tuple[float, int, _Node]] = []
+        heap: list[tuple[float, int, Node]] = []
         number = itertools.count()
         try:
             if start is not None:
@@ -139,6 +130,12 @@ class _Search:
 
     def _solve(self, lower: FloatArray, upper: FloatArray, guess: FloatArray | None, named: bool = False) -> Solved:
         """The relaxation within bounds of the weights."""
+        narrowed = self._narrowed(lower, upper)
+        self.solves += 1
+        start = None if guess is None else self.problem.lift(np.minimum(np.maximum(guess, lower), upper))
+        return self.relax(narrowed, start, named=named)
+
+    def _narrowed(self, lower: FloatArray, upper: FloatArray) -> Problem:
         lift, bounds = self.problem.lift, self.problem.bounds
         low, high = lift(lower), lift(upper)
         parts = slice(lift.parts.signs.size)
@@ -147,11 +144,9 @@ class _Search:
         narrowed.bounds = replace(bounds, lower=bounds.lower.copy(), upper=bounds.upper.copy())
         narrowed.bounds.lower[parts] = np.maximum(low, bounds.lower[parts])
         narrowed.bounds.upper[parts] = np.minimum(high, bounds.upper[parts])
-        self.solves += 1
-        start = None if guess is None else lift(np.minimum(np.maximum(guess, lower), upper))
-        return self.relax(narrowed, start, named=named)
+        return narrowed
 
-    def _root(self) -> _Node:
+    def _root(self) -> Node:
         """Nothing decided, but for weights that must not be 0 or could only be too small."""
         least = self.counts.least
         small = (self.upper < least) & (self.lower > -least)
@@ -164,7 +159,9 @@ class _Search:
             np.where(self.upper < 0, np.minimum(upper, -least), upper),
         )
         solved = self._solve(lower, upper, None, named=True)
-        return _Node(lower, upper, held, solved.proof.value - solved.proof.gap, self.problem.weights(solved.x))
+        proof = solved.proof
+        self.estimate = estimator(self.problem, proof, self.counts.most)
+        return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
 
     def _held(self, w: FloatArray) -> BoolArray:
         return np.asarray(np.abs(w) > _NONE)
@@ -175,8 +172,21 @@ class _Search:
         few = self.counts.most is None or size.size <= self.counts.most
         return few and bool((size >= self.counts.least - _NONE).all())
 
-    def _child(self, node: _Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[_Node]:
+    def _child(self, node: Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[Node]:
         """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held."""
+        quick = None
+        if self.estimate is not None:
+            self.solves += 1
+            quick = self.estimate(replace(node, lower=lower, upper=upper, kept=kept), self._level())
+        if quick is not None:
+            node = replace(node, bound=max(quick.bound, node.bound), hint=quick.hint)
+            if node.bound >= self._level():
+                self.closed = min(self.closed, node.bound)
+                return []
+            if quick.value < self._level() and not self._met(quick.w):
+                child = replace(node, lower=lower, upper=upper, kept=kept, w=quick.w)
+                self._settle(child, quick.w)
+                return [child]
         try:
             solved = self._solve(lower, upper, node.w)
         except InfeasibleError:
@@ -184,30 +194,31 @@ class _Search:
         except TimeLimitError:
             raise
         except OptimizationError:  # not certified: what is known of the node above holds
-            return [_Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
-        w, bound = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
-        child = _Node(lower, upper, kept, bound, w)
-        if bound < self._level():
+            return [Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
+        w, known = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
+        child = Node(lower, upper, kept, known, w, node.hint)
+        if known < self._level():
             self._settle(child, w)
         if self._met(w):
-            self.closed = min(self.closed, bound)
+            self.closed = min(self.closed, known)
             return []
         return [child]
 
-    def _split(self, node: _Node) -> list[_Node]:
+    def _split(self, node: Node) -> list[Node]:
         """Leave an asset out, or keep it, long or short where it must not be small."""
         open_ = self._held(node.w) & ~node.kept
         most, least = self.counts.most, self.counts.least
         small = self._held(node.w) & (np.abs(node.w) < least - _NONE)
         if most is None or self._held(node.w).sum() <= most:
             open_ &= small
-        if (most is not None and node.kept.sum() >= most) or not open_.any():
-            # nobody else may be held; where that was so already, the relaxation could not be certified
+        undecided = ~node.kept & (node.upper > node.lower)
+        if most is not None and node.kept.sum() >= most and undecided.any():  # nobody else may be held
             lower, upper = np.where(node.kept, node.lower, 0.0), np.where(node.kept, node.upper, 0.0)
-            if np.array_equal(upper, node.upper) and np.array_equal(lower, node.lower):
-                self.closed = min(self.closed, node.bound)
-                return []
             return self._child(node, lower, upper, node.kept)
+        if not undecided.any():  # a relaxation that could not be certified
+            self.closed = min(self.closed, node.bound)
+            return []
+        open_ = open_ if open_.any() else undecided
         known = np.where(self.times > 0, self.raised / np.maximum(self.times, 1.0), math.inf)
         candidates = np.flatnonzero(open_)
         order = np.lexsort((np.abs(node.w[candidates]), known[candidates]))
@@ -215,8 +226,9 @@ class _Search:
         lower, upper = node.lower.copy(), node.upper.copy()
         lower[i] = upper[i] = 0.0
         children = self._child(node, lower, upper, node.kept)
-        if children:
-            self.raised[i] += max(children[0].bound - node.bound, 0.0)
+        raised = (children[0].bound if children else self._level()) - node.bound
+        if math.isfinite(raised):
+            self.raised[i] += max(raised, 0.0)
             self.times[i] += 1.0
         kept = node.kept.copy()
         kept[i] = True
@@ -229,7 +241,7 @@ class _Search:
                 children += self._child(node, lower, upper, kept)
         return children
 
-    def _settle(self, node: _Node, w: FloatArray) -> bool:
+    def _settle(self, node: Node, w: FloatArray) -> bool:
         """Try the largest of these weights, those that are kept first; whether that is better than what was known."""
         size = np.where(node.kept, np.inf, np.abs(w))
         size[(node.upper == 0) & (node.lower == 0)] = 0.0
@@ -250,6 +262,11 @@ class _Search:
             upper = np.where(short, np.minimum(upper, -least), upper)
         if (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
             return False
+        if self.best is not None and self.estimate is not None:
+            guess = np.where(inside, np.maximum(np.abs(w), _NONE), 0.0)
+            quick = self.estimate(Node(lower, upper, inside, -math.inf, guess), self._level())
+            if quick is not None and quick.bound >= self._level():
+                return False
         try:
             found = self._solve(lower, upper, w)
         except TimeLimitError:
@@ -262,7 +279,7 @@ class _Search:
             return True
         return False
 
-    def _exchange(self, root: _Node) -> None:
+    def _exchange(self, root: Node) -> None:
         """Start from the largest weights, and let others in, one at a time, to see who then is the least."""
         for _ in range(_TURNS if self.counts.most is not None else 0):
             if self.best is None:

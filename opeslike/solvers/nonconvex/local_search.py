@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Constraint, Extra
@@ -15,7 +16,6 @@ from opeslike.modelling.problem import Problem
 from opeslike.proof import Proof
 from opeslike.solvers.solve import Solved, solve
 
-FloatArray = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
 
-FloatArray = NDArray[np.float64]
 Batch = Callable[[FloatArray], FloatArray]
 
 _WIDEST, _FINEST = 0.5, 1e-5

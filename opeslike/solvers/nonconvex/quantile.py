@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike import deadline
+from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
 from opeslike.modelling.ambiguity import WorstCase
 from opeslike.modelling.bounds import Bounds
@@ -16,8 +17,6 @@ from opeslike.modelling.losses import Linear
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.regularizers import Regularizer
 from opeslike.solvers.solve import solve
-
-FloatArray = NDArray[np.float64]
 
 #: probabilities are summed to this accuracy
 _MASS = 1e-12
