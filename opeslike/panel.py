@@ -23,6 +23,8 @@ FIELDS = frozenset(
 _NEGATIVE_SHARE = 0.05
 _SMALL = 0.5
 _LOG_OF_TOO_MUCH = 690.0
+#: So many returns, each above 100%, are prices.
+_SURELY = 5
 #: Prices and returns beyond this (or prices below its inverse) are none; their ratios and squares would overflow.
 _MOST = 1e50
 
@@ -315,8 +317,8 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     ------
     DataError
         Naming ticker and date of the first infinite value, value beyond 1e50, price below 1e-50 or price that is not
-        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns compound beyond
-        what a float holds: those are prices or percent.
+        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns are all above 100%
+        or compound beyond what a float holds: those are prices or percent.
     """
     values = panel.values
     size = np.abs(values)
@@ -333,6 +335,11 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
             text = problem.format(values[row, column])
             raise DataError(f"{panel.assets[column]} on {panel.date(int(row))}: {text}; correct or drop it")
     if kind == "returns" and not (given and not _is_dated(panel.index)):
+        missing = np.isnan(values)
+        for column in np.flatnonzero(((values > 1.0) | missing).all(axis=0) & ((~missing).sum(axis=0) >= _SURELY)):
+            raise DataError(
+                f"{panel.assets[column]}: every return is above 100%; pass kind='prices' if they are prices"
+            )
         totals = np.nansum(values, axis=0)
         for column in np.flatnonzero(totals > _LOG_OF_TOO_MUCH):  # log(1 + r) <= r, so no other can be it
             grown = np.nansum(np.log1p(np.maximum(values[:, column], -0.99)))

@@ -134,6 +134,13 @@ def test_the_score_is_mean_log_growth_whatever_the_objective() -> None:
     assert Uniform().fit(RETURNS).score(np.vstack([RETURNS, np.full(20, -1.5)])) == -np.inf
 
 
+def test_prices_given_as_returns_are_told() -> None:
+    with pytest.raises(DataError, match=r"AAPL: every return is above 100%; pass kind='prices' if they are prices"):
+        Kelly().fit(PRICES.iloc[:50])
+    with pytest.raises(DataError, match="AAPL: every return is above 100%"):
+        Kelly().fit(RETURNS).score(PRICES.iloc[-60:])
+
+
 def test_what_cannot_be_predicted_is_told() -> None:
     fitted = Kelly().fit(RETURNS)
     with pytest.raises(DataError, match="X comes without AAPL"):
