@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from opeslike.checks import FloatArray
 from opeslike.modelling.ambiguity import BoxRisk, CVaR, Smoothed, WorstCase
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.problem import OPTIMAL, Problem, ScenarioProblem
@@ -22,7 +23,6 @@ from opeslike.proof import Proof, Witness, bound
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.interior_point import interior_point
 
-FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 #: a smoothed tail has an edge this wide, in standard deviations of the return, and is solved to so many tolerances
