@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from opeslike.checks import FloatArray
 
 #: references to what nobody holds: those of a list, of a loop over it and of the count itself
 _UNUSED = 3

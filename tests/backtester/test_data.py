@@ -262,7 +262,7 @@ def test_data_are_checked_and_copied_when_given():
     prices = closes()
     with pytest.raises(DataError, match="test_data has no rows"):
         Backtester(prices[:30], prices[30:30])
-    with pytest.raises(PortfolioError, match="lack BB"):
+    with pytest.raises(PortfolioError, match="lacks BB"):
         Backtester(prices[:30], prices[30:], cost={"proportional": {"AA": 1, "CC": 1}})
     with pytest.raises(DataError, match="risk_free starts on 2020-02-13"):
         Backtester(prices[:30], prices[30:], risk_free=pd.Series([0.01], index=prices.index[31:32]))
