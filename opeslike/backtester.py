@@ -28,7 +28,7 @@ from opeslike.checks import flag, number, whole
 from opeslike.data.findings import warn_about
 from opeslike.errors import DataWarning, PortfolioError, RuinWarning, warn
 from opeslike.market import Kind, Panel, describe
-from opeslike.strategies.adapter import Blame, StrategyAdapter
+from opeslike.strategies.adapter import StrategyAdapter, blaming
 from opeslike.strategies.decided import Decided
 from opeslike.strategies.feed import Feed, check_lag, join
 
@@ -363,15 +363,15 @@ class Backtester:
         >>> len(gaps), bool(gaps.max() < 1e-8)
         (5, True)
         """
-        blame, gaps = Blame(result.strategy, self.feed), {}
+        gaps = {}
         rested = dict(zip(result.rows.index, result.decisions, strict=True))
         for date, solution in result.solutions:
             if not hasattr(solution, "verify"):
                 raise PortfolioError("the solutions were not kept; run backtest(..., keep_solutions=True)")
-            blame.step, count, places = rested[date]
-            with blame:
+            step, count, places = rested[date]
+            with blaming(result.strategy, date):
                 lag, window = result.settings["execution_lag"], result.settings["window"]
-                gaps[date] = solution.verify(self.feed.seen(blame.step, count, places, lag, window))
+                gaps[date] = solution.verify(self.feed.seen(step, count, places, lag, window))
         return pd.Series(gaps, name="gap", dtype=np.float64)
 
     def get_metrics(self, returns: ArrayLike) -> dict[str, float]:

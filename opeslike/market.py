@@ -6,6 +6,7 @@ Everything downstream works on a :class:`Market`. A frame or array is checked on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ from opeslike.panel import (  # what is known of markets is had from here
     read_panel,
     simple_returns,
 )  # fmt: skip
+from opeslike.sums import Moments, Shifted
 
 __all__ = [
     "Eligible", "Flags", "FloatArray", "Kind", "Market", "Panel", "Rows", "align_columns", "check_values",
@@ -147,47 +149,8 @@ def listing(items: Sequence[str], most: int = 10) -> str:
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
-class _Moments:
-    """Running sums of a growing or sliding window, so that a walk-forward pays only for new rows."""
-
-    def __init__(self, returns: FloatArray) -> None:
-        self._returns = returns
-        self._start = self._stop = -1
-        self._updates = 0
-
-    def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return (shift, sum of x - shift, sum of (x - shift)(x - shift)') over rows start..stop."""
-        moved = abs(start - self._start) + abs(stop - self._stop)
-        known = 0 <= self._start <= start <= self._stop <= stop
-        if not known or 2 * moved > stop - start or self._updates > 1000:
-            self._shift = self._returns[start:stop].mean(axis=0)
-            self._first, self._second = self._sums(start, stop)
-            self._updates = 0
-        else:
-            for first, last, sign in ((self._stop, stop, 1.0), (self._start, start, -1.0)):
-                if last > first:
-                    sums = self._sums(first, last)
-                    self._first, self._second = self._first + sign * sums[0], self._second + sign * sums[1]
-            self._updates += 1
-        self._start, self._stop = start, stop
-        return self._shift, self._first, self._second
-
-    def _sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray]:
-        centred = self._returns[start:stop] - self._shift
-        return centred.sum(axis=0), centred.T @ centred
-
-
-class _Shifted(_Moments):
-    """Running sums of rows from a start on, plus one number a column."""
-
-    def __init__(self, returns: FloatArray, plain: _Moments, start: int, by: FloatArray) -> None:
-        super().__init__(returns)
-        self._plain, self._offset, self._by = plain, start, by
-
-    def sums(self, start: int, stop: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return those of the rows as they were, about what is shifted."""
-        shift, first, second = self._plain.sums(self._offset + start, self._offset + stop)
-        return shift + self._by, first, second
+def _dates(market: Market) -> pd.Index:
+    return market.dates
 
 
 class Market:
@@ -232,7 +195,7 @@ class Market:
         self.returns, self.assets, self.probabilities = returns, assets, probabilities
         self._size, self.filled = effective_size, 0
         self.longer: Callable[[], tuple[FloatArray, pd.Index]] | None = None
-        self._every_date, self._start, self._moments = dates, 0, _Moments(returns)
+        self._every_date, self._start, self._moments = dates, 0, Moments(returns)
 
     @classmethod
     def from_data(cls, data: Any, kind: Kind | None = None, probabilities: ArrayLike | None = None) -> Market:
@@ -300,9 +263,10 @@ class Market:
             raise PortfolioError(
                 f"probabilities have shape {p.shape}, but there are {self.n_scenarios} return rows; give one a row"
             )
-        if not np.isfinite(p).all() or (p < 0).any() or p.sum() <= 0:
+        total = float(p.sum())
+        if not (0.0 < total < math.inf and p.min() >= 0):
             raise PortfolioError("probabilities must be finite, non-negative and not all zero")
-        return Market(self.returns, self.assets, self.dates, p / p.sum(), effective_size)
+        return self._like(self.returns, p / total, effective_size)
 
     def reweighted(self, factors: ArrayLike) -> Market:
         """Return the same returns with probabilities times these factors, worth fewer observations as they concentrate.
@@ -310,21 +274,28 @@ class Market:
         The effective size falls as ``1 / sum p^2`` does, whatever it was before: scenarios that were simulated do not
         become observations by weighing them.
         """
-        before = np.full(self.n_scenarios, 1.0 / self.n_scenarios) if self.probabilities is None else self.probabilities
-        after = self.with_probabilities(before * np.asarray(factors, dtype=np.float64))
+        before, given = self.probabilities, np.asarray(factors, dtype=np.float64)
+        after = self.with_probabilities(given if before is None else before * given)
         assert after.probabilities is not None
-        after._size = self.effective_size * float(before @ before) / float(after.probabilities @ after.probabilities)
+        worth = 1.0 / self.n_scenarios if before is None else float(before @ before)
+        after._size = self.effective_size * worth / float(after.probabilities @ after.probabilities)
         return after
 
     def with_returns(self, returns: FloatArray) -> Market:
         """Return other values for the same scenarios, shape (T, N), with their probabilities and effective size."""
-        values = np.asfortranarray(returns)
-        return Market(values, self.assets, self.dates, self.probabilities, self._size)
+        return self._like(np.asfortranarray(returns), self.probabilities, self._size)
+
+    def _like(self, returns: FloatArray, probabilities: FloatArray | None, size: float | None) -> Market:
+        """Other values or probabilities of the same scenarios; dates are looked up when asked for, memory is shared."""
+        market = Market(returns, self.assets, partial(_dates, self), probabilities, size)
+        market._moments.spare = self._moments.spare
+        return market
 
     def shifted(self, by: FloatArray) -> Market:
         """Return the returns plus one number an asset, shape (N,); running sums know of it."""
-        market = self.with_returns(self.returns + by)
-        market._moments = _Shifted(market.returns, self._moments, self._start, by)
+        room = self._moments.spare.take(*self.returns.shape)
+        market = self.with_returns(np.add(self.returns, by, out=room))
+        market._moments = Shifted(market.returns, self._moments, self._start, by)
         return market
 
     @property
@@ -375,8 +346,9 @@ class Market:
             raise DataError("a covariance needs at least two return rows; give more data, or a longer window")
         if self.probabilities is not None:
             mean = self.probabilities @ self.returns
-            centred = self.returns - mean
-            return mean, (centred * self.probabilities[:, None]).T @ centred
+            rows = np.subtract(self.returns, mean, out=self._moments.spare.take(*self.returns.shape))
+            rows *= np.sqrt(self.probabilities)[:, None]
+            return mean, rows.T @ rows
         shift, first, second = self._moments.sums(self._start, self._start + count)
         offset = first / count
         covariance = (second - count * np.outer(offset, offset)) / (count - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, TypeAlias, final
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from opeslike.checks import FloatArray, finite, not_negative, positive
 from opeslike.errors import DataError, InfeasibleError, OptimizationError, PortfolioError
 from opeslike.panel import describe, read_panel
+from opeslike.parameters import AtLeastZero, Parameters
 
 #: A number a ticker: a Series or a dict.
 ByTicker: TypeAlias = "pd.Series | Mapping[Any, float]"
@@ -27,8 +29,8 @@ _ACCOUNT = 1e4
 _FRACTION = 8
 
 
-@dataclass(frozen=True)
-class Fees:
+@dataclass(frozen=True, repr=False)
+class Fees(Parameters):
     """What a broker charges an order: ``max(minimum, fixed + bps / 10,000 * money)``, to the cent, half a cent up.
 
     Parameters
@@ -44,14 +46,9 @@ class Fees:
         If one is not a number of at least 0.
     """
 
-    fixed: float = 0.0
-    bps: float = 0.0
-    minimum: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        for name in ("fixed", "bps", "minimum"):
-            not_negative(name, getattr(self, name))
+    fixed: AtLeastZero = 0.0
+    bps: AtLeastZero = 0.0
+    minimum: AtLeastZero = 0.0
 
     def of(self, money: float) -> float:
         """Fee of one order that trades this much money."""
@@ -188,6 +185,8 @@ def orders(
         Smallest order, money.
     growth : callable, optional
         Takes weights, a Series by ticker, and returns a growth rate (larger is better); what rounding gives up is told.
+        By default the certificate of the objective tells, if there is one: the objective's ``regret`` of the weights
+        after, an upper bound per period.
     time_limit : float
         Seconds.
 
@@ -259,6 +258,9 @@ def orders(
     if not proved:
         notes.append(f"Time ran out after {seconds:g} s: a closer plan may exist.")
     given_up = None if growth is None else float(growth(positions["target"])) - float(growth(positions["weight"]))
+    if growth is None and getattr(getattr(weights, "_solution", None), "gap", None) is not None:
+        with suppress(PortfolioError):  # where the objective is not in terms of returns, or its data are gone
+            given_up = weights.regret(positions["weight"].reindex(list(weights.tickers)).fillna(0.0), as_held=True)
     left = cash - float(shares @ each) - float(table["fee"].sum())
     return Orders(table, positions, left, wealth, notes, given_up)
 

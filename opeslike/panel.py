@@ -315,8 +315,8 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     ------
     DataError
         Naming ticker and date of the first infinite value, value beyond 1e50, price below 1e-50 or price that is not
-        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns compound beyond what a float holds: those are prices or
-        percent.
+        positive (but for zeros after which no price comes: bankruptcy), or the ticker whose returns compound beyond
+        what a float holds: those are prices or percent.
     """
     values = panel.values
     size = np.abs(values)

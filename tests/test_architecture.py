@@ -21,6 +21,7 @@ ROOMS = [
     "parameters",
     "kl",
     "panel",
+    "sums",
     "market",
     "data",
     "beliefs",

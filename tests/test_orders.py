@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from opeslike import Kelly, load_us20
+from opeslike import Kelly, MinVariance, load_us20
 from opeslike.errors import DataError, InfeasibleError, PortfolioError
 from opeslike.orders import Fees, orders
 
@@ -193,11 +193,19 @@ def test_from_a_fitted_objective_with_what_rounding_gives_up():
     moves = prices.pct_change(fill_method=None).iloc[1:]
     found = orders(kelly, prices, 5_000)
     growth = lambda w: float(np.log1p(moves[w.index] @ w).mean())  # noqa: E731
+    capped = Kelly()
+    capped.optimize(prices, weight_bounds=(0, 0.2))
+    whole = orders(capped, prices, 5_000)
+    lost = growth(pd.Series(capped.weights, prices.columns)) - growth(whole.positions["weight"])
+    assert 0 < lost <= whole.growth_given_up <= lost + 1e-9
     told = orders(kelly, prices, 5_000, growth=growth)
     pd.testing.assert_frame_equal(told.table, found.table)
     expected = growth(found.positions["target"]) - growth(found.positions["weight"])
     assert told.growth_given_up == expected
     assert "growth given up" in told.summary
+    cautious = MinVariance()
+    cautious.optimize(prices)
+    assert orders(cautious, prices, 5_000).growth_given_up is None
     assert found.positions["target"].sum() == pytest.approx(0.5)
     assert found.positions["target"].to_dict() == pytest.approx({name: w for name, w in named.items() if w > 0})
 

@@ -114,9 +114,9 @@ def main() -> None:
     half = (len(frame.columns) + 1) // 2
     text = [
         "# Every objective under every limit",
-        "Tried by `docs/scripts/matrix.py`, and again by the test suite. **✓** is certified on the fast path, **cvxpy** certified "
-        "through cvxpy, **search** the best of several searches without a gap, **as it is** a rule whose weights happen to keep the "
-        "limit. A number says why it was refused, below.",
+        "Tried by `docs/scripts/matrix.py`, and again by the test suite. **✓** is certified on the fast path, **cvxpy** "
+        "certified through cvxpy, **search** the best of several searches without a gap, **as it is** a rule whose "
+        "weights happen to keep the limit. A number says why it was refused, below.",
         *(frame.iloc[:, part].to_markdown() for part in (slice(0, half), slice(half, None))),
         "## Why not",
         "\n".join(f"{number}. {why}" for number, why in enumerate(reasons, 1)),

@@ -16,6 +16,8 @@ from .plots import plot_weights as plot_weights
 from .record import Record as Record
 from .relative import relative_metrics as relative_metrics
 from .relative import trailing as trailing
+from .spreads import plot_choices as plot_choices
+from .spreads import plot_spreads as plot_spreads
 from .tables import StrategyRun as StrategyRun
 from .tables import metrics_table as metrics_table
 from .tables import render as render

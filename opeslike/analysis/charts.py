@@ -79,8 +79,9 @@ class Chart:
     Attributes
     ----------
     traces : sequence of Trace
-    kind : {"lines", "steps", "areas", "spikes", "bars"}
-        Steps and areas hold each value up to its time; areas are stacked, shorts below zero.
+    kind : {"lines", "steps", "areas", "spikes", "bars", "spreads"}
+        Steps and areas hold each value up to its time; areas are stacked, shorts below zero. Spreads have a row a
+        trace, which its five values span: two ends, the middle half and the median.
     unit : {"money", "percent", "number"}
         Of the values.
     dated : bool
@@ -100,7 +101,7 @@ class Chart:
     """
 
     traces: Sequence[Trace]
-    kind: Literal["lines", "steps", "areas", "spikes", "bars"]
+    kind: Literal["lines", "steps", "areas", "spikes", "bars", "spreads"]
     unit: Literal["money", "percent", "number"]
     dated: bool
     ylabel: str = ""

@@ -30,6 +30,8 @@ Drawn: TypeAlias = "list[tuple[Any, str]]"
 
 LINE_STYLES: tuple[Any, ...] = ("-", (0, (6, 1.6)), (0, (1.4, 1.2)), (0, (7, 1.6, 1.4, 1.6)))
 GREY = "#555555"
+#: Charts whose values run along the other axis.
+LYING = ("bars", "spreads")
 #: Inches: the width of a small figure, and the heights of its axes, of what stands above and below them and of a line
 #: of its legend. Fixed, because a layout engine would draw everything twice.
 WIDTH, HEIGHT, TOP, BELOW, LINE = 4.4, 2.2, 0.12, 0.38, 0.19
@@ -59,10 +61,14 @@ def draw(ax: Axes, chart: Chart, width: int = 44) -> Drawn:
     shown += _draw_marks(ax, chart)
     if chart.kind == "areas":
         ax.set_xlim(chart.traces[0].x[0], chart.traces[0].x[-1])
-    if chart.kind == "bars":
+    if chart.kind == "spreads":
+        ax.set_yticks([trace.x[0] for trace in chart.traces], [plain(trace.name, 18) for trace in chart.traces])
+    if chart.kind in LYING:
         ax.grid(False, axis="y")
-        ax.axvline(0.0, color="black", linewidth=0.8)
-        ax.xaxis.set_major_formatter(lambda value, _: percent(value))
+        if chart.kind == "bars":
+            ax.axvline(0.0, color="black", linewidth=0.8)
+        if chart.unit == "percent":
+            ax.xaxis.set_major_formatter(lambda value, _: percent(value))
     else:
         _value_axis(ax, chart)
     tidy(ax, chart.ylabel)
@@ -77,6 +83,11 @@ def _draw(ax: Axes, chart: Chart, trace: Trace) -> Any:
         colours = np.where(trace.y >= 0, trace.colour, look(1)["colour"])
         ax.set_yticks(np.arange(trace.x.size), [plain(name, 18) for name in trace.x])
         return ax.barh(np.arange(trace.x.size), trace.y, color=colours, height=0.7)
+    if chart.kind == "spreads":
+        row, (low, left, middle, right, high) = trace.x[0], trace.y
+        ax.hlines(row, low, high, linewidth=1.2, **style)
+        ax.plot([middle], [row], "|", color="white", markersize=7, markeredgewidth=1.6, zorder=5)
+        return ax.hlines(row, left, right, linewidth=7.0, **style)
     style |= {"linestyle": LINE_STYLES[trace.dash], "linewidth": trace.width}
     style |= {"zorder": 3} if trace.colour == REFERENCE_COLOUR else {}
     if chart.fill:
@@ -191,7 +202,8 @@ def place(ax: Axes, chart: Chart, title: str | None, *, outside: bool = True) ->
     tidy(ax, chart.ylabel, title)
     other_axis(ax, chart)
     # Beside stacked areas even on axes of the caller: inside it would hide some.
-    legend(ax, drawn, chart.legend, outside=outside or chart.kind == "areas")
+    if chart.kind not in LYING:
+        legend(ax, drawn, chart.legend, outside=outside or chart.kind == "areas")
 
 
 def legend(ax: Axes, drawn: Drawn, title: str | None = None, *, outside: bool = True) -> None:
@@ -296,13 +308,13 @@ def small(chart: Chart) -> Figure:
     ax.set_ylabel("")
     ax.tick_params(labelsize=9.5)
     lines = 0
-    if chart.kind != "bars":
+    if chart.kind not in LYING:
         other_axis(ax, chart, 7)
         ax.set_xlabel("" if chart.dated else "Step", loc="right", labelpad=-10.0, fontsize=8)
         lines = _legend_below(fig, drawn) if chart.kind != "spikes" else 0
     total = TOP + HEIGHT + BELOW + LINE * lines
     fig.set_size_inches(WIDTH, total)
-    left = 0.31 if chart.kind == "bars" else 0.15
+    left = 0.31 if chart.kind in LYING else 0.15
     fig.subplots_adjust(left, (BELOW + LINE * lines) / total, 0.955, 1.0 - TOP / total)
     return fig
 

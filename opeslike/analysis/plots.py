@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _framed(chart: Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig) -> Figure:
+def framed(chart: Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig) -> Figure:
     """A chart on the caller's axes, or in a figure of its own with the legend beside it."""
     chart_path(savefig)
     axes = drawing.new_figure(show, savefig).subplots() if ax is None else ax
@@ -101,7 +101,7 @@ def plot_wealth(
     """
     lines = lines_of(returns, timeline, start)
     chart = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log)
-    return _framed(chart, ax, title, show, savefig)
+    return framed(chart, ax, title, show, savefig)
 
 
 def plot_drawdowns(
@@ -137,7 +137,7 @@ def plot_drawdowns(
     chart = drawdown_chart(lines)
     if ax is None and len(lines) > 4:
         return _drawdown_panels(chart, title, show, savefig)
-    return _framed(chart, ax, title, show, savefig)
+    return framed(chart, ax, title, show, savefig)
 
 
 def _drawdown_panels(chart: Chart, title: str | None, show: bool, savefig: SaveFig) -> Figure:
@@ -199,7 +199,7 @@ def plot_weights(
     OutputError
         If the file cannot be written.
     """
-    return _framed(weights_chart(weights, timeline, top), ax, title, show, savefig)
+    return framed(weights_chart(weights, timeline, top), ax, title, show, savefig)
 
 
 def plot_leverage(
@@ -302,7 +302,7 @@ def plot_growth_curve(
         raise PortfolioError("growth is missing: give the growth at each leverage, or what growth_curve returns")
     scale = 100.0 * (1.0 if periods_per_year is None else positive("periods_per_year", periods_per_year))
     ylabel = f"Log growth {'per period' if periods_per_year is None else 'a year'}"
-    return _framed(growth_chart(leverages, growth, quadratic, marks or {}, scale, ylabel), ax, title, show, savefig)
+    return framed(growth_chart(leverages, growth, quadratic, marks or {}, scale, ylabel), ax, title, show, savefig)
 
 
 def plot_sweep(

@@ -18,23 +18,14 @@ from opeslike.analysis.paths import drawdown_table, monthly_returns
 from opeslike.analysis.record import Floats, RateLike, Record, record
 from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.errors import DataError, PortfolioError
-from opeslike.evidence import evidence
+from opeslike.evidence import Evidence, evidence
 from opeslike.market import Kind, describe, infer_kind, read_panel
 
 #: What is told where money was paid in or taken out.
 PAID = ("money_weighted_return", "paid_in", "taken_out")
 HEADLINE = (
-    *(
-        "total_return",
-        "final_wealth",
-        *PAID,
-        "annual_return",
-        "annual_growth",
-        "annual_volatility",
-        "sharpe",
-        "sortino",
-    ),
-    *("calmar", "max_drawdown", "max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery"),
+    *("total_return", "final_wealth", *PAID, "annual_return", "annual_growth", "annual_volatility", "sharpe"),
+    *("sortino", "calmar", "max_drawdown", "max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery"),
     *("max_drawdown_days", "longest_drawdown_days", "best_period", "worst_period", "cvar_95", "hit_ratio"),
     *("time_in_market", "average_exposure", "average_gross", "max_gross"),
 )
@@ -338,6 +329,11 @@ def evidence_tables(sources: Sequence[Source], fractions: Mapping[str, float] | 
         found = evidence(returns, base, statistics=["growth", "sharpe"], fractions=fractions, **rates)
     except (DataError, PortfolioError):
         return {}
+    return judged(found)
+
+
+def judged(found: Evidence) -> dict[str, Table]:
+    """The tables of some evidence, with the sentence that may be said."""
     sentences, notes = found.sentences, " ".join(found.notes)
     return {
         f"evidence_{name}": Table(title, frame, "column", f"{sentences[name]} {notes}".strip())

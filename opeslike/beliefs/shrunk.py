@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+from scipy.linalg import lapack
 
 from opeslike.beliefs.belief import Belief, chances
-from opeslike.beliefs.recentred import Recentred
 from opeslike.checks import FloatArray, check_mean
 from opeslike.errors import DataError
 from opeslike.market import Market
@@ -52,41 +52,49 @@ class ShrunkMeans(Belief):
 
     def __call__(self, market: Market) -> Market:
         """The scenarios about the shrunk means."""
-        return Recentred(self.means(market))(market)
+        mean, shrunk = self._shrunk(market)
+        return market.shifted(shrunk - mean)
 
     def means(self, market: Market) -> FloatArray:
         """Shrunk means per period, shape (N,)."""
+        return self._shrunk(market)[1]
+
+    def _shrunk(self, market: Market) -> tuple[FloatArray, FloatArray]:
+        """Means as they are, and shrunk."""
         mean, covariance = market.mean_and_covariance()
         size, count = market.effective_size, market.n_assets
         bayes = self.method.lower() == "bayes-stein"
-        if size <= count + 2 or not _invertible(covariance):
+        root = _root(covariance)
+        if size <= count + 2 or root is None:
             raise DataError(
                 f"{size:.4g} effective scenarios of {count} assets are too few to shrink means by; take more rows, "
                 "fewer assets, or leave out assets that do not vary on their own"
             )
-        target = self._target(market, mean, covariance, bayes)
-        distance = size * float((mean - target) @ np.linalg.solve(covariance, mean - target))
+        target = self._target(market, mean, root, bayes)
+        distance = size * float((mean - target) @ _solved(root, mean - target))
         if bayes:
             pull = (count + 2) / (count + 2 + distance * (size - count - 2) / (size - 1))
         else:
             pull = min(1.0, max(count - 2, 0) / distance) if distance > 0 else 1.0
-        return mean + pull * (target - mean)
+        return mean, mean + pull * (target - mean)
 
-    def _target(self, market: Market, mean: FloatArray, covariance: FloatArray, bayes: bool) -> FloatArray:
+    def _target(self, market: Market, mean: FloatArray, root: FloatArray, bayes: bool) -> FloatArray:
         if callable(self.target):
             believed = self.target(market)
             return np.asarray(chances(believed) @ believed.returns)
         if self.target is not None:
             given = np.full(len(mean), self.target) if isinstance(self.target, (int, float)) else self.target
             return check_mean(given, market.assets, "target")
-        weights = np.linalg.solve(covariance, np.ones(len(mean))) if bayes else np.ones(len(mean))
+        weights = _solved(root, np.ones(len(mean))) if bayes else np.ones(len(mean))
         return np.full(len(mean), float(weights @ mean) / float(weights.sum()))
 
 
-def _invertible(covariance: FloatArray) -> bool:
-    """Whether each asset varies beside those before it: the squared diagonal of the Cholesky root."""
-    try:
-        own = np.linalg.cholesky(covariance).diagonal() ** 2
-    except np.linalg.LinAlgError:
-        return False
-    return bool((own > 1e-12 * covariance.diagonal()).all())
+def _root(covariance: FloatArray) -> FloatArray | None:
+    """The Cholesky root, whose squared diagonal is how each asset varies beside those before it, if each does."""
+    root, info = lapack.dpotrf(covariance, lower=1)
+    varies = info == 0 and (root.diagonal() ** 2 > 1e-12 * covariance.diagonal()).all()
+    return root if varies else None
+
+
+def _solved(root: FloatArray, side: FloatArray) -> FloatArray:
+    return np.asarray(lapack.dpotrs(root, side, lower=1)[0])

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from opeslike._version import __version__
-from opeslike.cli import audit, backtest, bets, compare, optimize, orders
+from opeslike.cli import audit, backtest, bets, compare, optimize, orders, study
 from opeslike.cli.options import STATUS
 from opeslike.errors import OpesLikeError, OpesLikeWarning
 
@@ -31,7 +31,7 @@ OTHER_NAMES = {
     **{"reopt": "reopt_freq", "rebalance": "rebalance_freq", "jobs": "n_jobs"},
 }
 #: Each has ``add(commands)``, which adds its parser with ``run`` set to the function that does the work.
-COMMANDS = (compare, backtest, optimize, orders, audit, bets)
+COMMANDS = (compare, study, backtest, optimize, orders, audit, bets)
 
 
 class _Completion(argparse.Action):

@@ -279,7 +279,9 @@ delisting = typed(_by_ticker, "is neither a number nor TICKER=R,TICKER=R")
 def show(form: str, text: Callable[[], str], facts: Callable[[], Any], table: pd.DataFrame, index: bool = True) -> None:
     """Print a table as CSV, facts as JSON, or a text, as ``--format`` says."""
     if form == "csv":
-        print(table.to_csv(index=index, lineterminator="\n"), end="")
+        from opeslike.analysis.output import harmless
+
+        print(table.rename(index=harmless, columns=harmless).to_csv(index=index, lineterminator="\n"), end="")
     elif form == "json":
         show_json(facts())
     else:

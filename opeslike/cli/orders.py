@@ -62,7 +62,6 @@ def run(args: argparse.Namespace) -> None:
 
     import pandas as pd
 
-    from opeslike.analysis.output import csv_text
     from opeslike.market import describe
     from opeslike.orders import Fees, orders
 
@@ -78,18 +77,15 @@ def run(args: argparse.Namespace) -> None:
     fractional = () if args.fractional is None else args.fractional.split(",")
     terms = {"lot": args.lot, "fractional": fractional, "minimum_trade": args.minimum_trade}
     found = orders(wanted, prices, args.cash, held, fees=Fees(*(args.fees or ())), **terms)
-    if args.format == "csv":
-        table = found.table.reset_index()
-        print(csv_text(list(table.columns), table.itertuples(index=False, name=None)), end="")
-    elif args.format == "json":
+    date = describe(prices.index[-1])
+
+    def facts() -> dict[str, Any]:
         frames = {"orders": found.table, "positions": found.positions}
-        facts = {"date": describe(prices.index[-1])} | {
-            name: frame.rename_axis("ticker").reset_index().to_dict("records") for name, frame in frames.items()
-        }
+        tables = {name: frame.reset_index().to_dict("records") for name, frame in frames.items()}
         told = ("cash", "wealth", "fees", "deviation", "growth_given_up", "notes")
-        options.show_json(facts | {name: getattr(found, name) for name in told})
-    else:
-        print(f"{describe(prices.index[-1])}\n\n{found.to_text(args.format)}")
+        return {"date": date, **tables, **{name: getattr(found, name) for name in told}}
+
+    options.show(args.format, lambda: f"{date}\n\n{found.to_text(args.format)}", facts, found.table)
 
 
 def by_ticker(file: str) -> dict[str, float]:

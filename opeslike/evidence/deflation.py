@@ -11,16 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from opeslike.checks import FloatArray
+from opeslike.checks import FloatArray, not_negative, number, positive, share_of, whole
 from opeslike.errors import PortfolioError
-from opeslike.evidence.samples import (
-    ReturnsLike,
-    number,
-    period_rates,
-    read_samples,
-    spread,
-    whole,
-)
+from opeslike.evidence.samples import ReturnsLike, period_rates, read_samples, spread
 
 EULER, NORMAL = 0.57721566490153286, NormalDist()
 
@@ -76,7 +69,7 @@ def sharpe_probability(
 
     Source: Bailey and Lopez de Prado, *The Sharpe ratio efficient frontier* (2012), equation 9.
     """
-    number("observations", observations, 1.0)
+    number("observations", observations, 1.0, open_low=True)
     error = _sharpe_error(number("sharpe", sharpe), skewness, kurtosis)
     return NORMAL.cdf((sharpe - number("threshold", threshold)) * math.sqrt(observations - 1) / error)
 
@@ -101,7 +94,7 @@ def min_track_record(
     error = _sharpe_error(number("sharpe", sharpe), skewness, kurtosis)
     if sharpe <= number("threshold", threshold):
         return math.inf
-    return 1 + (error * NORMAL.inv_cdf(number("confidence", confidence, 0.0, 1.0)) / (sharpe - threshold)) ** 2
+    return 1 + (error * NORMAL.inv_cdf(share_of("confidence", confidence)) / (sharpe - threshold)) ** 2
 
 
 def years_to_resolve(
@@ -130,11 +123,9 @@ def years_to_resolve(
 
     Source: the normal approximation for the sample size of a mean, as in any text on the design of experiments.
     """
-    number("tracking_error", tracking_error, -1e-300)
-    number("difference", difference, 0.0)
-    quantiles = NORMAL.inv_cdf((1 + number("confidence", confidence, 0.0, 1.0)) / 2) + NORMAL.inv_cdf(
-        number("power", power, 0.0, 1.0)
-    )
+    not_negative("tracking_error", tracking_error)
+    positive("difference", difference)
+    quantiles = NORMAL.inv_cdf((1 + share_of("confidence", confidence)) / 2) + NORMAL.inv_cdf(share_of("power", power))
     return float((quantiles * tracking_error / difference) ** 2)
 
 
@@ -182,7 +173,7 @@ def track_record(
 
     Source: Bailey and Lopez de Prado, *The deflated Sharpe ratio* (2014).
     """
-    periods = number("periods_per_year", periods_per_year, 0.0)
+    periods = positive("periods_per_year", periods_per_year)
     names, active = _active(returns, benchmark, risk_free, periods)
     count = whole("trials", len(names) if trials is None else trials, 1)
     if len(names) < 2 < count + 1 and count > 1:
@@ -276,7 +267,7 @@ def overfitting(
         raise PortfolioError(
             f"blocks={blocks} must be even and at most 20 (their halves are {blocks} over {blocks // 2})"
         )
-    periods = number("periods_per_year", periods_per_year, 0.0)
+    periods = positive("periods_per_year", periods_per_year)
     names, active = _active(returns, benchmark, risk_free, periods)
     if len(names) < 2 or len(active) < 2 * blocks:
         raise PortfolioError(f"{len(names)} strategies over {len(active)} dates cannot be ranked in {blocks} blocks")

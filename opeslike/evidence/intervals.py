@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from opeslike.beliefs.bootstrap import INSTALL, has_bootstrap
+from opeslike.checks import positive, share_of, whole
 from opeslike.errors import PortfolioError
 from opeslike.evidence.bootstrap import resample
 from opeslike.evidence.deflation import years_to_resolve
@@ -22,11 +23,9 @@ from opeslike.evidence.samples import (
     ReturnsLike,
     Samples,
     equal_exposure,
-    number,
     period_rates,
     read_samples,
     statistic,
-    whole,
 )
 from opeslike.market import describe
 
@@ -257,10 +256,10 @@ def evidence(
 
     Source: Politis and Romano (1994); Romano and Wolf, *Stepwise multiple testing as formalized data snooping* (2005).
     """
-    periods = number("periods_per_year", periods_per_year, 0.0)
+    periods = positive("periods_per_year", periods_per_year)
     length = None if block_length is None else whole("block_length", block_length, 1)
     draws, seed = whole("resamples", resamples, 100), whole("seed", seed)
-    terms = (number("confidence", confidence, 0.0, 1.0), draws, length, seed)
+    terms = (share_of("confidence", confidence), draws, length, seed)
     if equalise is not None:
         returns = equal_exposure(returns, benchmark, equalise, risk_free=risk_free, periods_per_year=periods)
         if isinstance(benchmark, pd.Series):  # now one of the columns

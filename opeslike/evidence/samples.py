@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from opeslike.checks import positive, rate
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import FloatArray, describe
 
@@ -22,30 +21,6 @@ ReturnsLike: TypeAlias = (
 
 #: Fewer dates than this say nothing about what other dates might have brought.
 FEWEST_DATES = 20
-
-
-def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """Check that a parameter is a finite number strictly between two ends.
-
-    Raises
-    ------
-    PortfolioError
-    """
-    if isinstance(value, bool) or not isinstance(value, Real) or not low < float(value) < high:
-        raise PortfolioError(f"{name}={value!r} must be a number between {low:g} and {high:g}")
-    return float(value)
-
-
-def whole(name: str, value: Any, low: int = 0) -> int:
-    """Check that a parameter is a whole number of at least ``low``.
-
-    Raises
-    ------
-    PortfolioError
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-        raise PortfolioError(f"{name}={value!r} must be a whole number of at least {low}")
-    return int(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +244,7 @@ def period_rates(risk_free: float | pd.Series, dates: pd.Index, periods_per_year
         if np.isnan(annual).any():
             raise DataError(f"risk_free has no rate on or before {describe(dates[0])}; give rates from there on")
     else:
-        annual = np.full(len(dates), number("risk_free", risk_free, -1.0))
+        annual = np.full(len(dates), rate("risk_free", risk_free))
     return np.asarray(np.expm1(np.log1p(annual) / periods_per_year))
 
 
@@ -317,7 +292,7 @@ def equal_exposure(
     if by not in ("volatility", "beta"):
         raise PortfolioError(f"exposure can be made equal by 'volatility' or 'beta', not {by!r}")
     samples, base = read_samples(returns, benchmark)
-    rates = period_rates(risk_free, samples.dates, number("periods_per_year", periods_per_year, 0.0))
+    rates = period_rates(risk_free, samples.dates, positive("periods_per_year", periods_per_year))
     scaled = []
     for rows, values in zip(samples.rows, samples.values, strict=True):
         cash = rates[rows, None]

@@ -9,17 +9,9 @@ import numpy as np
 import pandas as pd
 
 from opeslike.beliefs.bootstrap import block_length_of, load_bootstrap
-from opeslike.checks import FloatArray
+from opeslike.checks import FloatArray, positive, share_of, whole
 from opeslike.errors import PortfolioError
-from opeslike.evidence.samples import (
-    ReturnsLike,
-    Samples,
-    number,
-    period_rates,
-    read_samples,
-    statistic,
-    whole,
-)
+from opeslike.evidence.samples import ReturnsLike, Samples, period_rates, read_samples, statistic
 
 
 class SharpeTest(NamedTuple):
@@ -78,7 +70,7 @@ def sharpe_test(
     :math:`\nabla f' y_t`.
     """
     samples, _ = read_samples({"first": first, "second": second})
-    periods = number("periods_per_year", periods_per_year, 0.0)
+    periods = positive("periods_per_year", periods_per_year)
     rates = period_rates(risk_free, samples.dates, periods)
     values, influence, undefined = statistic(samples, "sharpe", rates, periods)
     if undefined:
@@ -258,7 +250,7 @@ def confidence_set(
     if len(distinct) < 2:
         raise PortfolioError("all strategies have the same returns: there is nothing to choose between")
     frame = pd.DataFrame(losses[:, distinct], columns=[samples.strategies[k] for k in distinct])
-    size = 1 - number("confidence", confidence, 0.0, 1.0)
+    size = 1 - share_of("confidence", confidence)
     reps = whole("resamples", resamples, 100)
     test = load_bootstrap().MCS(
         frame, size, reps=reps, block_size=length, bootstrap="stationary", seed=whole("seed", seed)

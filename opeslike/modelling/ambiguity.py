@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opeslike.checks import FloatArray
+from opeslike.checks import FloatArray, not_negative, number
 from opeslike.errors import PortfolioError
 from opeslike.modelling.envelopes import Envelope, SquaredDistance
 from opeslike.modelling.risks import Risk, RiskPoint
@@ -156,8 +156,7 @@ class CVaR(BoxRisk):
 
     def __post_init__(self) -> None:
         """Check the confidence."""
-        if not (isinstance(self.confidence, (int, float)) and 0 <= self.confidence < 1):
-            raise PortfolioError(f"confidence={self.confidence!r} must lie in [0, 1)")
+        number("confidence", self.confidence, low=0.0, high=1.0, open_high=True)
 
     def limits(self, p: FloatArray) -> tuple[FloatArray, FloatArray]:
         """0 and ``p / (1 - confidence)``."""
@@ -226,8 +225,7 @@ class DistanceBall(Risk):
 
     def __post_init__(self) -> None:
         """Check radius and metric."""
-        if not (isinstance(self.radius, (int, float)) and math.isfinite(self.radius) and self.radius >= 0):
-            raise PortfolioError(f"radius={self.radius!r} must be a finite number >= 0")
+        not_negative("radius", self.radius)
         if self.scale is not None and not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise PortfolioError("the metric of a ball of probabilities must be finite and positive")
 

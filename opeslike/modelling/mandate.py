@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Self
+from functools import lru_cache, partial
+from typing import Annotated, Any, Self
 
 import numpy as np
 
-from opeslike.checks import FloatArray, by_asset, check_covariance, finite, per_period, positive, whole
+from opeslike.checks import FloatArray, by_asset, check_covariance, number, per_period
 from opeslike.errors import PortfolioError
 from opeslike.market import Market, cut, everyone
 from opeslike.modelling.bounds import parse_weight_bounds
@@ -18,10 +18,11 @@ from opeslike.modelling.grouping import box, exposed, grouped, pairs, with_rest
 from opeslike.modelling.limits import Basis, Limit, RiskLimit, TrackingError
 from opeslike.modelling.terms import Counts, Terms
 from opeslike.modelling.trading import Impact, check_amounts, check_costs, impact_of, trades_of
-from opeslike.parameters import Parameters
+from opeslike.parameters import AtLeastZero, Count, Finite, Parameters, Positive, Rate
 
 #: leverage and gross exposure beyond this are a slip
 _MOST = 1e9
+TimesWealth = Annotated[float, partial(number, low=0.0, high=_MOST, open_low=True)]
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -149,66 +150,43 @@ class Mandate(Parameters):
     group_bounds: Any = None
     exposures: Any = None
     exposure_bounds: Any = None
-    leverage: float | None = None
-    risk_free: float = 0.0
-    borrow_spread: float = 0.0
-    gross: float | None = None
-    short_fee: float = 0.0
-    periods_per_year: float = 252
+    leverage: TimesWealth | None = None
+    risk_free: Rate = 0.0
+    borrow_spread: AtLeastZero = 0.0
+    gross: TimesWealth | None = None
+    short_fee: AtLeastZero = 0.0
+    periods_per_year: Positive = 252
     costs: Any = None
-    impact: Any = None
-    impact_power: float = 1.5
-    horizon: float = 63
-    max_turnover: float | None = None
-    max_trade: Any = None
+    impact: Annotated[Any, check_amounts] | None = None
+    impact_power: Annotated[float, partial(number, low=1.0, high=2.0, open_low=True)] = 1.5
+    horizon: Positive = 63
+    max_turnover: AtLeastZero | None = None
+    max_trade: Annotated[Any, check_amounts] | None = None
     benchmark: Any = None
-    max_tracking_error: float | None = None
-    max_active_share: float | None = None
+    max_tracking_error: Positive | None = None
+    max_active_share: AtLeastZero | None = None
     active_bounds: Any = None
     risk_limits: Any = ()
-    target_return: float | None = None
+    target_return: Finite | None = None
     net: Any = None
-    max_positions: int | None = None
-    min_position: float = 0.0
+    max_positions: Count | None = None
+    min_position: AtLeastZero = 0.0
     constraints: Any = ()
 
     def __post_init__(self) -> None:
-        for name in ("leverage", "gross"):
-            if getattr(self, name) is not None and positive(name, getattr(self, name)) > _MOST:
-                raise PortfolioError(f"{name}={getattr(self, name)!r} must be at most {_MOST:g} times the wealth")
-        per_period(self.risk_free, self.periods_per_year)
-        for name in ("short_fee", "borrow_spread"):  # below 0 borrowing would be a money machine
-            positive(name, getattr(self, name), zero=True)
+        super().__post_init__()
         if self.leverage is None and (self.risk_free != 0 or self.borrow_spread != 0):
             raise PortfolioError("risk_free and borrow_spread need leverage=; leverage=1 allows cash without borrowing")
         check_costs(self.costs)
-        positive("horizon", self.horizon)
-        if self.impact is not None:
-            check_amounts("impact", self.impact)
-        if not 1.0 < positive("impact_power", self.impact_power) <= 2.0:
-            raise PortfolioError(f"impact_power={self.impact_power!r} must lie in (1, 2]; 1 is what costs are for")
-        if self.max_turnover is not None:
-            positive("max_turnover", self.max_turnover, zero=True)
-        if self.max_trade is not None:
-            check_amounts("max_trade", self.max_trade)
         for name in ("max_tracking_error", "max_active_share", "active_bounds"):
             if getattr(self, name) is not None and self.benchmark is None:
                 raise PortfolioError(f"{name} is measured from a benchmark; give benchmark=, weights by ticker")
-        if self.max_tracking_error is not None:
-            positive("max_tracking_error", self.max_tracking_error)
-        if self.max_active_share is not None:
-            positive("max_active_share", self.max_active_share, zero=True)
-        if self.target_return is not None:
-            finite("target_return", self.target_return)
         if not isinstance(self.risk_limits, Sequence) or not all(isinstance(x, RiskLimit) for x in self.risk_limits):
             raise PortfolioError(f"risk_limits must be a list of limits such as Volatility(0.15): {self.risk_limits!r}")
         if self.net is not None:
             if self.leverage is None:
                 raise PortfolioError("net needs leverage=: fully invested weights sum to 1; leverage=1 allows cash")
             pairs("bounds", {"net": self.net})
-        if self.max_positions is not None:
-            whole("max_positions", self.max_positions, low=1)
-        positive("min_position", self.min_position, zero=True)
         listed = callable(self.constraints) or isinstance(self.constraints, Sequence)
         for item in self.callables if listed else (self.constraints,):
             if not callable(item):

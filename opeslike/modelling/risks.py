@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from opeslike import kl
-from opeslike.checks import FloatArray
-from opeslike.errors import PortfolioError
+from opeslike.checks import FloatArray, not_negative, positive
 from opeslike.modelling.envelopes import Envelope, KullbackLeibler
 
 
@@ -113,8 +112,7 @@ class KLBall(Risk):
 
     def __post_init__(self) -> None:
         """Check the radius."""
-        if not (isinstance(self.radius, (int, float)) and math.isfinite(self.radius) and self.radius >= 0):
-            raise PortfolioError(f"radius={self.radius!r} must be a finite number >= 0 (in nats)")
+        not_negative("radius", self.radius)
 
     def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
         """See :func:`opeslike.kl.largest_mean`."""
@@ -174,8 +172,7 @@ class Entropic(Risk):
 
     def __post_init__(self) -> None:
         """Check the aversion."""
-        if not (isinstance(self.aversion, (int, float)) and math.isfinite(self.aversion) and self.aversion > 0):
-            raise PortfolioError(f"aversion={self.aversion!r} must be a finite number > 0")
+        positive("aversion", self.aversion)
 
     def evaluate(self, losses: FloatArray, p: FloatArray, near: RiskPoint | None = None) -> RiskPoint:
         """Log-sum-exp from the largest loss, or from the mean where the exponents are small."""
@@ -222,8 +219,7 @@ class Multiple(Risk):
 
     def __post_init__(self) -> None:
         """Check the factor."""
-        if not (math.isfinite(self.factor) and self.factor > 0):
-            raise PortfolioError(f"factor={self.factor!r} must be a finite number > 0")
+        positive("factor", self.factor)
 
     @property
     def smooth(self) -> bool:  # type: ignore[override]

@@ -155,7 +155,7 @@ class Answer(Parameters):
         self.weights = kept
         return kept.copy()
 
-    def regret(self, w: Any) -> float:
+    def regret(self, w: Any, *, as_held: bool = False) -> float:
         """Return per period that holding ``w`` gives away against the best portfolio, at most.
 
         The value of ``w`` against that of the last answer and its gap; worth as much as a return at that answer where
@@ -166,6 +166,8 @@ class Answer(Parameters):
         ----------
         w : array-like of shape (N,)
             Weights held, in the order of the columns of the data.
+        as_held : bool
+            Count them as they are, off the budget and limits too: what whole shares leave in cash earns nothing.
 
         Raises
         ------
@@ -178,7 +180,8 @@ class Answer(Parameters):
             )
         problem, scale, best = self._asked.problem, self._scale() or 1.0, self.solution
         mine = cut(np.asarray(w, dtype=np.float64), best.assets)
-        x, top = problem.bounds.repair(problem.lift(mine / scale)), problem.lift(best.weights / scale)
+        x, top = problem.lift(mine / scale), problem.lift(best.weights / scale)
+        x = x if as_held else problem.bounds.repair(x)
         if not problem.in_domain(x):
             return math.inf
         worth = 1.0

@@ -20,6 +20,8 @@ from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.feasible import Lift
+from opeslike.modelling.parts import Parts
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
@@ -69,32 +71,73 @@ def by_columns(
     for _ in range(_ROUNDS):
         if 2 * inside[:count].sum() > count or deadline.passed():
             return None
-        part = copy.copy(problem)
-        part.bounds = replace(bounds, upper=np.where(inside, bounds.upper, bounds.lower))
+        part, few = _among(problem, inside)
         try:
-            found, name = solve(part, guess)
+            found, name = solve(part, None if guess is None else guess[few])
         except InfeasibleError:  # the few cannot meet the limits
             return None
         if found is None:
             return None
-        y = bounds.price(found.point.gradient) if bounds.single else found.multipliers
-        proof = bound(problem, found.x, Witness(found.q, None if bounds.single else y))
-        whole = replace(found, point=proof.point, gap=proof.gap, multipliers=y)
+        guess = bounds.lower.copy()
+        guess[few] = found.x
+        point = problem.evaluate(guess)
+        y = bounds.price(point.gradient) if bounds.single else found.multipliers
+        proof = bound(problem, guess, Witness(found.q, None if bounds.single else y), point=point)
+        whole = replace(found, x=guess, point=point, gap=proof.gap, multipliers=y, snapped=None)
         if whole.gap <= max(aim * proof.tolerance, 2.0 * found.gap):
             return whole, name
-        gradient = proof.point.gradient
+        gradient = point.gradient
         if found.q is not None and isinstance(problem, ScenarioProblem):
-            _, gradient = problem.value_under(found.x, found.q)
+            _, gradient = problem.value_under(guess, found.q)
         if bounds.budgeted:
-            held = inside & (found.x > bounds.lower) & (found.x < bounds.upper)
-            y = gradient[held].mean(keepdims=True) if held.any() else part.bounds.price(gradient)
+            held = inside & (guess > bounds.lower) & (guess < bounds.upper)
+            y = gradient[held].mean(keepdims=True) if held.any() else found.multipliers
         reduced = gradient - y @ bounds.rows
         cheap = np.flatnonzero(~inside & bounds.free & (reduced < 0))
         if not cheap.size:
             return whole, name
+        if bounds.single:  # under more limits what is not held comes again too often
+            inside[:count] = (guess > bounds.lower)[:count]
         inside[cheap[np.argsort(reduced[cheap])[: max(_FIRST, int(inside.sum()))]]] = True
-        guess = found.x
     return None
+
+
+def _among(problem: Problem, inside: NDArray[np.bool_]) -> tuple[Problem, NDArray[np.intp]]:
+    """The problem over some of its variables, the others at their lower bounds, and which they are.
+
+    Over scenarios only the assets that can move are looked at; what the others hold is one more, which cannot.
+    """
+    bounds, lift, part = problem.bounds, problem.lift, copy.copy(problem)
+    still = np.where(inside, 0.0, bounds.lower)
+    rest, few = lift.weights(still), np.flatnonzero(inside)
+    kept = few[: few.searchsorted(lift.parts.signs.size)]
+    assets = np.unique(lift.parts.assets[kept])
+    origin, rest[assets] = rest[assets], 0.0
+    total = float(rest.sum())
+    if not isinstance(part, ScenarioProblem) or lift.level is not None or (rest.any() and abs(total) < _HELD):
+        part.bounds = replace(bounds, upper=np.where(inside, bounds.upper, bounds.lower))
+        return part, np.arange(inside.size)
+    columns = [part.returns.T[assets]]
+    if rest.any():
+        columns.append((part.returns @ rest)[None] / total)
+        origin = np.append(origin, total)
+    parts = [getattr(lift.parts, name)[kept] for name in ("signs", "starts", "least", "widths", "low", "high")]
+    part.bounds = Bounds(
+        bounds.lower[few], bounds.upper[few], bounds.rows[:, few], bounds.totals - bounds.rows @ still, bounds.names
+    )
+    part.cost = None if lift.cost is None else lift.cost[few]
+    part.returns = np.vstack(columns).T
+    part.lift = Lift(
+        Parts(origin, assets.searchsorted(lift.parts.assets[kept]), *parts),
+        lift.known[few],
+        part.bounds,
+        lift.earned(still),
+        tuple(int(few.searchsorted(variable)) for variable in lift.money),
+        tuple((int(few.searchsorted(variable)), row, size) for variable, row, size in lift.slacks),
+        cost=part.cost,
+        fixed=lift.fixed + (0.0 if lift.cost is None else float(lift.cost @ still)),
+    )
+    return part, few
 
 
 def _cheapest(bounds: Bounds, gradient: FloatArray, count: int, parts: int) -> NDArray[np.intp]:

@@ -72,10 +72,10 @@ def limited_point(problem: Problem, minimise: Minimise, start: FloatArray | None
     InfeasibleError
         If no weights meet the limits.
     """
-    return _Search(problem, minimise).run(start)
+    return Search(problem, minimise).run(start)
 
 
-class _Search:
+class Search:
     """One problem, the rows laid so far, and points inside."""
 
     def __init__(self, problem: Problem, minimise: Minimise) -> None:
@@ -100,7 +100,7 @@ class _Search:
                 if k not in active:
                     active.append(int(k))
                     self.inside = self._inside(active)
-            z = x if self.inside is None else self._drawn(x, self.inside)
+            z = x if self.inside is None else self.drawn(x, self.inside)
             feasible = max(limit.over(z) for limit in self.limits) <= _MET
             if feasible:
                 found = self._proved(z, proof)
@@ -110,11 +110,11 @@ class _Search:
                 if best[1].gap <= enough or (best[1].optimal and round_ > last + _PATIENCE):
                     break
             deadline.check(None if best is None else best[1].gap)
-            for k in np.flatnonzero(over > 0):
-                at = x if self.inside is None else self._drawn(x, self.inside, [self.limits[k]])
+            for k in np.flatnonzero((over > 0) | (self.prices > 0)):
+                at = x if self.inside is None else self.drawn(x, self.inside, [self.limits[k]])
                 self.cut(int(k), at)
                 if self.stiffness[k] == 0 and self.inside is not None:
-                    self.stiffness[k] = self._estimate(int(k), z, self.inside)
+                    self.stiffness[k] = self.estimate(int(k), z, self.inside)
             x, proof = self._next(x, z)
         if best is None:
             raise OptimizationError("the limits on risk can only just be met; loosen one of them a little")
@@ -190,7 +190,7 @@ class _Search:
         tries = [witness, replace(witness, multipliers=None)]
         return min((bound(self.problem, z, each) for each in tries), key=lambda one: one.gap)
 
-    def _estimate(self, k: int, z: FloatArray, inside: FloatArray) -> float:
+    def estimate(self, k: int, z: FloatArray, inside: FloatArray) -> float:
         """The price at which the Lagrangian is level at ``z`` on the way inside."""
         way = inside - z
         gradient = self.free.evaluate(z).gradient
@@ -199,7 +199,7 @@ class _Search:
         falls = -float(self.limits[k].measure.evaluate(z).gradient @ way)
         return max(float(gradient @ way) / falls, 0.0) if falls > 0 else 0.0
 
-    def _drawn(self, x: FloatArray, inside: FloatArray, limits: Sequence[Limit] | None = None) -> FloatArray:
+    def drawn(self, x: FloatArray, inside: FloatArray, limits: Sequence[Limit] | None = None) -> FloatArray:
         """The farthest point on the way from ``inside`` to ``x`` that meets the limits."""
         from scipy.optimize import brentq
 
@@ -215,6 +215,19 @@ class _Search:
                     share *= 1.0 - 1e-12
         return x if share == 1.0 else inside + share * (x - inside)
 
+    def point_inside(self, k: int) -> FloatArray:
+        """A point that meets one limit with room to spare.
+
+        Raises
+        ------
+        InfeasibleError
+            If there is none; names the limits.
+        """
+        found = self._inside([k])
+        if found is None:
+            raise InfeasibleError(f"the limit {self.limits[k].name} can only just be met; loosen it a little")
+        return found
+
     def _inside(self, active: Sequence[int]) -> FloatArray | None:
         """A point that meets the given limits with room to spare, or else rows that show that there is none."""
         center = self.problem.bounds.center()
@@ -226,7 +239,7 @@ class _Search:
         alone = copy.copy(limit.measure)
         alone.limits = tuple(self.limits[i] for i in before)
         if before:
-            inner = _Search(alone, self.minimise)
+            inner = Search(alone, self.minimise)
             x, proof, taken = inner.run(None)
             self.steps += taken
             self.cuts += [replace(cut, index=before[cut.index]) for cut in inner.cuts]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.modelling.problem import Point, Problem
@@ -23,10 +25,12 @@ _MODELS = 6
 
 
 class Model(QuadraticProblem):
-    """The second-order model of a smooth problem at a point, in its variables."""
+    """The second-order model of a smooth problem at a point, in the variables that can move."""
 
     def __init__(self, problem: Problem, point: Point) -> None:
-        curvature = problem.hessian(point)
+        free = np.flatnonzero(problem.bounds.free)
+        curvature = np.zeros((point.x.size, point.x.size))
+        curvature[free[:, None], free] = problem.hessian(point, free)
         super().__init__(curvature @ point.x - point.gradient, curvature, 1.0, problem.bounds)
         self._tolerance = problem.tolerance(point)
 

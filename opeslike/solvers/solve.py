@@ -23,6 +23,7 @@ from opeslike.solvers.active_set import active_set, polished
 from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.limited import limited_point
+from opeslike.solvers.priced import priceable, priced_point
 from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
 from opeslike.solvers.sequential import Model, by_models
@@ -151,7 +152,11 @@ def _limited(problem: Problem, solver: str, start: FloatArray | None, named: Ext
         return solved.x, solved.proof, solved.iterations
 
     try:
-        x, met, steps = limited_point(problem, minimise, start)
+        tail = priceable(problem)
+        if tail is None:
+            x, met, steps = limited_point(problem, minimise, start)
+        else:
+            x, met, steps = priced_point(problem, tail, minimise, start)
         return _judged(x, met, "interior-point", steps)
     except (TimeLimitError, InfeasibleError):
         raise

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
 from typing import Any, final
 
 import numpy as np
@@ -120,7 +120,7 @@ class StrategyAdapter:
             else:
                 logger.warning("%s does not take weight_bounds: they are ignored", self.name)
         self._solved = solved
-        self._blame = Blame(self.name, feed)
+        self._date: Any = None
         self._shape = (feed.market.n_assets,)
         # Running moments belong to one run: runs may share a feed across threads.
         self._source = Market(feed.market.returns, feed.market.assets, feed.market.dates)
@@ -155,8 +155,8 @@ class StrategyAdapter:
             names strategy, date and cause.
         """
         strategy = self._strategy
-        self._blame.step = step
-        with self._blame:
+        self._date = self._feed.closes[step]
+        with blaming(self.name, self._date):
             feed, source, start, stop, places = self._seen(step)
             if places is not None and not places.size:
                 self.targets.append(np.zeros(self._shape))  # nothing may be held: all cash
@@ -209,7 +209,7 @@ class StrategyAdapter:
         own = getattr(self._strategy, "regret", None)
         if not callable(own):
             raise PortfolioError(f"{self.name} proves no regret, so a trade cannot wait for it; leave rebalance out")
-        with self._blame:
+        with blaming(self.name, self._date):
             return float(own(held))
 
     def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
@@ -288,20 +288,13 @@ class StrategyAdapter:
         return weights
 
 
-@final
-class Blame:
+@contextmanager
+def blaming(name: str, date: Any) -> Iterator[None]:
     """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
-
-    def __init__(self, name: str, feed: Feed) -> None:
-        self._name, self._feed, self.step = name, feed, 0
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if not isinstance(error, Exception):
-            return
-        where = f"{self._name} on {describe(self._feed.closes[self.step])}"
+    try:
+        yield
+    except Exception as error:
+        where = f"{name} on {describe(date)}"
         if isinstance(error, OpesLikeError):
             own = next(base for base in type(error).__mro__ if base.__module__ == errors.__name__)
             raise own(f"{where}: {error}") from error

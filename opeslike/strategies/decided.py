@@ -58,15 +58,15 @@ class Decided:
             )
         return self.at(step)
 
-    def at(self, steps: Any) -> FloatArray:
-        """The targets in force at some steps."""
-        return np.asarray(self.targets[self._steps.searchsorted(steps, "right") - 1])
-
     def regret(self, held: FloatArray) -> float:
-        """Nothing is known of the problems any more.
+        """Decisions made before prove none.
 
         Raises
         ------
         PortfolioError
         """
-        raise PortfolioError(f"{self.name} is replayed from its targets, whose regret is not known; run it afresh")
+        raise PortfolioError(f"{self.name} is replayed and proves no regret, so a trade cannot wait for it")
+
+    def at(self, steps: Any) -> FloatArray:
+        """The targets in force at some steps."""
+        return np.asarray(self.targets[self._steps.searchsorted(steps, "right") - 1])

@@ -7,15 +7,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import FloatArray
+from opeslike.market import Flags, FloatArray
 from opeslike.parameters import AtLeastZero, Count, Positive, Several, Whole
 from opeslike.strategies.past import Past
 from opeslike.strategies.selection import Selection
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,7 +175,7 @@ class DualMomentum(Selection):
             _pick(answer, -momentum, allowed & (momentum < -self.hurdle), self.n_short, side=-1.0)
         return answer
 
-    def _allowed(self, past: Past) -> Mask:
+    def _allowed(self, past: Past) -> Flags:
         """Assets that pass the volatility and the volume filter."""
         allowed = np.ones(len(past.assets), dtype=bool)
         if self.max_vol is not None:
@@ -270,7 +267,7 @@ def log_change(past: Past, lookback: int, skip: int = 0) -> FloatArray:
     return np.asarray(np.log1p(past.returns[stop - lookback : stop]).sum(axis=0))
 
 
-def _pick(answer: FloatArray, strength: FloatArray, eligible: Mask, count: int, side: float = 1.0) -> None:
+def _pick(answer: FloatArray, strength: FloatArray, eligible: Flags, count: int, side: float = 1.0) -> None:
     """Write the scores of the strongest eligible assets into ``answer``."""
     found = np.flatnonzero(eligible)
     best = found[np.argsort(-strength[found], kind="stable")[:count]]

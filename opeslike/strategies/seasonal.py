@@ -18,15 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from opeslike.errors import DataError, PortfolioError
-from opeslike.market import FloatArray
+from opeslike.market import FloatArray, Rows
 from opeslike.parameters import Whole
 from opeslike.strategies.past import Memo, Past
 from opeslike.strategies.selection import Selection
-
-Places = NDArray[np.intp]
 
 _DAY = pd.Timedelta(days=1)
 _LONGEST_GAP = np.timedelta64(4, "D")  # the median gap of daily data is one day
@@ -35,9 +32,9 @@ _LONGEST_GAP = np.timedelta64(4, "D")  # the median gap of daily data is one day
 class _Places(NamedTuple):
     """Where each trading day stands in its month; one entry beyond the data is the next trading day."""
 
-    from_start: Places
-    to_end: Places
-    month: Places
+    from_start: Rows
+    to_end: Rows
+    month: Rows
 
 
 @dataclass(frozen=True, repr=False)

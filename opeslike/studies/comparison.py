@@ -305,7 +305,7 @@ class Comparison(Mapping[str, BacktestResult]):
         if plots:
             for stem, plot in (("wealth", self.plot_wealth), ("drawdown", self.plot_drawdowns)):
                 files[f"{stem}.png"] = lambda plot=plot: picture(plot(), "png", dpi=150)
-        for stem, result in zip(_file_stems(self), self.results.values(), strict=True):
+        for stem, result in zip(file_stems(self), self.results.values(), strict=True):
             files[f"weights/{stem}.csv"] = weights_csv(result)
         if html:
             files["report.html"] = self.report(benchmark).to_html()
@@ -346,7 +346,7 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _file_stems(names: Iterable[str]) -> list[str]:
+def file_stems(names: Iterable[str]) -> list[str]:
     """File names that any system takes, different from each other even where case does not count."""
     stems: list[str] = []
     for name in names:

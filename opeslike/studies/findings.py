@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from opeslike.errors import PortfolioError
+from opeslike.checks import choice
+from opeslike.errors import OutputError, PortfolioError
 from opeslike.evidence import Evidence, evidence
 from opeslike.evidence.samples import Samples as Judged
+from opeslike.studies.comparison import file_stems
 from opeslike.studies.samples import Sample
 from opeslike.studies.store import FIGURES, Row, Store, StoredReturns, unpack, unpack_steps
 from opeslike.studies.wrappers import scale_of
+
+#: Figures that are fractions.
+PERCENT = ("growth", "volatility", "max_drawdown", "costs")
 
 
 class Keys(NamedTuple):
@@ -32,6 +40,7 @@ class Findings:
     samples: Sequence[Sample]
     terms: dict[str, Any]
     _store: Store
+    _periods: float
 
     @property
     def _keys(self) -> list[Keys]:
@@ -190,11 +199,132 @@ class Findings:
             if equalise == "fraction"
             else None,
             risk_free=self.terms["risk_free"],
-            periods_per_year=self.terms["periods_per_year"],
+            periods_per_year=self.terms["periods_per_year"] or self._periods,
             **options,
         )
         found.notes += notes
         return found
+
+    def plot(self, figure: str = "sharpe", savefig: Any = False, **options: Any) -> Any:
+        """How a figure is spread over the samples, strategy by strategy; or what a :class:`Tuned` strategy chose when.
+
+        Parameters
+        ----------
+        figure : str
+            A figure of :attr:`frame`, or the name of a Tuned strategy.
+        savefig, **options
+            As for :func:`~opeslike.analysis.plots.plot_spreads`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        PortfolioError
+            If it is neither, or nothing of it is stored.
+        """
+        from opeslike.analysis.spreads import plot_choices, plot_spreads
+
+        if figure in self.strategies:
+            chosen = self.choices(figure).drop(columns="score")
+            names = list(chosen.columns)
+            counts = pd.crosstab(
+                [chosen[name] for name in names], chosen.index.get_level_values("date"), normalize="columns"
+            )
+            return plot_choices(counts, savefig, **options)
+        if figure not in FIGURES:
+            raise PortfolioError(
+                f"no figure is called {figure!r}; there are {', '.join(FIGURES)}, and Tuned strategies"
+            )
+        given = {"title": figure.replace("_", " ").capitalize(), **self._spread(figure), **options}
+        return plot_spreads(savefig=savefig, **given)
+
+    def _spread(self, figure: str) -> dict[str, Any]:
+        """Values of a figure, samples x strategies, and their unit."""
+        values = (
+            self.frame.reset_index().pivot_table(figure, "sample", "strategy").reindex(columns=list(self.strategies))
+        )
+        return {"values": values, "unit": "percent" if figure in PERCENT else "number"}
+
+    def to_html(self, path: str | os.PathLike[str] | None = None, benchmark: str | None = None) -> Path | str:
+        """One page, nothing fetched from anywhere: how far the study is, medians, spreads, and what may be said.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            Where to; without one the text is returned.
+        benchmark : str, optional
+            As for :meth:`table`.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written.
+        PortfolioError
+            If no sample is complete.
+        """
+        from opeslike.analysis.formats import Table
+        from opeslike.analysis.output import write_atomically
+        from opeslike.analysis.page import Page, page_html
+        from opeslike.analysis.report_tables import judged
+        from opeslike.analysis.spreads import spreads_chart
+
+        found, given = self.table(benchmark), {each: self._spread(each) for each in ("growth", "sharpe", "volatility")}
+        charts = [replace(spreads_chart(**one), title=name.capitalize()) for name, one in given.items()]
+        middle = Table("Medians over the samples", self.medians.T, "column", kind=",.4g")
+        judgement = "What may be said", list(judged(found).values()), ()
+        caption = f"{str(self).splitlines()[0]}. {found.caption}."
+        page = Page("Study", caption, (), {}, [("Figures", [middle], charts), judgement])
+        return page_html(page) if path is None else write_atomically(path, page_html(page))
+
+    def export(self, folder: str | os.PathLike[str], form: str = "parquet") -> list[Path]:
+        """Write a folder, whole or not at all: ``runs``, and for each sample ``returns/`` and ``weights/``.
+
+        Parameters
+        ----------
+        folder : path-like
+            As for :meth:`opeslike.studies.Comparison.save`.
+        form : {"parquet", "csv"}
+            Parquet needs pyarrow (the extra ``arrow``).
+
+        Returns
+        -------
+        list of Path
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written, or pyarrow is not installed.
+        """
+        from opeslike.analysis.output import harmless, write_folder
+
+        choice("form", form, ("parquet", "csv"))
+
+        def content(frame: pd.DataFrame) -> Any:
+            if form == "csv":
+                return frame.rename(columns=harmless).to_csv(lineterminator="\n")
+            try:
+                return frame.rename(columns=str).to_parquet()
+            except ImportError as error:
+                raise OutputError("Parquet needs pyarrow: pip install 'opeslike[arrow]', or form='csv'") from error
+
+        def weights(number: int) -> pd.DataFrame:
+            _, rows, closes, assets = self._one(number)
+            targets = {
+                each: pd.DataFrame(unpack(row["targets"]), closes[unpack_steps(row["steps"])], assets)
+                for each, row in rows.items()
+                if row["targets"]
+            }
+            return pd.concat(targets, names=["strategy", "date"]) if targets else pd.DataFrame()
+
+        files: dict[str, Any] = {f"runs.{form}": lambda: content(self.frame.reset_index())}
+        stored = self._store.light()
+        numbers = [k for k, keys in enumerate(self._keys) if stored.keys() & keys.runs.values()]
+        for number, stem in zip(numbers, file_stems(self._keys[k].name for k in numbers), strict=True):
+            files[f"returns/{stem}.{form}"] = lambda number=number: content(self.returns(number))
+            files[f"weights/{stem}.{form}"] = lambda number=number: content(weights(number))
+        return write_folder(folder, files)
 
     def _judged(self) -> tuple[Judged, list[str]]:
         """Samples in which every strategy has returns, but for strategies that have none in any."""

@@ -100,6 +100,7 @@ class Study(Findings):
         self._plan = self._planned(train_end=train_end)
         self._store = Store(store)
         tester = self._plan.tester(self.samples[0])
+        self._periods = tester.periods_per_year
         self._reads: dict[str, list[str]] = {}
         for name, strategy in self.strategies.items():
             try:
@@ -107,7 +108,7 @@ class Study(Findings):
             except PortfolioError as error:
                 raise PortfolioError(f"{name!r}: {error}") from error
         nothing = Decided("nothing", np.zeros(1, np.intp), np.zeros((1, tester.feed.market.n_assets)))
-        tester.backtest(nothing, **self._plan.walk)  # a wrong term is told before any run
+        tester.backtest(nothing, **{**self._plan.walk, "rebalance": None})  # a wrong term is told before any run
 
     def _planned(self, **more: Any) -> Plan:
         terms, options = ({name: self.terms[name] for name in known} for known in (TERMS, WALK))

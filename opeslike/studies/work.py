@@ -86,19 +86,28 @@ def walk(plan: Plan, sample: int | Sample, part: int | None, wanted: Mapping[str
             continue
         try:
             if not about:
-                tester = plan.tester(sample)
-                about = _about(tester)
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("default")
+                    tester = plan.tester(sample)
+                    about = _about(tester)
+                said = [(str(each.message), each.category, each.filename, each.lineno) for each in caught]
             runs = together(tester, unpacked(names, parcel), plan.walk)
-            rows.extend(_row(plan, left.pop(run.name), run) for run in runs if run.name in left)
+            for run in (run for run in runs if run.name in left):
+                told = run._replace(warned=said + run.warned)
+                rows.append(_row(plan, tester.periods_per_year, left.pop(run.name), told))
         except OpesLikeError as error:  # of the sample: it fails whoever walks it
-            rows += [_row(plan, left.pop(name), Run(name, None, [], error=error)) for name in names if name in left]
+            rows += [
+                _row(plan, 252, left.pop(name), Run(name, None, [], error=error)) for name in names if name in left
+            ]
     return about or {"dates": pack_dates(pd.RangeIndex(0)), "assets": "[]"}, rows
 
 
 def rewalk(plan: Plan, sample: int | Sample, stored: Mapping[str, tuple[str, Row]]) -> Found:
     """Replay the runs of a sample, name -> (key, row): account for the decisions that are stored; nothing is solved."""
-    tester = plan.tester(plan.samples[sample] if isinstance(sample, int) else sample)
-    rows, feed = [], tester.feed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever made the run was told
+        tester = plan.tester(plan.samples[sample] if isinstance(sample, int) else sample)
+        rows, feed = [], tester.feed
     for name, (key, row) in stored.items():
         steps, targets, returns = unpack_steps(row["steps"]), unpack(row["targets"]), unpack(row["returns"])
         later = plan.delay - (len(returns) - feed.horizon)  # a later start is an earlier decision
@@ -112,7 +121,7 @@ def rewalk(plan: Plan, sample: int | Sample, stored: Mapping[str, tuple[str, Row
             warnings.simplefilter("ignore", RuinWarning)  # the row says it
             result = tester.backtest(Decided(name, steps, targets, until), **plan.walk)
         known = {kept: row[kept] for kept in ("gap", "seconds", "more")}
-        rows.append(_row(plan, key, Run(name, result, []), known))
+        rows.append(_row(plan, tester.periods_per_year, key, Run(name, result, []), known))
     return _about(tester), rows
 
 
@@ -121,13 +130,12 @@ def _about(tester: Backtester) -> Row:
     return {"dates": pack_dates(feed.closes), "assets": json.dumps(list(feed.market.assets), default=str)}
 
 
-def _row(plan: Plan, key: str, run: Run, known: Row | None = None) -> Row:
+def _row(plan: Plan, periods: float, key: str, run: Run, known: Row | None = None) -> Row:
     """What the store keeps of a run; of a replay some is known."""
     row: Row = {"key": key, "strategy": run.name, "status": "failed", "seconds": run.seconds, "error": None}
     if run.result is None:
         return {**row, "error": str(run.error)}
-    result, periods = run.result, float(plan.terms["periods_per_year"])
-    rate = plan.terms["risk_free"]
+    result, rate = run.result, plan.terms["risk_free"]
     path = record(result.returns if isinstance(rate, pd.Series) else result["returns"])
     figures = annual_figures(path, rate, periods)
     found = {

@@ -76,7 +76,7 @@ def test_formats(run: Any) -> None:
         ("p,odds\n120%,2\n", "card.csv, row 2, column p: '120%' is not a share"),
         ("p,odds\n0.5,2\n\n,2\n", "card.csv, row 4, column p: nothing is written there"),
         ("p,odds,commission\n0.5,2,1/0\n", "card.csv, row 2, column commission: '1/0'"),
-        ("p,odds,commission\n0.5,2,100%\n", "card.csv, row 2: commission=1.0"),
+        ("p,odds,commission\n0.5,2,100%\n", "card.csv, row 2: Bet commission=1.0"),
         ("p,odds,side\n0.5,2,against\n", "card.csv, row 2, column side: 'against' is neither back nor lay"),
         ("p,odds,place\n0.5,2,0.4\n", "card.csv, row 2: place=0.4"),
         ("p,odds,stake\n0.5,2,4\n", "card.csv, row 1, column 'stake'"),

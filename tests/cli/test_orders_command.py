@@ -53,6 +53,8 @@ def test_they_are_what_python_gives(run: Any, arguments: list[str], objective: A
     assert {row["ticker"]: row["after"] for row in read["positions"]} == found.positions["after"].to_dict()
     assert read["cash"] == pytest.approx(found.cash, abs=1e-6)
     assert read["fees"] == pytest.approx(found.fees)
+    assert read["growth_given_up"] == pytest.approx(found.growth_given_up, rel=1e-6)
+    assert read["growth_given_up"] >= 0
     assert read["notes"] == found.notes
     assert read["wealth"] == pytest.approx(found.wealth, rel=1e-9)
 

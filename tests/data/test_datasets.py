@@ -95,7 +95,9 @@ def test_file_can_be_made_again() -> None:
     found = importlib.util.find_spec("skfolio")
     if found is None or not found.submodule_search_locations:
         pytest.skip("needs the files of the skfolio wheel, which is not installed")
-    spec = importlib.util.spec_from_file_location("make", FOLDER / "make.py")
+    spec = importlib.util.spec_from_file_location(
+        "make", Path(__file__).parents[2] / "docs" / "scripts" / "embedded_prices.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     make = importlib.util.module_from_spec(spec)

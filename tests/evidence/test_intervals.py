@@ -240,7 +240,7 @@ BAD = [
     ({"statistics": ["alpha"]}, "must be some of growth"),
     ({"statistics": []}, "must be some of growth"),
     ({"equalise": "size"}, "'volatility' or 'beta', not 'size'"),
-    ({"confidence": 1.0}, "confidence=1.0 must be a number between 0 and 1"),
+    ({"confidence": 1.0}, "confidence=1.0 must lie strictly between 0 and 1"),
     ({"resamples": 10}, "resamples=10 must be a whole number of at least 100"),
     ({"block_length": 0}, "block_length=0"),
     ({"periods_per_year": 0}, "periods_per_year=0"),

@@ -10,6 +10,7 @@ import pytest
 from opeslike.beliefs import BlackLitterman, Decay, Given, Prior, ShrunkMeans, Simulated, Views
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import Market
+from opeslike.modelling.limits import DrawdownOdds, ExpectedShortfall, Volatility
 from opeslike.modelling.mandate import Mandate
 from opeslike.objectives import CVaR, Kelly, KLRobustKelly, MinVariance, WassRobustMeanVariance
 from opeslike.objectives.base import Optimizer
@@ -24,6 +25,8 @@ def bleak(market: Market) -> Market:
     """Some days upside down, for whatever assets there are."""
     return Prior(-0.5 * market.returns[:8], 10.0)(market)
 
+
+BENCHMARK = {0: 0.3, 1: 0.2, 2: 0.2, 3: 0.15, 4: 0.15}
 
 BELIEFS = {
     "decay": Decay(20),
@@ -48,6 +51,25 @@ MANDATES = {
     "shorts and exposures": Mandate(
         bounds=(-0.5, 1), gross=1.8, exposures=BETAS, exposure_bounds={"size": (-0.05, 0.05)}
     ),
+    "net": Mandate(bounds=(-0.5, 0.6), leverage=1.0, net=(0.1, 0.4), gross=1.2),
+    "target return": Mandate(target_return=4e-4),
+    "near a benchmark": Mandate(
+        benchmark=BENCHMARK, max_active_share=0.25, active_bounds={0: (-0.15, 0.1), "*": (-0.2, 0.3)}
+    ),
+    "tracking error": Mandate(benchmark=BENCHMARK, max_tracking_error=0.06),
+    "volatility": Mandate(leverage=1.0, risk_limits=[Volatility(0.16)]),
+    "shortfall": Mandate(leverage=1.0, risk_limits=[ExpectedShortfall(0.017, confidence=0.9)]),
+    "odds of a fall": Mandate(leverage=1.2, risk_limits=[DrawdownOdds(0.1, 0.01)]),
+    "all together": Mandate(
+        bounds=(0, 0.5),
+        leverage=1.0,
+        groups={"a": [0, 1]},
+        group_bounds={"a": (None, 0.6)},
+        benchmark=BENCHMARK,
+        max_tracking_error=0.07,
+        max_active_share=0.3,
+        risk_limits=[Volatility(0.16), ExpectedShortfall(0.02, confidence=0.9), DrawdownOdds(0.3, 0.1)],
+    ),
     "a constraint": Mandate(constraints=lambda w: cp.norm2(w) <= 0.6),
 }
 
@@ -58,7 +80,12 @@ free = pytest.mark.parametrize(
 
 
 def under(entry: Entry, mandate: Mandate) -> Mandate:
-    """A mandate for this objective: with cash where it needs that."""
+    """A mandate for this objective: with cash where it needs that, and a benchmark of what it may hold."""
+    if mandate.benchmark is not None:
+        scale = entry.make()._scale()
+        mandate = mandate.set_params(benchmark={asset: scale * share for asset, share in BENCHMARK.items()})
+    if mandate.target_return is not None:
+        mandate = mandate.set_params(target_return=entry.make()._scale() * mandate.target_return)
     return mandate.set_params(leverage=mandate.leverage or 1.0) if "cash" in entry.tags else mandate
 
 
@@ -72,9 +99,20 @@ def certified(optimizer: Optimizer, data: np.ndarray) -> np.ndarray:
     return weights
 
 
-def within(held: np.ndarray, mandate: Mandate, fraction: float = 1.0) -> None:
+def within(held: np.ndarray, mandate: Mandate, fraction: float = 1.0, market: Market | None = None) -> None:
     """The limits by hand, to 1e-9."""
     near = 1e-9
+    if mandate.net is not None:
+        assert mandate.net[0] - near <= held.sum() <= mandate.net[1] + near
+    if mandate.benchmark is not None:
+        away = held - np.array([mandate.benchmark[asset] for asset in range(N)])
+        if mandate.max_active_share is not None:
+            assert 0.5 * np.abs(away).sum() <= mandate.max_active_share + near
+        for asset in range(N) if mandate.active_bounds else ():
+            low, high = mandate.active_bounds.get(asset, mandate.active_bounds["*"])
+            assert low - near <= away[asset] <= high + near
+    if market is not None:
+        measured(held, mandate, market)
     if isinstance(mandate.bounds, dict):
         for asset in range(N):
             low, high = mandate.bounds.get(asset, mandate.bounds["*"])
@@ -98,6 +136,27 @@ def within(held: np.ndarray, mandate: Mandate, fraction: float = 1.0) -> None:
         assert np.linalg.norm(held) <= 0.6 + near
 
 
+def measured(held: np.ndarray, mandate: Mandate, market: Market) -> None:
+    """Limits on mean and risk by hand, to 1e-9."""
+    near, paid = 1e-9, market.returns @ held
+    p = np.full(len(paid), 1 / len(paid)) if market.probabilities is None else market.probabilities
+    weighted = {} if market.probabilities is None else {"ddof": 0, "aweights": p}
+    covariance = np.cov(market.returns.T, **weighted)
+    if mandate.target_return is not None:
+        assert p @ paid >= mandate.target_return - near
+    if mandate.max_tracking_error is not None:
+        away = held - np.array([mandate.benchmark[asset] for asset in range(N)])
+        assert np.sqrt(252 * away @ covariance @ away) <= mandate.max_tracking_error + near
+    for limit in mandate.risk_limits:
+        if isinstance(limit, Volatility):
+            assert np.sqrt(252 * held @ covariance @ held) <= limit.most + near
+        if isinstance(limit, ExpectedShortfall):
+            tail = 1 - limit.confidence
+            assert min(v + p @ np.maximum(-paid - v, 0) / tail for v in -paid) <= limit.most + near
+        if isinstance(limit, DrawdownOdds):
+            assert np.log(p @ (1 + paid) ** -(np.log(limit.odds) / np.log(1 - limit.fall))) <= 1e-7
+
+
 @every
 @pytest.mark.parametrize("belief", BELIEFS)
 def test_any_objective_with_any_belief(entry: Entry, belief: str) -> None:
@@ -115,23 +174,24 @@ def test_any_objective_under_any_mandate(entry: Entry, kind: str) -> None:
         with pytest.raises(PortfolioError, match="utility falls with wealth"):
             optimizer.optimize(returns(COUNT, N, seed=22), kind="returns")
         return
-    held = certified(optimizer, returns(COUNT, N, seed=22))
-    within(held, mandate, optimizer._scale())
+    data = returns(COUNT, N, seed=22)
+    held = certified(optimizer, data)
+    within(held, mandate, optimizer._scale(), optimizer._market(data, "returns"))
 
 
 @pytest.mark.parametrize("kind", MANDATES)
 @pytest.mark.parametrize("belief", BELIEFS)
 def test_any_belief_under_any_mandate(belief: str, kind: str) -> None:
-    data = returns(COUNT, N, seed=23)
+    data = returns(COUNT, N, seed=22 if MANDATES[kind].benchmark or kind == "target return" else 23)
     for make in (Kelly, KLRobustKelly, CVaR, MinVariance, WassRobustMeanVariance):
         optimizer = make(beliefs=BELIEFS[belief], mandate=MANDATES[kind])
-        within(certified(optimizer, data), MANDATES[kind])
+        within(certified(optimizer, data), MANDATES[kind], market=optimizer._market(data, "returns"))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in MANDATES if kind != "a constraint"])
 @pytest.mark.parametrize("make", [Kelly, KLRobustKelly, CVaR, MinVariance, WassRobustMeanVariance])
 def test_mandates_agree_with_cvxpy(make: type, kind: str) -> None:
-    data = returns(COUNT, N, seed=24)
+    data = returns(COUNT, N, seed=22 if MANDATES[kind].benchmark or kind == "target return" else 24)
     ours, theirs = make(mandate=MANDATES[kind]), make(mandate=MANDATES[kind], solver="cvxpy")
     certified(ours, data)
     theirs.optimize(data, kind="returns")

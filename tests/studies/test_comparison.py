@@ -17,7 +17,7 @@ from opeslike.analysis import output
 from opeslike.analysis.output import check_folder
 from opeslike.errors import OutputError, PortfolioError
 from opeslike.studies import Comparison, compare, grid, make_folder
-from opeslike.studies.comparison import _file_stems
+from opeslike.studies.comparison import file_stems
 
 pytestmark = pytest.mark.usefixtures("matplotlib")
 
@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_is_named(table, tmp_path):
 
 
 def test_awkward_names_make_files_that_differ():
-    stems = _file_stems(["Kelly", "kelly", "a/b", "a:b", "../../etc", "con", "?", "凯利", "x" * 300, " . "])
+    stems = file_stems(["Kelly", "kelly", "a/b", "a:b", "../../etc", "con", "?", "凯利", "x" * 300, " . "])
     assert stems[:5] == ["Kelly", "kelly-2", "a-b", "a-b-2", "etc"]
     assert stems[5:8] == ["_con", "strategy", "凯利"]
     assert stems[8] == "x" * 40
@@ -240,7 +240,7 @@ def test_awkward_names_make_files_that_differ():
 
 @given(st.lists(st.text(min_size=1), unique=True))
 def test_any_names_make_safe_files_that_differ(names):
-    stems = _file_stems(names)
+    stems = file_stems(names)
     assert len(stems) == len(names)
     assert len({stem.casefold() for stem in stems}) == len(stems)
     for stem in stems:

@@ -12,7 +12,7 @@ from opeslike import Backtester, Kelly, KLRobustKelly, Mandate, MinVariance, Uni
 from opeslike.accounting.overlays import LeverageCap
 from opeslike.errors import DataError, OutputError, PortfolioError
 from opeslike.objectives.base import Optimizer
-from opeslike.studies import Fraction, Study, random_universes, windows
+from opeslike.studies import Fraction, Study, Tuned, random_universes, windows
 from opeslike.studies.store import Store, pack, unpack
 
 TERMS = {"train_end": "2016", "reopt_freq": 21, "rebalance_freq": 21, "cost": {"const": 20}}
@@ -314,3 +314,50 @@ def test_samples_of_different_dates_are_judged_together(prices, made):
     assert len(study.samples) == 3
     assert not study.returns(0).index.equals(study.returns(1).index)
     assert study.table("1/N", statistics=["growth"], resamples=200).caption.startswith("Against 1/N: 3 samples")
+
+
+class TestShown:
+    pytestmark = pytest.mark.usefixtures("matplotlib")
+
+    def test_spreads(self, study, tmp_path):
+        figure = study.plot("growth", savefig=tmp_path / "growth.png")
+        (axes,) = figure.axes
+        assert [label.get_text() for label in axes.get_yticklabels()] == list(study.strategies)
+        values = 100 * study.frame["growth"].unstack("strategy")["Kelly"]
+        top = next(line for line in axes.lines if line.get_ydata()[0] == 3)
+        assert top.get_xdata()[0] == pytest.approx(values.median())
+        assert (tmp_path / "growth.png").exists()
+        with pytest.raises(PortfolioError, match="no figure is called 'luck'; there are growth"):
+            study.plot("luck")
+
+    def test_choices(self, universes):
+        tuned = Tuned(KLRobustKelly(), {"radius": [0.001, 0.05]}, every=60, lookback=100, step=50)
+        study = Study({"Tuned": tuned, "1/N": Uniform()}, universes, **TERMS).run(n_jobs=2)
+        chosen = study.choices("Tuned")
+        assert list(chosen.columns) == ["radius", "score"]
+        assert len(chosen) == 3 * len(chosen.loc["universe 0"]) >= 9
+        (axes,) = study.plot("Tuned").axes
+        shares = np.sum([line.get_ydata() for line in axes.lines[: chosen["radius"].nunique()]], axis=0)
+        np.testing.assert_allclose(shares, 100.0)
+        with pytest.raises(PortfolioError, match="'1/N' made no choice"):
+            study.choices("1/N")
+
+    def test_page(self, study, tmp_path):
+        text = study.to_html(benchmark="1/N")
+        assert "12 of 12 runs stored, 0 failed" in text
+        assert "On growth" in text
+        assert text.count("<img") == 3
+        assert study.to_html(tmp_path / "study.html", "1/N") == tmp_path / "study.html"
+
+    def test_export(self, study, tmp_path):
+        for form, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
+            written = study.export(tmp_path / form, form)
+            assert len(written) == 1 + 2 * 3 + 1
+            runs = read(tmp_path / form / f"runs.{form}")
+            np.testing.assert_allclose(runs["growth"], study.frame["growth"])
+        returns = pd.read_parquet(tmp_path / "parquet" / "returns" / "universe-2.parquet")
+        pd.testing.assert_frame_equal(returns, study.returns(2), check_freq=False)
+        weights = pd.read_parquet(tmp_path / "parquet" / "weights" / "universe-2.parquet")
+        np.testing.assert_array_equal(weights.loc["Min"], study.weights("Min", 2))
+        with pytest.raises(PortfolioError, match="form"):
+            study.export(tmp_path, "xlsx")

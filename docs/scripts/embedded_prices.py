@@ -1,6 +1,6 @@
 """Rebuild ``us20.csv.gz`` from two files of the skfolio wheel.
 
-Usage: ``python make.py DIRECTORY [OUTPUT]`` where DIRECTORY holds ``sp500_dataset.csv.gz`` and
+Usage: ``python embedded_prices.py DIRECTORY [OUTPUT]`` where DIRECTORY holds ``sp500_dataset.csv.gz`` and
 ``sp500_index.csv.gz`` (in the wheel: ``skfolio/datasets/data``). Needs only the standard library. The
 uncompressed bytes are the same everywhere; the compressed ones may differ between zlib versions.
 """
