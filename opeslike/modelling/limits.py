@@ -6,9 +6,10 @@ slope, curvature, worst case and cvxpy form are those that problems have anyway,
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +21,7 @@ from opeslike.modelling.ambiguity import CVaR
 from opeslike.modelling.convex import Problem
 from opeslike.modelling.losses import Linear, Log, Loss
 from opeslike.modelling.problem import ScenarioProblem
-from opeslike.modelling.quadratic import VolatilityProblem
+from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.risks import Entropic, Multiple, Risk
 from opeslike.parameters import Parameters, Positive, Share
 
@@ -51,6 +52,17 @@ class Limit:
     def curved(self) -> bool:
         """Whether its surface bends; that of a tail is made of flat pieces."""
         return not isinstance(self.measure, ScenarioProblem) or self.measure.risk.smooth
+
+    @property
+    def alone(self) -> Problem:
+        """What is least where the measure is: the variance for a volatility, which has a kink where it is 0."""
+        measure = self.measure
+        if not isinstance(measure, VolatilityProblem):
+            return copy.copy(measure)
+        lift, covariance = measure.lift, measure.covariance
+        lift = replace(lift, known=np.zeros_like(lift.known), constant=0.0, cost=None)
+        pull = None if measure.centre is None else covariance @ measure.centre
+        return QuadraticProblem(pull, covariance, 1.0, measure.bounds, None, lift)
 
     def over(self, x: FloatArray) -> float:
         """By how much the limit is exceeded; infinite outside the domain of what is measured."""

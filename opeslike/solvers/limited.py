@@ -236,7 +236,7 @@ class Search:
                 return known
         *before, k = active
         limit, base = self.limits[k], self._inside(before) if before else None
-        alone = copy.copy(limit.measure)
+        alone = limit.alone
         alone.limits = tuple(self.limits[i] for i in before)
         if before:
             inner = Search(alone, self.minimise)

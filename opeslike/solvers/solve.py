@@ -73,6 +73,7 @@ def solve(
     start: FloatArray | None = None,
     constraints: Extra | Sequence[Constraint] = (),
     named: bool = True,
+    rough: bool = False,
 ) -> Solved:
     """Minimise a convex problem and certify the answer.
 
@@ -87,6 +88,8 @@ def solve(
         User constraints on the weights, in cvxpy.
     named : bool
         Whether limits that contradict each other are looked for and named, which takes linear programs.
+    rough : bool
+        Hand back what is found as it is, for steps of a search that proves its own answer.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def solve(
         raise PortfolioError("the interior-point solver takes no extra constraints; use solver='auto' or 'cvxpy'")
     deadline.check()
     try:
-        return _solved(problem, solver, start, constraints)
+        return _solved(problem, solver, start, constraints, rough)
     except InfeasibleError as error:
         extra = constraints if isinstance(constraints, Extra) else Extra()
         limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale) if named else []
@@ -118,7 +121,11 @@ def solve(
 
 
 def _solved(
-    problem: Problem, solver: str, start: FloatArray | None, constraints: Extra | Sequence[Constraint]
+    problem: Problem,
+    solver: str,
+    start: FloatArray | None,
+    constraints: Extra | Sequence[Constraint],
+    rough: bool,
 ) -> Solved:
     if constraints or (solver == "cvxpy" and problem.bounds.only_point() is None):  # else there is nothing to choose
         return _through_cvxpy(problem, constraints)
@@ -129,6 +136,8 @@ def _solved(
         return _judged(direct, prove(problem, direct), "closed-form", 0)
     found, name = _interior(problem, start) if problem.lift.forced is None else _forced(problem, start)
     proof = None if found is None else _proved(problem, found)
+    if rough and found is not None and proof is not None:
+        return Solved(found.x, proof, name, found.iterations, proof.status or "bounded")
     if (proof is None or not proof.optimal) and solver == "auto":
         deadline.check(None if proof is None else proof.gap)
         try:
@@ -146,9 +155,9 @@ def _solved(
     return _judged(found.x, proof, name, found.iterations)
 
 
-def _limited(problem: Problem, solver: str, start: FloatArray | None, named: Extra | Sequence[Constraint]) -> Solved:
+def _limited(problem: Problem, solver: str, start: FloatArray | None, extra: Extra | Sequence[Constraint]) -> Solved:
     def minimise(part: Problem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
-        solved = solve(part, solver, guess, named)
+        solved = solve(part, solver, guess, extra, rough=True)
         return solved.x, solved.proof, solved.iterations
 
     try:

@@ -202,11 +202,12 @@ def test_a_benchmark_follows_its_tickers() -> None:
         Kelly(mandate=Mandate(benchmark={"X": 1.0}, max_active_share=0.1)).optimize(frame, kind="returns")
 
 
+@pytest.mark.filterwarnings("ignore:.*rows are left:opeslike.errors.DataWarning")
 def test_a_backtest_keeps_to_a_benchmark_through_lives() -> None:
     """What an asset that is not there yet has in the benchmark goes to the others in proportion."""
     steps = pd.DataFrame(daily(260, 5, seed=10), columns=list("ABCDE"), index=pd.bdate_range("2015", periods=260))
     prices = 100 * (1 + steps).cumprod()
-    prices.loc[prices.index[:30], "E"] = np.nan
+    prices.loc[prices.index[:80], "E"] = np.nan
     benchmark = pd.Series({"A": 0.3, "B": 0.2, "C": 0.2, "D": 0.1, "E": 0.2})
     mandate = Mandate(
         benchmark=benchmark,
