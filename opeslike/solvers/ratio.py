@@ -28,6 +28,8 @@ from opeslike.solvers.solve import Solved, solve
 
 _ROUNDS = 60
 _PIVOTS = 30
+#: assets that are free at first, at most
+_FIRST = 100
 #: a ratio above this is a volatility of rounding errors
 _LARGEST = 1e9
 _UNBOUNDED = (
@@ -201,6 +203,9 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, witness: Witn
     low, high = np.isnan(lower), np.isnan(upper)
     if guess is not None and guess.shape == lower.shape:
         low, high = guess <= lower, guess >= upper
+    elif np.isfinite(lower).sum() > _FIRST:  # of many assets those that are the best by themselves
+        low = np.isfinite(lower)
+        low[np.argsort(-problem.gain / np.sqrt(problem.covariance.diagonal() + 1e-300))[:_FIRST]] = False
     best: list[Solved] = []
     for iteration in range(1, _PIVOTS + 1):
         free = np.flatnonzero(~(low | high))

@@ -7,6 +7,8 @@ self-concordant up to scale, so Newton's method finds it in a handful of steps.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from opeslike import deadline
@@ -19,6 +21,8 @@ from opeslike.solvers.interior_point import solve_positive
 #: the gap is half the squared relative error of the contributions, so this is contributions right to 1e-7
 TOLERANCE = 0.5e-14
 _ROUNDS = 200
+#: assets up to which a factorisation is no dearer than products with the matrix
+_DIRECT = 400
 
 
 def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArray, float, float, int]:
@@ -61,7 +65,7 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
         elif gap <= TOLERANCE:
             break
         slope = marginal - budgets / x
-        step = solve_positive(correlation + np.diag(budgets / (x * x)), -slope[:, None])[:, 0]
+        step = _newton(correlation, budgets / (x * x), slope, gap)
         fastest = float(np.max(-step / x))
         if gap < 1e-3 and fastest < 0.5:  # Newton converges quadratically here, and rounding would fool a line search
             x = x + step
@@ -87,6 +91,19 @@ def risk_budgets(covariance: FloatArray, budgets: FloatArray) -> tuple[FloatArra
         )
     x = best_x / deviation
     return x, _height(covariance, budgets, x), best_gap, iterations
+
+
+def _newton(correlation: FloatArray, bend: FloatArray, slope: FloatArray, gap: float) -> FloatArray:
+    """Newton's step; of many assets by conjugate gradients, the more exactly the nearer the end."""
+    if slope.size <= _DIRECT:
+        return solve_positive(correlation + np.diag(bend), -slope[:, None])[:, 0]
+    from scipy.sparse.linalg import LinearOperator, cg
+
+    shape = correlation.shape
+    matrix = LinearOperator(shape, lambda v: correlation @ v + bend * v, dtype=np.float64)
+    scaled = LinearOperator(shape, lambda v: v / (1.0 + bend), dtype=np.float64)
+    exact = min(max(math.sqrt(gap), 1e-6), 1e-2) if gap > 0 else 1e-6
+    return np.asarray(cg(matrix, -slope, rtol=exact, maxiter=slope.size, M=scaled)[0])
 
 
 def _hedged(correlation: FloatArray) -> bool:

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from opeslike.modelling.feasible import feasible
+from opeslike.modelling.losses import Log
+from opeslike.modelling.problem import ScenarioProblem
+from opeslike.modelling.risks import Mean
+from opeslike.modelling.terms import Terms
 from opeslike.objectives import CVaR, EntropicRisk, Kelly, KLRobustKelly, MeanVariance, MinVariance, WorstCaseLoss
 from opeslike.solvers import solve as solve_module
+from opeslike.solvers.columns import _among
 
 
 def returns(count: int, n: int, seed: int) -> np.ndarray:
@@ -83,3 +89,23 @@ def test_many_assets_that_all_matter() -> None:
         w = optimizer.optimize(data, kind="returns")
         assert optimizer.solution.status == "optimal"
         assert (w > 0).sum() > 60
+
+
+def test_what_cannot_move_is_one_more_asset() -> None:
+    """A part of a problem has the value of the whole, and the few columns it looks at beside what the others hold."""
+    held = np.full(30, 1 / 30)
+    none = np.zeros(0)
+    terms = Terms(np.zeros(30), np.ones(30), np.zeros((0, 30)), none, none, held=held, max_turnover=0.1)
+    bounds, lift = feasible(terms)
+    problem = ScenarioProblem(
+        np.random.default_rng(0).normal(0, 0.01, (50, 30)), None, Log(), Mean(), bounds, None, lift
+    )
+    x = lift(held)
+    inside = np.ones(x.size, dtype=bool)
+    inside[:60] = np.arange(60) % 30 < 4
+    part, few = _among(problem, inside)
+    assert part.returns.shape == (50, 5)
+    one, whole = part.evaluate(x[few]), problem.evaluate(x)
+    assert one.value == pytest.approx(whole.value, rel=1e-12)
+    np.testing.assert_allclose(one.gradient, whole.gradient[few], rtol=1e-9)
+    np.testing.assert_allclose(part.lift.settled(x[few]), x[few], atol=1e-15)

@@ -12,6 +12,7 @@ from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.losses import Exponential, Linear, Log
 from opeslike.modelling.problem import ScenarioProblem
+from opeslike.modelling.quadratic import QuadraticProblem
 from opeslike.modelling.regularizers import make_penalty
 from opeslike.modelling.risks import KLBall
 from opeslike.modelling.terms import Terms
@@ -21,6 +22,7 @@ from opeslike.objectives.hierarchical import HierarchicalRiskParity
 from opeslike.proof import Witness, prove
 from opeslike.solvers import saddle, tail
 from opeslike.solvers import solve as room
+from opeslike.solvers.nonconvex.local_search import successive_convex
 from opeslike.solvers.pieces import Pieces
 from opeslike.solvers.solve import solve
 
@@ -258,3 +260,12 @@ def test_a_probability_that_rounding_pushes_onto_its_cap() -> None:
     w = objective.optimize(data, kind="returns")
     assert w.sum() == pytest.approx(1.0, abs=1e-12)
     assert objective.solution.verify(data) <= 10 * objective.solution.tolerance
+
+
+def test_a_search_from_a_guess_off_the_budget() -> None:
+    """Half the best weights have less variance than any that sum to one; a search began there and ended there."""
+    bounds, _ = feasible(terms(np.zeros(3), np.ones(3)))
+    model = QuadraticProblem(None, np.eye(3), 2.0, bounds)
+    x, value, _ = successive_convex(lambda x: model, lambda x: float(x @ x), [np.full(3, 1 / 6)])
+    np.testing.assert_allclose(x, 1 / 3, atol=1e-9)
+    assert value == pytest.approx(1 / 3)

@@ -94,3 +94,13 @@ def test_the_turnover_limit_in_force() -> None:
     assert np.abs(lift.weights(found.x) - held).sum() == pytest.approx(0.4, abs=1e-8)
     _, enough = feasible(replace(terms, max_turnover=0.45))
     assert enough.turnover == 0.45
+
+
+def test_few_models_lead_from_what_is_held() -> None:
+    """From what is held two or three second-order models reach the optimum; nobody else is asked."""
+    terms, held = traded(9, 4, "long", buy=np.full(9, 1e-5), sell=np.full(9, 1e-5), max_turnover=0.1)
+    bounds, lift = feasible(terms)
+    problem = ScenarioProblem(returns(150, 9, 4), None, Log(), Mean(), bounds, None, lift)
+    found, plain = solve(problem, "auto", lift(held)), solve(problem, "interior-point")
+    assert (found.solver, plain.solver) == ("active-set", "interior-point")
+    np.testing.assert_allclose(lift.weights(found.x), lift.weights(plain.x), atol=1e-8)

@@ -46,7 +46,7 @@ def successive_convex(
     value : callable
         The objective itself.
     starts : sequence of ndarrays of shape (n,)
-        Feasible points.
+        Feasible points, or guesses, which are brought within the bounds.
     solver, constraints
         As in :func:`~opeslike.solvers.solve.solve`.
     rounds : int
@@ -59,7 +59,8 @@ def successive_convex(
     best: tuple[FloatArray, float] | None = None
     iterations = 0
     for start in starts:
-        x, height = start, value(start)
+        x = model(start).bounds.repair(start)  # a guess need not be feasible
+        height = value(x)
         for _ in range(0 if deadline.passed() else rounds):
             iterations += 1
             try:
