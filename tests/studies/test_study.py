@@ -323,7 +323,7 @@ class TestShown:
         figure = study.plot("growth", savefig=tmp_path / "growth.png")
         (axes,) = figure.axes
         assert [label.get_text() for label in axes.get_yticklabels()] == list(study.strategies)
-        values = 100 * study.frame["growth"].unstack("strategy")["Kelly"]
+        values = 100 * study.frame["growth"].xs("Kelly", level="strategy")
         top = next(line for line in axes.lines if line.get_ydata()[0] == 3)
         assert top.get_xdata()[0] == pytest.approx(values.median())
         assert (tmp_path / "growth.png").exists()
