@@ -118,7 +118,7 @@ def main() -> None:
         "null": f"{len(nothing.samples):,}",
         "medians": figures(monthly, "monthly"),
         "judged": judged.to_text("pipe"),
-        "nothing": nothing.table("1/N", statistics=["growth", "sharpe"]).to_text("pipe"),
+        "nothing": nothing.table("1/N", statistics=["mean"]).to_text("pipe"),
         "weekly judged": weekly.table("1/N", statistics=["growth", "sharpe"]).to_text("pipe"),
         "one": f"{100 * alone:.1f}",
         "many": f"{100 * together:.1f}",
@@ -138,9 +138,12 @@ def main() -> None:
 
 def told(study: Study, wanted: int) -> str:
     """How many universes were not done in the time there was."""
-    count = len(study.samples)
-    every = study.terms["reopt_freq"]
-    return "" if count == wanted else f"Of {wanted:,} universes every {every} days, {count:,} were done in the time there was. "
+    count, every = len(study.samples), study.terms["reopt_freq"]
+    return (
+        ""
+        if count == wanted
+        else f"Of {wanted:,} universes every {every} days {count:,} were done in the time there was. "
+    )
 
 
 def stored(*studies: Study) -> int:

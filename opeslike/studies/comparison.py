@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -167,12 +168,16 @@ class Comparison(Mapping[str, BacktestResult]):
         rates: dict[str, Any] = {"risk_free": self._risk_free, "periods_per_year": self._periods}
         return evidence(self._returns(), benchmark, **{"fractions": self.fractions, **rates, **options})
 
+    @cached_property
+    def _growth(self) -> Evidence:
+        return self.evidence(statistics=["growth"])
+
     def verdict(self, tablefmt: str = "simple", *, width: int | None = None) -> list[str]:
         """Growth beside its interval and the sentence that may be said, or why not; empty for one strategy."""
         if len(self) < 2:
             return []
         try:
-            return [self.evidence(statistics=["growth"]).to_text(tablefmt, width=width)]
+            return [self._growth.to_text(tablefmt, width=width)]
         except (DataError, PortfolioError) as error:
             return [f"There is no interval: {error}."]
 

@@ -111,7 +111,7 @@ class TestTuned:
         walked = []
         for factor in (1.0, 3.0):
             test = split[1].copy()
-            test.iloc[200:] **= factor
+            test.iloc[200:] *= np.linspace(1.0, [factor, 1.0, 1.0 / factor, 2.0 * factor], len(test) - 200)
             tuned = Tuned(KLRobustKelly(), GRID, every=63, lookback=126, step=42)
             result = Backtester(split[0], test).backtest(tuned, **WALK)
             past = [one for one in tuned.choices if one["date"] < test.index[200]]
