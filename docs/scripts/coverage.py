@@ -1,6 +1,6 @@
 """How often what is claimed about an optimised portfolio holds: simulated worlds whose truth is known.
 
-    python docs/scripts/coverage.py [worlds]
+    python docs/scripts/coverage.py [worlds with 2, with 5 and with 20 assets: 500 500 500]
 
 Writes coverage.csv beside this script, which docs/scripts/insight.py puts on the page "Questions for a portfolio". In
 each world the returns of a day are drawn, independently, from a population of 20,000 days: a common shock and one of
@@ -52,13 +52,19 @@ def world(assets: int, seed: int) -> dict[str, float]:
     return held
 
 
-def main(worlds: int) -> None:
-    shares = {assets: pd.DataFrame([world(assets, seed) for seed in range(worlds)]).mean() for assets in ASSETS}
-    table = pd.DataFrame({f"{assets} assets": share for assets, share in shares.items()})
-    table.insert(0, "nominal", [np.nan, *[NOMINAL] * (len(table) - 1)])
-    table.round(3).to_csv(FILE, index_label=f"{worlds} worlds")
-    print(table.round(3).to_string())
+def written(found: dict[int, list[dict[str, float]]]) -> str:
+    """The table of shares by number of assets, and of how many worlds each rests on."""
+    table = pd.DataFrame({f"{assets} assets": pd.DataFrame(worlds).mean() for assets, worlds in found.items()})
+    table = table.map("{:.3f}".format)
+    table.insert(0, "nominal", ["", *[f"{NOMINAL}"] * (len(table) - 1)])
+    table.loc["worlds"] = ["", *(str(len(worlds)) for worlds in found.values())]
+    return table.to_csv(index_label="what is claimed", lineterminator="\n")
+
+
+def main(worlds: dict[int, int]) -> None:
+    found = {assets: [world(assets, seed) for seed in range(count)] for assets, count in worlds.items()}
+    FILE.write_text(written(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)
+    main(dict(zip(ASSETS, map(int, sys.argv[1:] or ("500",) * len(ASSETS)), strict=True)))

@@ -22,7 +22,8 @@ TABLE = re.compile(r"(<!-- coverage -->\n).*?(<!-- /coverage -->)", re.DOTALL)
 
 def coverage() -> str:
     """The table of the page: nominal and actual shares."""
-    return pd.read_csv(DOCS / "scripts" / "coverage.csv").to_markdown(index=False, disable_numparse=True) + "\n"
+    table = pd.read_csv(DOCS / "scripts" / "coverage.csv", dtype=str, keep_default_na=False)
+    return table.to_markdown(index=False, disable_numparse=True) + "\n"
 
 
 def render(text: str, findings: dict[str, Finding]) -> str:

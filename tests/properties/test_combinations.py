@@ -7,7 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from opeslike.beliefs import BlackLitterman, Decay, Given, Prior, ShrunkMeans, Simulated, Views
+from opeslike.beliefs import (
+    BlackLitterman,
+    Decay,
+    Factors,
+    Given,
+    Prior,
+    Recentred,
+    Rescaled,
+    ShrunkMeans,
+    Simulated,
+    Stress,
+    Views,
+    Window,
+)
 from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import Market
 from opeslike.modelling.limits import DrawdownOdds, ExpectedShortfall, Volatility
@@ -19,6 +32,9 @@ from tests.properties.test_objectives import returns
 
 COUNT, N = 60, 5
 BETAS = pd.DataFrame({"market": [1.4, 0.6, 1.0, 0.8, 1.2], "size": [0.3, -0.2, 0.9, -0.5, 0.1]})
+
+
+FACTORS = pd.DataFrame(np.random.default_rng(9).normal(0, 0.01, (COUNT, 2)), columns=["market", "oil"])
 
 
 def bleak(market: Market) -> Market:
@@ -37,6 +53,13 @@ BELIEFS = {
     "bayes-stein, then views": ShrunkMeans() | Views({"mean(0) - mean(3)": 0.02, "vol(2)": "<= 0.3"}, confidence=0.8),
     "black-litterman": BlackLitterman({"mean(1)": 0.1}),
     "simulated": Simulated("t", 100, seed=5),
+    "window": Window(40),
+    "stress": lambda market: Stress(-0.5 * market.returns[:2], 0.03)(market),
+    "recentred": Recentred(0.0004),
+    "rescaled": Rescaled("oas"),
+    "james-stein, about equilibrium": ShrunkMeans("james-stein", target=BlackLitterman()),
+    "conditional": Decay(30).given({2: -0.02}),
+    "factors": Factors(FACTORS, 3),
 }
 MANDATES = {
     "bounds": Mandate(bounds={1: (0.05, 0.3), "*": (0, 0.45)}),
