@@ -3,9 +3,9 @@
     python benchmarks/mandates.py [rows [assets]]
 
 First single solves on random fat-tailed returns, from holdings drawn at random: without a mandate, with costs of 10
-basis points, with a turnover limit of 10%, with both and three groups, with a tracking error against equal weights, with
-an expected shortfall, and with all of it together. cvxpy solves the same problem with its first
-installed solver. Then ten years of weeks of 20 stocks with all three, every decision certified.
+basis points, with a turnover limit of 10%, with both and three groups, with a tracking error against equal weights,
+with an expected shortfall, and with all of it together. cvxpy solves the same problem with its first installed solver.
+Then ten years of weeks of 20 stocks with all three, every decision certified.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def single_solves(rows: int, assets: int) -> None:
                 "max_tracking_error": near,
                 "max_active_share": 0.6,
             },
-            **{"risk_limits": [Volatility(0.15), ExpectedShortfall(0.03), DrawdownOdds(0.3, 0.1)], **three},
+            **{"risk_limits": [Volatility(0.15), ExpectedShortfall(0.03), DrawdownOdds(0.3, 0.1)]},
         },
     }
     for kind in (Kelly, KLRobustKelly, CVaR):

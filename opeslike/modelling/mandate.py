@@ -221,6 +221,11 @@ class Mandate(Parameters):
         return bool(self.risk_limits) or self.max_tracking_error is not None
 
     @property
+    def gives_way(self) -> bool:
+        """Whether the limit on turnover may have to give way to limits on risk."""
+        return self.risky and self.max_turnover is not None
+
+    @property
     def uses_held(self) -> bool:
         """Whether what is held before makes a difference."""
         return any(each is not None for each in (self.costs, self.impact, self.max_turnover, self.max_trade))

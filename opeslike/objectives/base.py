@@ -16,7 +16,7 @@ from opeslike.beliefs.given import as_belief
 from opeslike.checks import by_asset, check_mean
 from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
-from opeslike.errors import PortfolioError
+from opeslike.errors import InfeasibleError, PortfolioError
 from opeslike.market import FloatArray, Kind, Market, cut, everyone, full, read_panel
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import Extra, UserConstraints
@@ -24,6 +24,7 @@ from opeslike.modelling.feasible import Lift, feasible
 from opeslike.modelling.limits import RiskLimit
 from opeslike.modelling.mandate import Mandate
 from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.quadratic import QuadraticProblem
 from opeslike.modelling.regularizers import Regularizer, make_penalty, regularizer_name
 from opeslike.modelling.solution import Solution
 from opeslike.modelling.terms import Terms
@@ -40,6 +41,8 @@ Within = TypeVar("Within", bound=Problem)
 
 #: fully invested, nothing else said
 FREE = Mandate()
+#: turnover beyond the least that leads into limits on risk: without it there would be a single point
+_ROOM = 1e-4
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -225,7 +228,13 @@ class Optimizer(Estimator):
         given = self._told(market, given)
         with time_limit(self._settings.time_limit):
             given = self._valued(market, given)
-            problem, solved = self._solve(market, given, guess, **options)
+            try:
+                problem, solved = self._solve(market, given, guess, **options)
+            except InfeasibleError:  # where limits on risk ask for more turnover than is allowed, the least is in force
+                if not self._settings.mandate.gives_way or not given.held.any():
+                    raise
+                given = self._widened(market, given)
+                problem, solved = self._solve(market, given, guess, **options)
             self._keep(market, problem, solved, given, time.perf_counter() - started)
 
     def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any, *trading: Any) -> Given:
@@ -267,7 +276,20 @@ class Optimizer(Estimator):
         mean = getattr(self, "custom_mean", None) if given.custom_mean is None else given.custom_mean
         mean = None if mean is None or mandate.target_return is None else check_mean(mean, market.assets)
         terms = mandate.terms(market, given.weight_bounds, self._scale(), given.held, given.costs, mean)
+        if given.turnover is not None:
+            terms = replace(terms, max_turnover=given.turnover / self._scale())
         return terms.charged(given.worth) if self.uses_held else terms
+
+    def _widened(self, market: Market, given: Given) -> Given:
+        """The same with the least turnover that leads into all limits, and a little more."""
+        mandate, one = self._settings.mandate, np.ones(market.n_assets)
+        terms = replace(self._terms(market, given), max_turnover=None, impact=None, buy=one, sell=one)
+        bounds, lift = feasible(terms)
+        lift = replace(lift, known=np.zeros_like(lift.known), constant=0.0)
+        least = QuadraticProblem(0.0 * one, None, 1.0, bounds, None, lift)
+        least.limits = mandate.limits(market, least, self._scale(), given.custom_cov, self._own_limits)
+        found = solve(least, self._settings.solver, None, self._extra(market))
+        return replace(given, turnover=self._scale() * found.proof.value + _ROOM)
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, of the weights held."""

@@ -17,7 +17,7 @@ class Given:
     """What ``optimize`` was given besides the data, a guess and a seed.
 
     ``held`` is an array in the order of the assets once the data are known, and ``worth`` what a unit of trading costs
-    is worth in the unit of the objective.
+    is worth in the unit of the objective; ``turnover`` is the limit in force where limits on risk ask for more.
     """
 
     weight_bounds: Any = None
@@ -27,6 +27,7 @@ class Given:
     held: Any = None
     costs: Any = None
     worth: float = 1.0
+    turnover: float | None = None
 
 
 NOTHING = Given()

@@ -231,6 +231,21 @@ def test_a_backtest_keeps_to_a_benchmark_through_lives() -> None:
     assert met == {False, True}
 
 
+def test_turnover_gives_way_to_limits_on_risk() -> None:
+    """What is held has drifted from the benchmark; the least turnover that leads back is in force, and reported."""
+    data = daily(seed=12)
+    held = np.array([0.6, 0.2, 0.2, 0.0, 0.0, 0.0])
+    mandate = Mandate(benchmark=[1 / 6] * 6, max_tracking_error=0.03, max_turnover=0.05, costs=10)
+    kelly = Kelly(mandate=mandate)
+    weights = solved(kelly, data, held=held)
+    turned = np.abs(weights - held).sum()
+    assert 0.05 < turned <= kelly.solution.turnover_limit + 1e-9
+    assert volatility(data, weights - 1 / 6) <= 0.03 + 1e-9
+    tight = Kelly(mandate=mandate.set_params(max_turnover=kelly.solution.turnover_limit - 5e-4))
+    assert solved(tight, data, held=held) is not None
+    assert tight.solution.turnover_limit == pytest.approx(kelly.solution.turnover_limit, abs=1e-6)
+
+
 def test_net_and_gross_of_long_and_short() -> None:
     data = daily(seed=11)
     mandate = Mandate(bounds=(-0.5, 0.5), leverage=1, net=(-0.05, 0.05), gross=1.5)
