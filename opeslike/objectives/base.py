@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from opeslike.beliefs.given import as_belief
-from opeslike.checks import by_asset, check_mean
+from opeslike.checks import check_mean
 from opeslike.data.findings import warn_about
 from opeslike.deadline import time_limit
 from opeslike.errors import InfeasibleError, PortfolioError
@@ -31,7 +31,7 @@ from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import cost_rates
 from opeslike.objectives.answer import Asked
 from opeslike.objectives.estimator import Estimator
-from opeslike.objectives.given import NOTHING, Given, guess_of
+from opeslike.objectives.given import NOTHING, Given, guess_of, held_by_asset
 from opeslike.objectives.parameters import AtLeastZero, Positive, Regulariser, check_mandate, checks_of, one_of
 from opeslike.proof import Proof, Witness, prove, shadow_prices
 from opeslike.solvers.nonconvex.counts import fewest
@@ -192,8 +192,7 @@ class Optimizer(Estimator):
         return self._within_limits(self._problem(market, given), market, given)
 
     def _within_limits(self, problem: Within, market: Market, given: Given) -> Within:
-        covariance = given.custom_cov
-        covariance = getattr(self, "custom_cov", None) if covariance is None else covariance
+        covariance = getattr(self, "custom_cov", None) if given.custom_cov is None else given.custom_cov
         problem.limits = self._settings.mandate.limits(market, problem, self._scale(), covariance, self._own_limits)
         return problem
 
@@ -247,11 +246,7 @@ class Optimizer(Estimator):
 
     def _told(self, market: Market, given: Given) -> Given:
         """What is held as an array."""
-        if given.held is None:
-            return replace(given, held=np.zeros(market.n_assets)) if self.uses_held else given
-        every = everyone(market.assets)
-        known = every if hasattr(given.held, "items") or np.shape(given.held) == (len(every),) else market.assets
-        return replace(given, held=cut(by_asset("held", given.held, known, 0.0), market.assets))
+        return held_by_asset(given, market.assets, self.uses_held)
 
     def _valued(self, market: Market, given: Given) -> Given:
         """What costs are worth in the unit of the objective."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from opeslike.checks import by_asset
 from opeslike.errors import PortfolioError
-from opeslike.market import Kind
+from opeslike.market import Kind, cut, everyone
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,18 @@ def guess_of(w: ArrayLike, count: int) -> NDArray[np.float64]:
     if guess.shape != (count,) or not np.isfinite(guess).all():
         raise PortfolioError(f"w must be {count} finite numbers, got an array of shape {guess.shape}")
     return guess
+
+
+def held_by_asset(given: Given, assets: Sequence[Hashable], wanted: bool) -> Given:
+    """The same with what is held as an array, cash alone where it is ``wanted`` and nobody said.
+
+    Raises
+    ------
+    PortfolioError
+        If a ticker is unknown.
+    """
+    if given.held is None:
+        return replace(given, held=np.zeros(len(assets))) if wanted else given
+    every = everyone(assets)
+    known = every if hasattr(given.held, "items") or np.shape(given.held) == (len(every),) else assets
+    return replace(given, held=cut(by_asset("held", given.held, known, 0.0), assets))
