@@ -39,8 +39,7 @@ from opeslike.solvers.solve import SOLVERS, Solved, solve
 
 Within = TypeVar("Within", bound=Problem)
 
-#: fully invested, nothing else said
-FREE = Mandate()
+FREE = Mandate()  # fully invested, nothing else said
 #: turnover beyond the least that leads into limits on risk: without it there would be a single point
 _ROOM = 1e-4
 
