@@ -149,4 +149,5 @@ def money_weighted(wealth: FloatArray, flows: FloatArray, periods_per_year: floa
         width *= 2.0
         if (abs(centre) + width) * years[-1] > 700.0:
             return None
-    return math.expm1(brentq(present, centre - width, centre + width, xtol=1e-15, rtol=1e-15))
+    root = brentq(present, centre - width, centre + width, xtol=1e-15, rtol=1e-15)
+    return math.expm1(root) if root < 709.0 else math.inf

@@ -131,7 +131,8 @@ def _annual_scale(wealth: float, total: float, years: float) -> float:
     """
     if wealth <= 0.0 or total <= -1.0:
         return 1.0
-    return math.expm1(math.log1p(total) / years) / total if total != 0.0 else 1.0 / years
+    growth = min(math.log1p(total) / years, 700.0)  # beyond it no float goes
+    return math.expm1(growth) / total if total != 0.0 else 1.0 / years
 
 
 def _reproduced(summed: Floats, returns: SeriesLike | None, index: pd.Index[Any]) -> Record:

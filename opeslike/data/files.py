@@ -107,7 +107,7 @@ def load_csv(
     if not isinstance(path, (str, os.PathLike)):
         raise DataError(f"path={path!r} is not a path: give the name of a file")
     for name, mark in (("sep", sep), ("decimal", decimal), ("thousands", thousands)):
-        if mark is not None and (not isinstance(mark, str) or len(mark) != 1 or mark in '"\r\n'):
+        if mark is not None and (not isinstance(mark, str) or len(mark) != 1 or mark in '"\r\n0123456789'):
             raise DataError(f"{name}={mark!r}: give one character")
     if decimal is not None and decimal in (sep, thousands):
         twin, other = ("sep", "two cells") if decimal == sep else ("thousands", "a larger one")
@@ -211,7 +211,7 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         return content.decode("utf-16" if wide else "utf-8-sig" if encoding == "utf-8" else encoding)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: check the path") from error
-    except LookupError as error:
+    except (LookupError, UnicodeEncodeError) as error:
         raise DataError(f"encoding={encoding!r} is unknown: such as 'utf-8' or 'cp1252'") from error
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
