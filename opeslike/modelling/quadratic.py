@@ -111,10 +111,10 @@ class QuadraticProblem(Problem):
 
     @property
     def linear(self) -> FloatArray | None:
-        """Minus the mean, where there is nothing else."""
-        if self.mean is None or self.covariance is not None or self.penalty is not None or self.bending:
+        """Minus the mean and the costs, where there is nothing else."""
+        if self.covariance is not None or self.penalty is not None or self.bending:
             return None
-        gain = self.lift.pull(-self.mean, -1.0)
+        gain = self.lift.pull(self._slope, 0.0 if self.mean is None else -1.0)
         return gain if self.cost is None else gain + self.cost
 
     def natural_scale(self) -> float:

@@ -40,8 +40,7 @@ from opeslike.solvers.solve import SOLVERS, Solved, solve
 Within = TypeVar("Within", bound=Problem)
 
 FREE = Mandate()  # fully invested, nothing else said
-#: turnover beyond the least that leads into limits on risk: without it there would be a single point
-_ROOM = 1e-4
+_ROOM = 1e-4  # turnover beyond the least that leads into limits on risk, where there is a single point
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -279,8 +278,7 @@ class Optimizer(Estimator):
         mandate, one = self._settings.mandate, np.ones(market.n_assets)
         terms = replace(self._terms(market, given), max_turnover=None, impact=None, buy=one, sell=one)
         bounds, lift = feasible(terms)
-        lift = replace(lift, known=np.zeros_like(lift.known), constant=0.0)
-        least = QuadraticProblem(0.0 * one, None, 1.0, bounds, None, lift)
+        least = QuadraticProblem(None, None, 1.0, bounds, None, lift)
         least.limits = mandate.limits(market, least, self._scale(), given.custom_cov, self._own_limits)
         found = solve(least, self._settings.solver, None, self._extra(market))
         return replace(given, turnover=self._scale() * found.proof.value + _ROOM)

@@ -37,8 +37,8 @@ _MET = 1e-10
 _CLEAR = 1e-6
 #: what is left of a price that was too high
 _EASE = 0.25
-#: rounds without a better gap after an optimal answer
-_PATIENCE = 3
+#: rounds without a better gap, after an optimal answer and before
+_PATIENCE, _LONG_PATIENCE = 3, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,8 @@ class Search:
                 if best is None or found.gap < best[1].gap:
                     best, last = (z, found), round_
                 enough = max(_AIM * best[1].tolerance, 2.0 * proof.gap)
-                if best[1].gap <= enough or (best[1].optimal and round_ > last + _PATIENCE):
+                patience = _PATIENCE if best[1].optimal else _LONG_PATIENCE
+                if best[1].gap <= enough or round_ > last + patience:
                     break
             deadline.check(None if best is None else best[1].gap)
             for k in np.flatnonzero((over > 0) | (self.prices > 0)):
