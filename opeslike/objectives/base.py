@@ -196,7 +196,9 @@ class Optimizer(Estimator):
 
     def _solve(self, market: Market, given: Given, w: FloatArray | None, seed: int | None) -> tuple[Problem, Solved]:
         """Build the problem and solve it, from a guess ``w`` before the fraction."""
-        problem = self._limited(market, given)
+        return self._found(self._limited(market, given), market, given, w)
+
+    def _found(self, problem: Any, market: Market, given: Given, w: FloatArray | None) -> tuple[Problem, Solved]:
         if w is None and self.uses_held and given.held is not None and given.held.any():  # trades lead from there
             w = given.held / self._scale()
         counts = self._settings.mandate.counts(self._scale())

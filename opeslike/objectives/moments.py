@@ -159,7 +159,7 @@ class RatioObjective(MomentObjective):
             if problem.cost is not None or self.mandate.counts() is not None:
                 raise PortfolioError("a ratio with a regulariser takes no costs, max_positions or min_position")
             return problem, self._search(problem, None if w is None else problem.lift(w), seed, constraints)
-        return super()._solve(market, given, w, seed)
+        return self._found(problem, market, given, w)
 
     def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
         return maximize_ratio(problem, self.solver, start, constraints)
