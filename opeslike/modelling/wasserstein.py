@@ -194,11 +194,11 @@ class WassersteinProblem(Problem):
                 along = along + self.root * point.pull
             steepness += self.aversion * whole * self.root
         if self.normed and self.functional is None:
-            w = self.lift.weights(point.x)
-            share = np.maximum(np.abs(w) / point.norm, _LEAST_SHARE)
-            pull = np.sign(w) * (np.abs(w) / point.norm) ** (self.dual - 1.0)
+            w, norm = self.lift.weights(point.x), max(point.norm, _TINY)
+            share = np.maximum(np.abs(w) / norm, _LEAST_SHARE)
+            pull = np.sign(w) * (np.abs(w) / norm) ** (self.dual - 1.0)
             bend = np.diag(share ** (self.dual - 2.0)) - np.outer(pull, pull)
-            h += steepness * (self.dual - 1.0) / point.norm * bend
+            h += steepness * (self.dual - 1.0) / norm * bend
         h = self.lift.restricted(h, free)
         if along is not None:
             along = along if free is None else along[free]

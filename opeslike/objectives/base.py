@@ -226,15 +226,15 @@ class Optimizer(Estimator):
         guess = None if w is None else guess_of(w, market.n_assets) / self._scale()
         given = self._told(market, given)
         with time_limit(self._settings.time_limit):
-            given = self._valued(market, given)
             try:
-                problem, solved = self._solve(market, given, guess, **options)
+                valued = self._valued(market, given)
+                problem, solved = self._solve(market, valued, guess, **options)
             except InfeasibleError:  # where limits on risk ask for more turnover than is allowed, the least is in force
                 if not self._settings.mandate.gives_way or not given.held.any():
                     raise
-                given = self._widened(market, given)
-                problem, solved = self._solve(market, given, guess, **options)
-            self._keep(market, problem, solved, given, time.perf_counter() - started)
+                valued = self._valued(market, self._widened(market, given))
+                problem, solved = self._solve(market, valued, guess, **options)
+            self._keep(market, problem, solved, valued, time.perf_counter() - started)
 
     def _given(self, weight_bounds: Any, kind: Kind | None, custom_mean: Any, custom_cov: Any, *trading: Any) -> Given:
         """Bundle what was given; refuse moments that the optimiser has no use for."""

@@ -229,6 +229,16 @@ class Search:
             raise InfeasibleError(f"the limit {self.limits[k].name} can only just be met; loosen it a little")
         return found
 
+    def all_inside(self, last: int) -> FloatArray | None:
+        """A point that meets all limits with room to spare, where one is known; the last is the first to be in doubt.
+
+        Raises
+        ------
+        InfeasibleError
+            If they cannot be met together; names them.
+        """
+        return self._inside([k for k in range(len(self.limits)) if k != last] + [last])
+
     def _inside(self, active: Sequence[int]) -> FloatArray | None:
         """A point that meets the given limits with room to spare, or else rows that show that there is none."""
         center = self.problem.bounds.center()

@@ -27,6 +27,8 @@ from opeslike.solvers.limited import Minimise, Search
 _PRICES, _AIM = 60, 1e-2
 #: how far the first prices are apart, and what a step keeps clear of the ends it lies between
 _APART, _CLEAR = 2.0, 1e-3
+#: a step of the price from which on it is asked whether there is one
+_DEAR = 100.0
 #: a limit exceeded by less is met
 _MET = 1e-10
 
@@ -150,6 +152,8 @@ def priced_point(
                         best = mixed, judged
         if best is not None and best[1].gap <= _AIM * best[1].tolerance:
             break
+        if math.isinf(high[0]) and ratio > _DEAR and others:
+            search.all_inside(k)  # raises where the limits cannot be met together, whatever the price
         if math.isinf(low[0]) or math.isinf(high[0]):
             at += now * math.log(ratio)
             ratio *= ratio
