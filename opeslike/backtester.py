@@ -143,7 +143,7 @@ class Backtester:
             self._financing.active  # noqa: B018  (checks the dates of the rates)
             values, assets, raw = self.feed.values, self.feed.market.assets, self.feed.raw
             index = getattr(raw, "index", pd.RangeIndex(len(values)))
-            warn_about(Panel(values, assets, index), self.feed.kind)
+            warn_about(Panel(values, assets, index), self.feed.kind, train_data, test_data)
         self.periods_per_year: float = self._rates.periods_per_year
 
     @cached_property

@@ -110,4 +110,5 @@ def _read() -> pd.DataFrame:
     """Read the file once a process; callers copy."""
     frame = pd.read_csv(_FILE, index_col="Date", parse_dates=["Date"], dtype=float)
     frame.index = pd.DatetimeIndex(frame.index).as_unit("ns")  # pandas 3 would parse to seconds: one unit everywhere
+    frame.attrs["audited"] = True  # what looks wrong is right: UnitedHealth lost a third on 1998-08-06
     return frame

@@ -235,7 +235,7 @@ def audit(prices: Any) -> Audit:
     return Audit(frame, found + _findings(panel, None, True))
 
 
-def warn_about(prices: Any, kind: Kind | None = None) -> None:
+def warn_about(prices: Any, kind: Kind | None = None, *given: Any) -> None:
     """Issue one DataWarning that lists the severe findings, if there are any; what cannot be read is left to others.
 
     ``optimize`` and :class:`~opeslike.backtester.Backtester` call it on what they are given.
@@ -246,7 +246,12 @@ def warn_about(prices: Any, kind: Kind | None = None) -> None:
         As in :func:`audit`. Returns are looked at for percent only.
     kind : {"prices", "returns"}, optional
         What they are, if it is known.
+    *given : objects, optional
+        What they were made from. Frames whose ``attrs["audited"]`` is true, as that of embedded prices is, were looked
+        at before: if all are, nothing is said.
     """
+    if given and all(getattr(one, "attrs", {}).get("audited", False) for one in given):
+        return
     try:
         severe = [found for found in _findings(read_panel(prices), kind, False) if found.severity == "severe"]
     except (DataError, TypeError, ValueError):

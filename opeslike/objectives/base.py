@@ -257,7 +257,7 @@ class Optimizer(Estimator):
         panel = data if isinstance(data, Market) else read_panel(data)
         seen = Market.from_data(panel, kind)
         if panel is not seen:
-            warn_about(panel, kind)
+            warn_about(panel, kind, data)
         believed = self._belief()(seen)
         if believed.assets == seen.assets:  # a belief need not know that there are others
             believed.assets = seen.assets

@@ -231,7 +231,7 @@ def test_bad_data_names_the_culprit(make, words):
 def test_prices_or_percent_given_as_returns():
     prices = closes(400)
     prices.iloc[3, 0] = np.nan
-    with pytest.raises(DataError, match=r"train_data: .*compound to more than 1e300; pass kind='prices'"):
+    with pytest.raises(DataError, match=r"train_data: .*every return is above 100%; pass kind='prices'"):
         ran(prices[:300], prices[300:], kind="returns")
     percent = 100 * prices.pct_change(fill_method=None) + 20
     with pytest.raises(DataError, match="divide by 100 if they are percent"):

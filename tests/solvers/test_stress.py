@@ -18,6 +18,9 @@ from tests.solvers.instances import instance
 COUNT = int(os.environ.get("OPESLIKE_STRESS", "160"))
 CHUNK = 20
 
+#: returns this wild look like percent
+pytestmark = pytest.mark.filterwarnings("ignore:the data look wrong")
+
 
 def growth_bound(returns: np.ndarray, w: np.ndarray) -> float:
     """Cover's bound on the growth given away, for long-only weights that sum to one: no code of the package in it."""

@@ -33,6 +33,9 @@ COUNT = int(os.environ.get("OPESLIKE_STRESS", "90"))
 CHUNK = 30
 NAMES = (None, *REGULARIZERS)
 
+#: returns this wild look like percent
+pytestmark = pytest.mark.filterwarnings("ignore:the data look wrong")
+
 
 def regularised(seed: int, returns: np.ndarray, radius: float) -> ConvexObjective:
     """Every regulariser meets every objective within ninety seeds."""
