@@ -220,6 +220,7 @@ def bad(clean: pd.DataFrame) -> pd.DataFrame:
     prices = spoilt(clean, "KO", slice(1100, None), 0.5)
     prices.iloc[600, 2] *= 100
     prices.iloc[100:140, 8] = np.nan
+    prices.attrs.clear()  # nobody has looked at them
     return prices
 
 
@@ -291,6 +292,9 @@ def test_who_is_given_prices_says_so_once(bad: pd.DataFrame, clean: pd.DataFrame
     opeslike.Kelly().optimize(bad.pct_change(fill_method=None)[1:])
     opeslike.Kelly().optimize(np.abs(bad.pct_change(fill_method=None)[1:]), kind="returns")
     opeslike.Kelly().optimize(clean)
+    bad.attrs["audited"] = True
+    opeslike.Kelly().optimize(bad)
+    opeslike.Backtester(bad[:2000], bad[2000:])
 
 
 @pytest.mark.parametrize(

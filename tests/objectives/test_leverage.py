@@ -205,7 +205,7 @@ def test_limits_that_cannot_be_met() -> None:
         Kelly(mandate=Mandate(gross=0.9)).optimize(data, kind="returns")
     with pytest.raises(InfeasibleError, match=r"sum to 2; leverage and gross allow 1\.5"):
         Kelly(mandate=Mandate(leverage=1.5)).optimize(data, (0.5, 1), kind="returns")
-    with pytest.raises(InfeasibleError, match=r"rest be met: (?=.*budget == 1)(?=.*0 <= -0\.2)(?=.*gross <= 1\.2)"):
+    with pytest.raises(InfeasibleError, match=r"rest be met: budget == 1, gross <= 1\.2, 0 <= -0\.2"):
         Kelly(mandate=Mandate(gross=1.2)).optimize(data, ([-1, -1, -1, 0.9], [-0.2, 1, 1, 1]), kind="returns")
     with pytest.raises(PortfolioError, match="sum to 1, and cash or leverage is allowed"):
         Kelly(1.0, "entropy", 0.1, mandate=Mandate(leverage=1.5)).optimize(data, kind="returns")
