@@ -234,7 +234,8 @@ def test_prices_or_percent_given_as_returns():
     prices.iloc[3, 0] = np.nan
     with pytest.raises(DataError, match=r"train_data: .*every return is above 100%; pass kind='prices'"):
         ran(prices[:300], prices[300:], kind="returns")
-    percent = 100 * prices.pct_change(fill_method=None)
+    percent = 100 * prices.pct_change(fill_method=None) + 20
+    percent.iloc[5] = 0.5
     with pytest.raises(DataError, match="divide by 100 if they are percent"):
         ran(percent[:300], percent[300:], kind="returns")
     once = returns_of(closes(400))

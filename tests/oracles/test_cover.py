@@ -20,6 +20,7 @@ def relatives() -> pd.DataFrame:
     with gzip.open(Path(__file__).with_name("nyse36.csv.gz"), "rt", encoding="ascii") as file:
         return 1.0 + pd.read_csv(file) / 100_000
 
+
 #: a stock of the nineteen-sixties may rest for a month
 pytestmark = pytest.mark.filterwarnings("ignore:the data look wrong")
 
