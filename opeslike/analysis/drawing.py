@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -278,9 +279,8 @@ def _display_once(fig: Figure) -> None:
     """Show the figure in the cell of a notebook, unless that cell shows it already."""
     shown_in = vars(fig).get("_shown_in")
     if shown_in is None or shown_in != _cell():
-        from IPython.display import display
-
-        display({"image/png": picture(fig, "png", dpi=96)}, raw=True)  # type: ignore[no-untyped-call]
+        show = import_module("IPython.display").display
+        show({"image/png": picture(fig, "png", dpi=96)}, raw=True)
         vars(fig)["_shown_in"] = _cell()
 
 
