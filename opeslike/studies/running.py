@@ -252,10 +252,16 @@ def _losses(client: Any) -> tuple[type[BaseException], ...]:
 
 
 def _by_joblib(told: bytes, calls: Iterable[Any], n_jobs: int | None, ordered: bool) -> Generator[Any, None, None]:
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.parallel import get_active_backend
 
-    parallel = Parallel(n_jobs, return_as="generator" if ordered else "generator_unordered")
-    yield from parallel(delayed(_remotely)(told, key, unit) for key, unit in calls)
+    # of the default pool's workers those that wait for work, or are still being made, end with their parent too
+    loky = type(get_active_backend()[0]).__name__ == "LokyBackend"
+    own = {"backend": "loky", "initializer": _begun, "initargs": (os.getpid(),)} if loky else {}
+    with parallel_config(**own):
+        parallel = Parallel(n_jobs, return_as="generator" if ordered else "generator_unordered")
+        done = parallel(delayed(_remotely)(told, key, unit) for key, unit in calls)
+    yield from done
 
 
 def _by_dask(client: Any, told: bytes, calls: Iterable[Any]) -> Generator[Any, None, None]:
@@ -300,6 +306,13 @@ def _end_with(parent: int) -> None:
     if os.getppid() == parent and parent not in _watched:
         _watched.add(parent)
         threading.Thread(target=watch, daemon=True).start()
+
+
+def _begun(parent: int) -> None:
+    """A process begins: without a parent there is nothing to do."""
+    if os.getppid() != parent:
+        os._exit(1)
+    _end_with(parent)
 
 
 @contextmanager
