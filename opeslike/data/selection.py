@@ -110,7 +110,7 @@ def read_range(start: Day, end: Day) -> tuple[pd.Timestamp | None, pd.Timestamp 
 
 
 def cut(frame: pd.DataFrame, start: Day, end: Day, source: str) -> pd.DataFrame:
-    """Return the rows of a sorted frame from ``start`` to ``end``, both included.
+    """Return the rows of a frame from ``start`` to ``end``, both included.
 
     Raises
     ------
@@ -118,7 +118,10 @@ def cut(frame: pd.DataFrame, start: Day, end: Day, source: str) -> pd.DataFrame:
         No row lies there; the message says which dates ``source`` has.
     """
     first, last = read_range(start, end)
-    rows = frame.loc[first:last]
+    if frame.index.is_monotonic_increasing:
+        rows = frame.loc[first:last]
+    else:  # a file is audited in the order it has
+        rows = frame[[(first is None or day >= first) and (last is None or day <= last) for day in frame.index]]
     if rows.empty:
         have = f"has {frame.index[0].date()} to {frame.index[-1].date()}"
         raise DataError(f"no rows between start={_show(first)} and end={_show(last)}: {source} {have}")

@@ -103,7 +103,9 @@ def under_fire(folder: Path, kills: int, env: dict[str, str], seed: int = 7) -> 
         return subprocess.Popen([sys.executable, str(script), str(path), str(jobs)], env=env, stderr=subprocess.PIPE)
 
     quiet, fired = folder / "quiet.db", folder / "fired.db"
-    assert start(quiet, 1).wait() == 0
+    undisturbed = start(quiet, 1)
+    said = undisturbed.communicate()[1].decode()
+    assert undisturbed.returncode == 0, said[-2000:]
     expected = contents(quiet)
     done = [0, 0]
     while sum(done) < kills:
@@ -127,7 +129,8 @@ def under_fire(folder: Path, kills: int, env: dict[str, str], seed: int = 7) -> 
         if fired.exists():
             assert set(contents(fired)) <= set(expected)  # nothing twice, nothing torn
     finished = start(fired, 2)
-    assert finished.wait() == 0, finished.communicate()[1].decode()[-2000:]
+    said = finished.communicate()[1].decode()
+    assert finished.returncode == 0, said[-2000:]
     assert contents(fired) == expected
     return done[0], done[1]
 
