@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from opeslike.errors import DataError
@@ -118,10 +119,10 @@ def cut(frame: pd.DataFrame, start: Day, end: Day, source: str) -> pd.DataFrame:
         No row lies there; the message says which dates ``source`` has.
     """
     first, last = read_range(start, end)
-    if frame.index.is_monotonic_increasing:
-        rows = frame.loc[first:last]
-    else:  # a file is audited in the order it has
-        rows = frame[[(first is None or day >= first) and (last is None or day <= last) for day in frame.index]]
+    kept = np.ones(len(frame), dtype=bool)  # by comparison: a slice asks for order, and for years that it can hold
+    kept &= True if first is None else frame.index >= first
+    kept &= True if last is None else frame.index <= last
+    rows = frame if kept.all() else frame[kept]
     if rows.empty:
         have = f"has {frame.index[0].date()} to {frame.index[-1].date()}"
         raise DataError(f"no rows between start={_show(first)} and end={_show(last)}: {source} {have}")
