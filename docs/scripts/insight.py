@@ -46,7 +46,9 @@ def main() -> None:
     findings: dict[str, Finding] = {}
     PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), findings), encoding="utf-8")
     for name, found in findings.items():
-        found.plot(savefig=IMAGES / f"insight-{name.lower()}.png")
+        figure = found.plot()
+        figure.set_size_inches(7.0, 4.8)  # text that a phone can show
+        figure.savefig(IMAGES / f"insight-{name.lower()}.png", dpi=120)
 
 
 if __name__ == "__main__":
