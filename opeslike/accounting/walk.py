@@ -82,7 +82,7 @@ def tracked(items: Iterable[T], what: str, unit: str, progress: bool | None, tot
     if not (terminal if progress is None else progress):
         yield from items
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     delay = 1.0 if progress is None else 0.0
     with tqdm(items, desc=what, total=total, unit=unit, leave=False, delay=delay) as bar:

@@ -36,7 +36,7 @@ def collect(source: Client, names: list[str], given: Mapping[str, Any], folder: 
     DataError
         A parameter out of its range; tickers that failed.
     """
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     start, end = read_range(given["start"], given["end"])
     fields = given["fields"] if isinstance(given["fields"], str) else list(given["fields"])
