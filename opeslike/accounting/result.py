@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -244,9 +245,8 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         listed = everyone if self._listed is None else self._listed
         quoted = everyone if self._path.terms.quoted is None else self._path.terms.quoted
         eligible = np.zeros(held.shape, dtype=bool)
-        for step, _, places in self.decisions:
-            eligible[step:] = False
-            eligible[step:, slice(None) if places is None else places] = True
+        for (step, _, places), (end, *_) in pairwise([*self.decisions, (len(held), 0, None)]):
+            eligible[step:end, slice(None) if places is None else places] = True
         states = {"listed": listed, "eligible": eligible, "held": held, "suspended": listed & ~quoted}
         index, columns = self._closes[:-1], pd.Index(list(self.assets))
         return pd.concat({name: pd.DataFrame(flags, index, columns) for name, flags in states.items()}, axis=1)

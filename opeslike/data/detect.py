@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from opeslike.checks import FloatArray
 
-Ints = NDArray[np.intp]
-
 #: Moves (in logarithms) looked at more closely: larger than this, and than so many times the asset's usual move.
 _LARGE, _UNUSUAL = 0.17, 6.0
 #: Days on either side that say how much an asset moves at the time, and how calm they count at the calmest.

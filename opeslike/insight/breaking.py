@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from opeslike.beliefs.belief import chances
-from opeslike.checks import per_period
 from opeslike.errors import OptimizationError, PortfolioError
 from opeslike.insight.finding import Finding
 from opeslike.insight.posed import Posed, pose
@@ -164,10 +163,7 @@ def nearest(values: FloatArray, p: FloatArray) -> Pooled:
 
 def _logs(posed: Posed, w: FloatArray, name: str) -> FloatArray:
     """Log growth in each scenario, with the rest at the mandate's rates."""
-    mandate, idle = posed.objective._settings.mandate, 1.0 - float(w.sum())
-    rate = mandate.risk_free + (mandate.borrow_spread if idle < 0 else 0.0)
-    fee = per_period(mandate.short_fee, mandate.periods_per_year) * float(np.maximum(-w, 0.0).sum())
-    wealth = 1.0 + posed.market.returns @ w + idle * per_period(rate, mandate.periods_per_year) - fee
+    wealth = 1.0 + posed.market.returns @ w + posed.objective._settings.mandate.carried(w)
     if not wealth.min() > 0:
         worst = posed.market.dates[int(wealth.argmin())]
         raise PortfolioError(f"{name} loses everything in the scenario of {worst}, where growth is not defined")

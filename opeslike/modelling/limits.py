@@ -46,7 +46,7 @@ class Limit:
     measure: Problem
     most: float
     name: str
-    odds: Share | None = None
+    odds: float | None = None
 
     @property
     def curved(self) -> bool:

@@ -325,6 +325,11 @@ class Mandate(Parameters):
         every = [per_period(rate, self.periods_per_year) for rate in (cash, borrowed, self.short_fee)]
         return every[0], every[1], every[2]
 
+    def carried(self, held: FloatArray) -> float:
+        """Return per period of what is not in assets: cash or borrowed money, and the fee of short positions."""
+        cash, (lent, borrowed, short_fee) = 1.0 - float(held.sum()), self.rates
+        return cash * (lent if cash >= 0 else borrowed) + short_fee * float(np.minimum(held, 0.0).sum())
+
 
 @lru_cache(maxsize=64)
 def _lasting(mandate: Mandate, assets: tuple[Hashable, ...], fraction: float) -> Terms:

@@ -81,7 +81,7 @@ class Answer(Parameters):
             del given["mandate"]
         if self._scale() == scale == given.get("fraction"):
             del given["fraction"]
-        return (type(self), *((name, key_of(value)) for name, value in given.items())), scale
+        return (type(self), *((name, stand_in(value)) for name, value in given.items())), scale
 
     @property
     def solution(self) -> Solution:
@@ -197,7 +197,7 @@ class Answer(Parameters):
         return self.weights
 
 
-def key_of(value: Any) -> Hashable:
+def stand_in(value: Any) -> Hashable:
     """What stands for a parameter where problems are told apart."""
     try:
         hash(value)

@@ -95,9 +95,7 @@ class Estimator(Answer, ABC):
             row, column = unknown[0]
             when = panel.date(len(panel.values) - len(moves) + row)
             raise DataError(f"{tickers[held[column]]} is held and has no return on {when}")
-        cash, (lent, borrowed, short_fee) = 1.0 - float(weights.sum()), self._settings.mandate.rates
-        carried = cash * (lent if cash >= 0 else borrowed) + short_fee * float(np.minimum(weights, 0.0).sum())
-        found = moves[:, held] @ weights[held] + carried
+        found = moves[:, held] @ weights[held] + self._settings.mandate.carried(weights)
         return pd.Series(found, dates, name=type(self).__name__) if hasattr(X, "columns") else found
 
     def score(self, X: Any, y: Any = None, *, kind: Kind = "returns") -> float:

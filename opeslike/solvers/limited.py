@@ -100,7 +100,9 @@ class Search:
                 if k not in active:
                     active.append(int(k))
                     self.inside = self._inside(active)
-            z = x if self.inside is None else self.drawn(x, self.inside)
+            inside = x if self.inside is None else self.inside
+            at = [drawn(x, inside, limit) for limit in self.limits]  # where the way from inside leaves each
+            z = between(x, inside, min(at))
             feasible = max(limit.over(z) for limit in self.limits) <= _MET
             if feasible:
                 found = self._proved(z, proof)
@@ -112,8 +114,7 @@ class Search:
                     break
             deadline.check(None if best is None else best[1].gap)
             for k in np.flatnonzero((over > 0) | (self.prices > 0)):
-                at = x if self.inside is None else self.drawn(x, self.inside, [self.limits[k]])
-                self.cut(int(k), at)
+                self.cut(int(k), between(x, inside, at[k]))
                 if self.stiffness[k] == 0 and self.inside is not None:
                     self.stiffness[k] = self.estimate(int(k), z, self.inside)
             x, proof = self._next(x, z)
@@ -200,22 +201,6 @@ class Search:
         falls = -float(self.limits[k].measure.evaluate(z).gradient @ way)
         return max(float(gradient @ way) / falls, 0.0) if falls > 0 else 0.0
 
-    def drawn(self, x: FloatArray, inside: FloatArray, limits: Sequence[Limit] | None = None) -> FloatArray:
-        """The farthest point on the way from ``inside`` to ``x`` that meets the limits."""
-        from scipy.optimize import brentq
-
-        share = 1.0
-        for limit in self.limits if limits is None else limits:
-
-            def over(at: float, limit: Limit = limit) -> float:
-                return min(limit.over(inside + at * (x - inside)), 1e6)
-
-            if over(share) > _MET:
-                share = brentq(over, 0.0, share, xtol=1e-14) if over(0.0) < 0 else 0.0
-                while over(share) > _MET and share > 0:
-                    share *= 1.0 - 1e-12
-        return x if share == 1.0 else inside + share * (x - inside)
-
     def point_inside(self, k: int) -> FloatArray:
         """A point that meets one limit with room to spare.
 
@@ -270,3 +255,23 @@ class Search:
 
     def _clear(self, x: FloatArray, active: Sequence[int]) -> bool:
         return all(self.limits[k].over(x) < -_CLEAR * (abs(self.limits[k].most) or 1e-3) for k in active)
+
+
+def drawn(x: FloatArray, inside: FloatArray, limit: Limit) -> float:
+    """The largest share of the way from ``inside`` to ``x`` that meets a limit."""
+    from scipy.optimize import brentq
+
+    def over(share: float) -> float:
+        return min(limit.over(between(x, inside, share)), 1e6)
+
+    share = 1.0
+    if over(share) > _MET:
+        share = brentq(over, 0.0, share, xtol=1e-14) if over(0.0) < 0 else 0.0
+        while over(share) > _MET and share > 0:
+            share *= 1.0 - 1e-12
+    return float(share)
+
+
+def between(x: FloatArray, inside: FloatArray, share: float) -> FloatArray:
+    """The point so far on the way from ``inside`` to ``x``."""
+    return x if share == 1.0 else inside + share * (x - inside)

@@ -21,7 +21,7 @@ from opeslike.modelling.limits import Limit
 from opeslike.modelling.problem import Index, Point, Problem, ScenarioPoint, ScenarioProblem
 from opeslike.modelling.risks import Multiple
 from opeslike.proof import Proof, Witness, bound, prove
-from opeslike.solvers.limited import Minimise, Search
+from opeslike.solvers.limited import Minimise, Search, between, drawn
 
 #: prices looked at, and the certified gap in tolerances that ends the search
 _PRICES, _AIM = 60, 1e-2
@@ -41,7 +41,8 @@ class Priced(ScenarioProblem):
         assert isinstance(tail, ScenarioProblem)
         risk = Multiple(tail.risk, price)
         super().__init__(tail.returns, tail.probabilities, tail.loss, risk, main.bounds, main.penalty, main.lift)
-        self.cost, self.main, self.level = None, main.bare(), price * limit.most
+        self.cost = self.impact = None  # those of the smooth problem count
+        self.main, self.level = main.bare(), price * limit.most
 
     def added(self, x: FloatArray) -> tuple[float, FloatArray | None]:
         """The smooth problem, and what is added to any."""
@@ -92,19 +93,9 @@ def priceable(problem: Problem) -> int | None:
 def priced_point(
     problem: Problem, k: int, minimise: Minimise, start: FloatArray | None
 ) -> tuple[FloatArray, Proof, int]:
-    """Minimise a smooth problem under limits, of which number k is on a tail.
+    """As :func:`~opeslike.solvers.limited.limited_point`, of a smooth problem whose limit number k is on a tail.
 
-    Parameters
-    ----------
-    problem : Problem
-    k : int
-    minimise : callable
-        Solves a problem with the other limits, from a guess: returns the minimiser, its proof and the iterations.
-    start : ndarray of shape (n,), optional
-
-    Returns
-    -------
-    (x, proof, iterations)
+    ``minimise`` solves a problem with the other limits.
 
     Raises
     ------
@@ -130,7 +121,7 @@ def priced_point(
         return x, prove(problem, x, whole(proof.witness, 0.0)), steps
     search = Search(problem, minimise)
     inside = search.point_inside(k)
-    price = search.estimate(k, search.drawn(x, inside, [limit]), inside) or 1.0
+    price = search.estimate(k, between(x, inside, drawn(x, inside, limit)), inside) or 1.0
     low, high = (-math.inf, x, limit.over(x), proof.witness), (math.inf, inside, limit.over(inside), Witness())
     best: tuple[FloatArray, Proof] | None = None
     at, ratio, side, weights = math.log(price), _APART, 0, [1.0, 1.0]
@@ -143,7 +134,7 @@ def priced_point(
         found = (at, x, limit.over(x), whole(proof.witness, math.exp(at)))
         now = 1 if found[2] > 0 else -1
         low, high = (found, high) if now > 0 else (low, found)
-        mixed = search.drawn(low[1], high[1], [limit])
+        mixed = between(low[1], high[1], drawn(low[1], high[1], limit))
         for witness in (low[3], high[3]):
             if len(witness.limits) == len(problem.limits):
                 for each in (witness, replace(witness, multipliers=None)):

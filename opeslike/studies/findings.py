@@ -91,8 +91,7 @@ class Findings:
         name, rows, closes, assets = self._one(sample, self._named(strategy))
         if strategy not in rows or not rows[strategy]["targets"]:
             raise PortfolioError(f"{strategy!r} has no weights on {name}: it was not run, or failed")
-        row = rows[strategy]
-        return pd.DataFrame(unpack(row["targets"]), closes[unpack_steps(row["steps"])], assets)
+        return _targets(rows[strategy], closes, assets)
 
     def choices(self, strategy: str) -> pd.DataFrame:
         """What a :class:`Tuned` strategy chose, by sample and date: the parameters and their score.
@@ -311,11 +310,7 @@ class Findings:
 
         def weights(number: int) -> pd.DataFrame:
             _, rows, closes, assets = self._one(number)
-            targets = {
-                each: pd.DataFrame(unpack(row["targets"]), closes[unpack_steps(row["steps"])], assets)
-                for each, row in rows.items()
-                if row["targets"]
-            }
+            targets = {each: _targets(row, closes, assets) for each, row in rows.items() if row["targets"]}
             return pd.concat(targets, names=["strategy", "date"]) if targets else pd.DataFrame()
 
         files: dict[str, Any] = {f"runs.{form}": lambda: content(self.frame.reset_index())}
@@ -346,3 +341,8 @@ class Findings:
             dates = dates.append(closes[1:]).unique().sort_values()
         values = StoredReturns(self._store, [[keys.runs[name] for name in names] for keys in kept])
         return Judged(tuple(names), dates, values, [dates.get_indexer(each) for each in closes]), notes
+
+
+def _targets(row: Row, closes: pd.Index, assets: list[str]) -> pd.DataFrame:
+    """What a stored run aimed for at each decision."""
+    return pd.DataFrame(unpack(row["targets"]), closes[unpack_steps(row["steps"])], assets)

@@ -47,6 +47,20 @@ def solved(optimizer: Optimizer, data: np.ndarray, **given: object) -> np.ndarra
     return held
 
 
+@pytest.mark.parametrize("trading", [{"impact": 50}, {"impact": 50, "costs": 10}], ids=["impact", "impact, costs"])
+def test_what_trading_costs_counts_once_beside_a_tail(trading: dict[str, float]) -> None:
+    """The price of a shortfall is found beside the objective: impact stood in both, and cvxpy had to mend it."""
+    data = daily()
+    tail = Mandate(leverage=1, risk_limits=[ExpectedShortfall(0.008)], **trading)
+    held = np.array([0.6, 0.4, 0.0, 0.0, 0.0, 0.0])
+    kelly = Kelly(mandate=tail)
+    weights = solved(kelly, data, held=held)
+    assert shortfall(data, weights, 0.95) == pytest.approx(0.008, abs=1e-9)  # it binds
+    peer = Kelly(mandate=tail, solver="cvxpy")
+    peer.optimize(data, kind="returns", held=held)
+    assert kelly.solution.value == pytest.approx(peer.solution.value, abs=peer.solution.gap + 1e-12)
+
+
 def test_two_assets_at_their_tracking_error() -> None:
     """With w = (b + a, 1 - b - a) the tracking error is |a| times the volatility of the difference."""
     data = daily(n=2)
