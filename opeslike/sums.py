@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import sys
+import threading
+import weakref
 
 import numpy as np
 
 from opeslike.checks import FloatArray
-
-#: references to what nobody holds: those of a list, of a loop over it and of the count itself
-_UNUSED = 3
 
 
 class Spare:
     """Memory for the returns of windows, lent again once nobody holds it: fresh pages cost more than the writing."""
 
     def __init__(self) -> None:
-        self._lent: list[FloatArray] = []
+        self._lock = threading.Lock()
+        self._lent: list[tuple[FloatArray, weakref.ref[FloatArray]]] = []
+
+    def __reduce__(self) -> tuple[type[Spare], tuple[()]]:
+        """Another process, or a copy, has memory of its own."""
+        return Spare, ()
 
     def take(self, rows: int, columns: int) -> FloatArray:
         """Room for an array of shape (rows, columns), stored column by column."""
         size = rows * columns
-        for kept in self._lent:
-            if len(kept) >= size and sys.getrefcount(kept) == _UNUSED:
-                return kept[:size].reshape((rows, columns), order="F")
-        self._lent = [*self._lent[-2:], np.empty(size + size // 4)]
-        return self._lent[-1][:size].reshape((rows, columns), order="F")
+        with self._lock:
+            free = (memory for memory, lent in self._lent if memory.size >= size and lent() is None)
+            memory = next(free, None)
+            if memory is None:
+                memory = np.empty(size + size // 4)
+            # views of views hold the array itself, as what it stands on is no array: while any is left, it lives
+            flat = np.frombuffer(memory.data, count=size)
+            others = [pair for pair in self._lent if pair[0] is not memory]
+            self._lent = [*others[-2:], (memory, weakref.ref(flat))]
+        return flat.reshape((rows, columns), order="F")
 
 
 class Moments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from opeslike.data import load_us20
 from opeslike.errors import DataError, DataWarning, PortfolioError
 from opeslike.market import Market, align_columns, infer_kind, read_panel
+from opeslike.sums import Spare
 
 
 def prices(rows: int = 12) -> pd.DataFrame:
@@ -209,3 +211,29 @@ def test_an_index_of_several_kinds(second: object) -> None:
     frame = pd.DataFrame({"A": [1.0, 2.0, 3.0]}, pd.Index([pd.Timestamp("2020-01-01"), second, "x"], dtype=object))
     with pytest.raises(DataError, match=r"the index mixes .*Timestamp.*str.*to_datetime|mixes Timestamp and .*"):
         Market.from_data(frame)
+
+
+def test_memory_is_lent_again_only_when_nobody_holds_it() -> None:
+    """A slice of a slice is enough to keep it; what counts references differs from one Python to the next."""
+    spare = Spare()
+    first = spare.take(50, 4)
+    first[:] = 1.0
+    corner = first[3:9, 1:][::2]
+    where = first.ctypes.data
+    del first
+    other = spare.take(40, 4)
+    other[:] = 2.0
+    assert (corner == 1.0).all()
+    del corner
+    again = spare.take(50, 4)
+    again[:] = 3.0
+    assert again.ctypes.data == where
+    assert (other == 2.0).all()
+
+
+def test_believed_markets_do_not_share_what_they_hold() -> None:
+    market = Market.from_data(np.random.default_rng(0).normal(0.0, 0.01, (60, 3)), "returns")
+    several = [market.shifted(np.full(3, by)) for by in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    for by, one in zip((0.1, 0.2, 0.3, 0.4, 0.5), several, strict=True):
+        assert np.array_equal(one.returns, market.returns + by)
+    assert np.array_equal(pickle.loads(pickle.dumps(several[2])).returns, several[2].returns)

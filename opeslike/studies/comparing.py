@@ -8,6 +8,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
@@ -129,19 +130,20 @@ def compare(
     results: dict[str, BacktestResult] = {}
     options["progress"] = progress if len(own) == 1 else False
     job = tester, options, packed(groups, apart=workers > 1)
-    done = stream(_walk_group, job, {k: (k,) for k in range(len(groups))}, workers, ordered=True)
-    runs = (run for _, group in done for run in group)
-    for name, result, warned, _, failure, _ in tracked(
-        runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)
-    ):
-        if failure is not None or result is None:
-            raise failure or PortfolioError(f"{name!r} has no result")
-        results[name] = result
-        for message, category, file, line in warned:
-            if issubclass(category, RuinWarning):
-                warnings.warn(category(f"{name!r}: {message}"), stacklevel=2)
-            else:
-                warnings.warn_explicit(message, category, file, line)
+    units = {k: (k,) for k in range(len(groups))}
+    with closing(stream(_walk_group, job, units, workers, ordered=True)) as done:
+        runs = (run for _, group in done for run in group)
+        for name, result, warned, _, failure, _ in tracked(
+            runs, "compare", " strategies", progress if len(own) > 1 else False, len(own)
+        ):
+            if failure is not None or result is None:
+                raise failure or PortfolioError(f"{name!r} has no result")
+            results[name] = result
+            for message, category, file, line in warned:
+                if issubclass(category, RuinWarning):
+                    warnings.warn(category(f"{name!r}: {message}"), stacklevel=2)
+                else:
+                    warnings.warn_explicit(message, category, file, line)
     results = {name: results[name] for name in own}  # those that share their solves came together
     fractions = {name: scale_of(strategy) for name, strategy in own.items()}
     return Comparison(results, periods_per_year=tester.periods_per_year, risk_free=risk_free, fractions=fractions)

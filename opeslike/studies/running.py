@@ -261,7 +261,13 @@ def _by_joblib(told: bytes, calls: Iterable[Any], n_jobs: int | None, ordered: b
     with parallel_config(**own):
         parallel = Parallel(n_jobs, return_as="generator" if ordered else "generator_unordered")
         done = parallel(delayed(_remotely)(told, key, unit) for key, unit in calls)
-    yield from done
+    try:
+        for found in done:  # noqa: UP028 - "yield from" would close it where it may still warn
+            yield found
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # who stops early, as at a failure, does so on purpose
+            done.close()
 
 
 def _by_dask(client: Any, told: bytes, calls: Iterable[Any]) -> Generator[Any, None, None]:

@@ -6,6 +6,7 @@ import copy
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self, final
@@ -180,13 +181,13 @@ class Study(Findings):
         """Let workers do what is asked of each sample, and store what they find."""
         units = Units(self.samples, each, whole=cluster is None)
         plan = plan if cluster is None else replace(plan, samples=self.samples)
-        found = stream(work, plan, units, n_jobs, cluster)
-        for (number, *_), (about, rows) in tracked(found, "study", " parts", progress, len(units)):
-            keys = self._keys[number]
-            if rows:
-                self._store.add(
-                    {"key": keys.key, "name": keys.name, **about}, [{**row, "sample": keys.key} for row in rows]
-                )
+        with closing(stream(work, plan, units, n_jobs, cluster)) as found:
+            for (number, *_), (about, rows) in tracked(found, "study", " parts", progress, len(units)):
+                keys = self._keys[number]
+                if rows:
+                    self._store.add(
+                        {"key": keys.key, "name": keys.name, **about}, [{**row, "sample": keys.key} for row in rows]
+                    )
 
     def replay(
         self,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
+from types import GeneratorType
 
 import numpy as np
 import pandas as pd
@@ -131,6 +134,18 @@ def test_a_failing_strategy_is_named(split, toys):
 def test_a_failing_strategy_is_named_from_other_processes_too(split, toys):
     with pytest.raises(InfeasibleError, match=r"^'Tight': Infeasible on 2018-01-02: nothing fits"):
         compare({"1/N": Uniform(), "Tight": toys.Infeasible(), "Mine": toys.Failing()}, *split, n_jobs=2)
+
+
+def test_a_failure_leaves_nothing_running(split, toys):
+    """What was under way in other processes is stopped there and then, and no pool remarks on it later."""
+    made = {"Mine": toys.Failing(), **{f"Kelly {k}": Kelly(fraction=1 / k, time_limit=9.0 + k) for k in range(1, 6)}}
+    with warnings.catch_warnings(record=True, action="always") as caught:  # noqa: SIM117
+        with pytest.raises(OptimizationError, match="no luck") as told:
+            compare(made, *split, n_jobs=2)
+    made_here = [one for one in gc.get_objects() if isinstance(one, GeneratorType)]
+    assert told.value.__traceback__ is not None
+    assert not [one for one in made_here if one.gi_code is running.stream.__code__ and one.gi_frame is not None]
+    assert not [str(one.message) for one in caught]
 
 
 def test_ruin_is_told_with_the_name(split, toys):
