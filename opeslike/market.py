@@ -351,5 +351,5 @@ class Market:
             return mean, rows.T @ rows
         shift, first, second = self._moments.sums(self._start, self._start + count)
         offset = first / count
-        covariance = (second - count * np.outer(offset, offset)) / (count - 1)
+        covariance = (second - (count * offset)[:, None] * offset) / (count - 1)
         return shift + offset, 0.5 * (covariance + covariance.T)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
 from inspect import Parameter, signature
@@ -73,11 +74,12 @@ class Parameters:
         -------
         dict
         """
-        given = {name: getattr(self, name) for name in _defaults(type(self))}
+        own: type = type(self)
+        given = {name: getattr(self, name) for name in _defaults(own)}
         if deep:
             for name, value in list(given.items()):
                 if hasattr(value, "get_params") and not isinstance(value, type):
-                    given |= {f"{name}__{inner}": own for inner, own in value.get_params().items()}
+                    given |= {f"{name}__{inner}": one for inner, one in value.get_params().items()}
         return given
 
     def set_params(self, **params: Any) -> Self:
@@ -125,9 +127,11 @@ class Parameters:
 
     def __repr__(self) -> str:
         """Constructor call with the parameters that differ from their defaults."""
-        defaults = _defaults(type(self))
-        shown = {name: (_words(value), defaults[name]) for name, value in self.get_params(deep=False).items()}
-        told = [f"{name}={words}" for name, (words, default) in shown.items() if words != _words(default)]
+        kind: type = type(self)
+        defaults = _defaults(kind)
+        given = {name: value for name, value in self.get_params(deep=False).items() if value is not defaults[name]}
+        words = {name: _words(value) for name, value in given.items()}
+        told = [f"{name}={own}" for name, own in words.items() if own != _words(defaults[name])]
         return f"{type(self).__name__}({', '.join(told)})"
 
     def __sklearn_tags__(self) -> Any:
@@ -159,8 +163,9 @@ def _unless_none(check: Check, name: str, value: Any) -> None:
         check(name, value)
 
 
-def _defaults(kind: type) -> dict[str, Any]:
-    """Parameters of a constructor with their defaults, in its order."""
+@cache
+def _defaults(kind: type) -> Mapping[str, Any]:
+    """Parameters of a constructor with their defaults, in its order; not to be changed."""
     made = {
         field.name: field.default_factory()
         for field in (fields(kind) if is_dataclass(kind) else ())
@@ -185,4 +190,4 @@ def _unshared(value: Any) -> Any:
 def _words(value: Any) -> str:
     """Written form of a value; a large table is named by type and shape."""
     shape = getattr(value, "shape", ())
-    return f"<{type(value).__name__} of shape {shape}>" if np.prod(shape) > _SHOWN else repr(value)
+    return f"<{type(value).__name__} of shape {shape}>" if shape and np.prod(shape) > _SHOWN else repr(value)

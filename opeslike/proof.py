@@ -188,7 +188,8 @@ def bound(
         else:
             gap = _cone_gap(problem, x, gradient, witness, extra)
         if gap + shortfall < best.gap:
-            used = replace(witness, q=q, multipliers=multipliers)
+            same = q is witness.q and multipliers is witness.multipliers
+            used = witness if same else replace(witness, q=q, multipliers=multipliers)
             best = Proof(point.value, gap + shortfall, tolerance, point, used, reduced)
     return best
 
@@ -241,12 +242,12 @@ def box_gap(bounds: Bounds, x: FloatArray, gradient: FloatArray, multipliers: Fl
     """
     if bounds.budgeted:
         reduced = gradient - multipliers[0]
-        off = abs(multipliers[0] * (x.sum() - bounds.totals[0]))
+        off = abs(multipliers[0] * (np.add.reduce(x) - bounds.totals[0]))
     else:
         reduced = gradient - multipliers @ bounds.rows
         off = np.abs(multipliers) @ np.abs(bounds.rows @ x - bounds.totals)
     terms = np.maximum(reduced * (x - bounds.lower), reduced * (x - bounds.upper))
-    return float(terms.sum() + off), reduced
+    return float(np.add.reduce(terms) + off), reduced
 
 
 def best_multipliers(bounds: Bounds, gradient: FloatArray) -> FloatArray:

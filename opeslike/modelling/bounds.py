@@ -83,10 +83,14 @@ class Bounds:
         return cls(lower, upper, np.ones((1, lower.size)), np.array([total]))
 
     @cached_property
+    def width(self) -> FloatArray:
+        """How far apart the bounds of each coordinate are."""
+        return self.upper - self.lower
+
+    @cached_property
     def free(self) -> NDArray[np.bool_]:
         """Which coordinates can move."""
-        width = self.upper - self.lower
-        return np.asarray(width > TOUCHING * np.maximum(1.0, np.abs(self.lower)))
+        return np.asarray(self.width > TOUCHING * np.maximum(1.0, np.abs(self.lower)))
 
     @cached_property
     def single(self) -> bool:
@@ -112,7 +116,7 @@ class Bounds:
         if not self.budgeted:
             return self.linear_minimum(cost)[1]
         order = cost.argsort()
-        filled = (self.upper - self.lower)[order].cumsum()
+        filled = self.width[order].cumsum()
         edge = order[min(int(filled.searchsorted(self._span[2])), order.size - 1)]
         return cost[edge : edge + 1]
 
@@ -179,8 +183,8 @@ class Bounds:
         """The point farthest from the bounds, by a linear program; None where the set is a face without an inside."""
         from scipy.optimize import linprog
 
-        n, width = self.lower.size, self.upper - self.lower
-        inner = np.where(self.free, np.minimum(width, 1.0), 0.0)
+        n = self.lower.size
+        inner = np.where(self.free, np.minimum(self.width, 1.0), 0.0)
         result = linprog(
             np.r_[np.zeros(n), -1.0],
             A_ub=np.block([[-np.eye(n), inner[:, None]], [np.eye(n), inner[:, None]]]),
@@ -237,12 +241,10 @@ class Bounds:
         price = np.full(cost.shape, np.inf)
         np.divide(cost, row, out=price, where=~flat)
         order = np.argsort(price, kind="stable")
-        capacity = (size * (self.upper - self.lower))[order]
+        capacity = (size * self.width)[order]
         filled = np.cumsum(capacity)
         missing = float(self.totals[0] - row @ x)
-        last = int(np.searchsorted(filled, missing))
-        if last >= order.size:
-            last = order.size - 1
+        last = min(int(np.searchsorted(filled, missing)), order.size - 1)
         full = order[:last]
         x = x.copy()
         x[full] = np.where(sign[full] > 0, self.upper[full], self.lower[full])
@@ -268,13 +270,14 @@ class Bounds:
 
     def within(self, x: FloatArray, near: float) -> FloatArray:
         """The point of the box nearest to ``x``, coordinates closer than ``near`` to a bound being put there."""
-        close = np.minimum(near, _NARROW * (self.upper - self.lower))
+        close = np.minimum(near, _NARROW * self.width)
         x = np.where(x - self.lower <= close, self.lower, np.where(self.upper - x <= close, self.upper, x))
         return np.minimum(np.maximum(x, self.lower), self.upper)
 
     def missed(self, x: FloatArray) -> float:
         """By how much the equalities are missed, at most."""
-        return float(np.abs(self.totals - self.rows @ x).max())
+        off = self.totals - self.rows @ x
+        return abs(float(off[0])) if self.single else float(np.abs(off).max())
 
     def repair(self, x: FloatArray) -> FloatArray:
         """Nearest sensible point of the set to a slightly infeasible ``x``: into the box, then onto the equalities."""

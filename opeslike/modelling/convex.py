@@ -74,6 +74,10 @@ class Problem(ABC):
     def evaluate(self, x: FloatArray, near: Any = None) -> Any:
         """Evaluate at ``x``; ``near`` is a point evaluated shortly before."""
 
+    def evaluate_inside(self, x: FloatArray, near: Any = None) -> Any:
+        """Evaluate at ``x``, or None where the objective is not finite there."""
+        return self.evaluate(x, near) if self.in_domain(x) else None
+
     def added(self, x: FloatArray) -> tuple[float, FloatArray | None]:
         """Value and gradient of what does not come from scenarios or moments: the regulariser and the costs."""
         value, gradient = 0.0, None

@@ -40,7 +40,6 @@ class ScenarioPoint(Point):
     slope: FloatArray = _GIVEN
     bend: FloatArray = _GIVEN
     risk: RiskPoint = _GIVEN
-    spread: float | None = None  # standard deviation of the returns, once asked for
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,14 @@ class ScenarioProblem(Problem):
 
     def evaluate(self, x: FloatArray, near: ScenarioPoint | None = None) -> ScenarioPoint:
         """One pass over the scenarios."""
+        return self._at(x, self.scenario_returns(x), near)
+
+    def evaluate_inside(self, x: FloatArray, near: ScenarioPoint | None = None) -> ScenarioPoint | None:
+        """The same, or None outside the domain of the loss."""
         r = self.scenario_returns(x)
+        return self._at(x, r, near) if self.in_domain(x, ScenarioPoint(x, math.nan, x, returns=r)) else None
+
+    def _at(self, x: FloatArray, r: FloatArray, near: ScenarioPoint | None) -> ScenarioPoint:
         losses, slope, bend = self.loss.evaluate(r)
         worst = self.risk.evaluate(losses, self.probabilities, near.risk if near is not None else None)
         core = self.pull(worst.q * slope)
@@ -194,7 +200,7 @@ class ScenarioProblem(Problem):
         if self.loss.margin_slope == 0.0:
             return True
         returns = self.scenario_returns(x) if point is None else point.returns
-        return bool(self.loss.margin(returns).min() > 0.0)
+        return bool(np.minimum.reduce(self.loss.margin(returns)) > 0.0)
 
     def tolerance(self, point: ScenarioPoint) -> float:
         """``1e-7`` standard deviations of the portfolio's returns, times its mean slope for losses in another unit.
@@ -202,13 +208,15 @@ class ScenarioProblem(Problem):
         A portfolio without risk has none, so there is a floor of ``1e-11`` times the size of a typical return (taken
         from the first hundred scenarios), and one at the rounding of the values.
         """
-        p = self.probabilities
-        if point.spread is None:
+        if point.tolerance is None:
+            p = self.probabilities
             centred = point.returns - p @ point.returns
-            point.spread = math.sqrt(float(p @ (centred * centred)))
-        typical = self._typical
-        worth = 1.0 if self.loss.in_returns else float(p @ np.abs(point.slope))
-        return worth * OPTIMAL * max(point.spread, 1e-4 * typical) + 1e-15 * (worth + abs(point.value))
+            centred *= centred
+            spread = math.sqrt(float(p @ centred))
+            worth = 1.0 if self.loss.in_returns else float(p @ np.abs(point.slope))
+            rounding = 1e-15 * (worth + abs(point.value))
+            point.tolerance = worth * OPTIMAL * max(spread, 1e-4 * self._typical) + rounding
+        return point.tolerance
 
     @cached_property
     def _typical(self) -> float:

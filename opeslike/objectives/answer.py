@@ -28,6 +28,10 @@ class Asked(NamedTuple):
     problem: Problem
 
 
+#: attributes that an optimisation leaves
+_FOUND = ("weights", "tickers", "_solution", "_recheck", "_asked")
+
+
 class Answer(Parameters):
     """Weights with their labels and certificate, and what can be asked of them."""
 
@@ -40,7 +44,10 @@ class Answer(Parameters):
     def _remembered(self) -> Self:
         """Parameters as they are now and nothing found; mandates and beliefs are frozen, so they are shared."""
         asked = object.__new__(type(self))  # as copy.copy does, in a fifth of the time
-        vars(asked).update((name, value) for name, value in vars(self).items() if name not in vars(Answer))
+        own = vars(asked)
+        own.update(vars(self))
+        for name in _FOUND:
+            own.pop(name, None)
         return asked
 
     def __getstate__(self) -> dict[str, Any]:

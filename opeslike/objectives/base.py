@@ -319,7 +319,7 @@ class Optimizer(Estimator):
             weights=weights.copy(),
             assets=market.assets,
             value=proof.value + problem.offset,
-            gap=None if np.isinf(proof.gap) else proof.gap,
+            gap=proof.gap if proof.gap < np.inf else None,
             status=solved.status,
             solver=solved.solver,
             iterations=solved.iterations,

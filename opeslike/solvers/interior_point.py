@@ -87,7 +87,7 @@ class KKT:
         self._factor, self._matrix = _cholesky(matrix)
         self._across = self._apply(rows.T)
         self._price = rows @ self._across
-        self._single = len(rows) == 1
+        self._one = float(self._price[0, 0]) if len(rows) == 1 else None
 
     def _apply(self, sides: FloatArray) -> FloatArray:
         if self._factor is None:
@@ -98,16 +98,15 @@ class KKT:
         """Solve for one right-hand side; returns (d, y), refined where rounding left the equalities behind."""
         d, y = self._once(side, missing)
         off = missing - self._rows @ d
-        if (abs(off[0]) if self._single else np.abs(off).max()) > _OFF:
+        if (np.abs(off).max() if self._one is None else abs(off[0])) > _OFF:
             more, more_y = self._once(side - self._matrix @ d + y @ self._rows, off)
             return d + more, y + more_y
         return d, y
 
     def _once(self, side: FloatArray, missing: FloatArray) -> tuple[FloatArray, FloatArray]:
         along = self._apply(side)
-        if self._single:
-            price = float(self._price[0, 0])
-            y = (missing - self._rows @ along) / price if price != 0 else np.zeros(1)
+        if self._one is not None:
+            y = (missing - self._rows @ along) / self._one if self._one != 0 else np.zeros(1)
             return along + self._across[:, 0] * y, y
         # rows may depend on each other on the coordinates that are free: the shortest multipliers will do
         y = solve_semidefinite(self._price, missing - self._rows @ along)
