@@ -26,7 +26,7 @@ from opeslike.solvers.limited import limited_point
 from opeslike.solvers.priced import priceable, priced_point
 from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
-from opeslike.solvers.sequential import Model, by_models
+from opeslike.solvers.sequential import by_models
 from opeslike.solvers.tail import worst_case_point
 
 SOLVERS = ("auto", "interior-point", "cvxpy")
@@ -35,8 +35,6 @@ SOLVERS = ("auto", "interior-point", "cvxpy")
 _AIM = 1e-3
 #: and the first interior answer, which Newton on the free weights takes on from, this much higher
 _ROUGH = 3000.0
-#: that of a model, whose steps cost little
-_LESS_ROUGH = 30.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
 #: limits that a message names
@@ -240,12 +238,11 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
         ends = smooth and not (problem.penalty is not None and problem.penalty.interior)
         lifted = isinstance(problem, ScenarioProblem) and not problem.lift.plain
         if ends and lifted and start is not None:
-            best = by_models(problem, start, partial(_interior, columns=False))
+            best = by_models(problem, start, _AIM)
             if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
                 return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
-        first = _LESS_ROUGH if isinstance(problem, Model) else _ROUGH
-        for aim, near_bound in ((first, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
+        for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
             rough = interior_point(problem, inside, aim)
             inside = rough.x
             found = polished(problem, rough, near_bound) if smooth else rough
