@@ -21,6 +21,8 @@ from opeslike.solvers.interior_point import Iterate
 
 #: models at most, and rounds of each in which upper bounds that were exceeded are added
 _MODELS, _ROUNDS = 6, 8
+#: equalities missed by more contradict each other
+_MISSED = 1e-8
 #: relative to the curvature: what is added to it, for opposite parts have none between them, and the weight of equalities
 _RIDGE, _WEIGHT = 1e-9, 1e7
 
@@ -63,35 +65,37 @@ def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvatur
 
     But for rounding, and where the curvature vanishes the shortest of several minimisers.
     """
-    free, lower = np.flatnonzero(bounds.free), np.minimum(np.maximum(x, bounds.lower), bounds.upper)
-    lower[free] = bounds.lower[free]
-    n, width = free.size, (bounds.upper - lower)[free]
-    scale = float(curvature.diagonal().mean())
+    free, low = np.flatnonzero(bounds.free), np.minimum(np.maximum(x, bounds.lower), bounds.upper)
+    low[free] = bounds.lower[free]
+    m, n, width = bounds.totals.size, free.size, (bounds.upper - low)[free]
+    scale = float(curvature.diagonal().mean()) or float(np.abs(slope).max())
     matrix = curvature[free[:, None], free] / scale
     matrix.flat[:: n + 1] += _RIDGE
-    factor, info = lapack.dpotrf(matrix, lower=1)
+    factor, info = lapack.dpotrf(matrix, lower=1, clean=1)
     if info != 0:
         return None
-    size = np.abs(bounds.rows[:, free]).max(axis=1, initial=1e-300)[:, None]
-    away = slope[free] + curvature[free] @ (lower - x)
-    rows = np.block([[_WEIGHT / size * bounds.rows[:, free]], [np.tril(factor).T]])
-    missing = _WEIGHT / size[:, 0] * (bounds.totals - bounds.rows @ lower)
-    sides = np.append(missing, lapack.dtrtrs(factor, -away / scale, lower=1)[0])
+    away = (slope + curvature @ (low - x))[free] / scale + _RIDGE * (low - x)[free]
+    heavy = _WEIGHT / np.abs(bounds.rows).max(axis=1)
+    rows = bounds.rows[:, free] * heavy[:, None]
+    sides = np.concatenate([heavy * (bounds.totals - bounds.rows @ low), lapack.dtrtrs(factor, -away, lower=1)[0]])
+    if not np.isfinite(sides).all():
+        return None
     capped = (x >= bounds.upper)[free]
     for round_ in range(_ROUNDS):
         at = np.flatnonzero(capped)  # what is left to an upper bound is one more variable
-        caps = np.zeros((at.size, n + at.size))
-        caps[np.arange(at.size), at] = caps[np.arange(at.size), n + np.arange(at.size)] = _WEIGHT
+        k = at.size
+        whole = np.zeros((k + m + n, n + k))
+        whole[range(k), at] = whole[range(k), range(n, n + k)] = _WEIGHT
+        whole[k : k + m, :n], whole[k + m :, :n] = rows, factor.T
         try:
-            whole = np.concatenate([caps, np.pad(rows, ((0, 0), (0, at.size)))])
-            y, _ = nnls(whole, np.append(_WEIGHT * width[at], sides))
+            y, _ = nnls(whole, np.concatenate([_WEIGHT * width[at], sides]))
         except RuntimeError:  # too many pivots
             return None
         over = (y[:n] > width) & ~capped
         if not over.any():
-            lower[free] += y[:n]
+            low[free] += y[:n]
             full = free[at[y[n:] == 0]]
-            lower[full] = bounds.upper[full]
-            return lower
+            low[full] = bounds.upper[full]
+            return low if bounds.missed(low) <= _MISSED else None
         capped |= over | (round_ == _ROUNDS - 2)
     return None

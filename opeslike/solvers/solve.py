@@ -161,7 +161,7 @@ def _limited(problem: Problem, solver: str, start: FloatArray | None, extra: Ext
     try:
         tail = priceable(problem)
         if tail is None:
-            x, met, steps = limited_point(problem, minimise, start)
+            x, met, steps = limited_point(problem, minimise, start, _AIM)
         else:
             x, met, steps = priced_point(problem, tail, minimise, start)
         return _judged(x, met, "interior-point", steps)
