@@ -19,8 +19,8 @@ from opeslike.modelling.problem import Problem
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.interior_point import Iterate
 
-#: models at most, and rounds of each in which upper bounds that were exceeded are added
-_MODELS, _ROUNDS = 6, 8
+#: models at most, steps from the minimiser of each, and rounds in which upper bounds that it exceeds are added to it
+_MODELS, _NEWTON, _ROUNDS = 6, 4, 8
 #: equalities missed by more contradict each other
 _MISSED = 1e-8
 #: relative to the curvature: what is added to it, for opposite parts have none between them, and the weight of equalities
@@ -51,7 +51,7 @@ def by_models(problem: Problem, start: FloatArray, aim: float) -> Iterate | None
         if not point.smooth:
             break
         guess = quadratic_minimum(problem.bounds, x, point.gradient, problem.hessian(point))
-        found = None if guess is None else active_set(problem, guess, aim, max_iterations=6)
+        found = None if guess is None else active_set(problem, guess, aim, max_iterations=_NEWTON)
         if found is None or (best is not None and not found.gap < best.gap):
             break
         x, best = found.x, found

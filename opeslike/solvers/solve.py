@@ -236,9 +236,9 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
         inside = center
         ends = smooth and not (problem.penalty is not None and problem.penalty.interior)
-        lifted = isinstance(problem, ScenarioProblem) and not problem.lift.plain
-        if ends and lifted and start is not None:
-            best = by_models(problem, start, _AIM)
+        # from nowhere the second-order model of a worst case says little
+        if ends and int(problem.bounds.free.sum()) <= MANY and (start is not None or envelope is None):
+            best = by_models(problem, center if start is None else start, _AIM)
             if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
                 return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
