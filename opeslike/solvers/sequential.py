@@ -21,6 +21,8 @@ from opeslike.solvers.interior_point import Iterate
 
 #: models at most, steps from the minimiser of each, and rounds in which upper bounds that it exceeds are added to it
 _MODELS, _NEWTON, _ROUNDS = 6, 4, 8
+#: what the steps aim at, in tolerances, for the last one doubles the digits
+_EXACT = 1e-6
 #: equalities missed by more contradict each other
 _MISSED = 1e-8
 #: relative to the curvature: what is added to it, for opposite parts have none between them, and the weight of equalities
@@ -51,7 +53,7 @@ def by_models(problem: Problem, start: FloatArray, aim: float) -> Iterate | None
         if not point.smooth:
             break
         guess = quadratic_minimum(problem.bounds, x, point.gradient, problem.hessian(point))
-        found = None if guess is None else active_set(problem, guess, aim, max_iterations=_NEWTON)
+        found = None if guess is None else active_set(problem, guess, _EXACT, max_iterations=_NEWTON)
         if found is None or (best is not None and not found.gap < best.gap):
             break
         x, best = found.x, found
@@ -64,6 +66,11 @@ def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvatur
     """Minimise ``slope (v - x) + (v - x)' curvature (v - x) / 2`` over v within bounds; None where that fails.
 
     But for rounding, and where the curvature vanishes the shortest of several minimisers.
+
+    Raises
+    ------
+    InfeasibleError
+        If nothing is within bounds.
     """
     free, low = np.flatnonzero(bounds.free), np.minimum(np.maximum(x, bounds.lower), bounds.upper)
     low[free] = bounds.lower[free]
@@ -96,6 +103,10 @@ def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvatur
             low[free] += y[:n]
             full = free[at[y[n:] == 0]]
             low[full] = bounds.upper[full]
-            return low if bounds.missed(low) <= _MISSED else None
+            missing = bounds.totals - bounds.rows @ low
+            if np.abs(missing).max() <= _MISSED:
+                return low
+            bounds.refute(missing * (heavy / heavy.max()) ** 2)
+            return None
         capped |= over | (round_ == _ROUNDS - 2)
     return None

@@ -104,7 +104,7 @@ def solve(
         raise PortfolioError("the interior-point solver takes no extra constraints; use solver='auto' or 'cvxpy'")
     deadline.check()
     try:
-        return _solved(problem, solver, start, constraints, rough)
+        return _solved(problem, solver, start, constraints, rough, named)
     except InfeasibleError as error:
         extra = constraints if isinstance(constraints, Extra) else Extra()
         limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale) if named else []
@@ -124,11 +124,12 @@ def _solved(
     start: FloatArray | None,
     constraints: Extra | Sequence[Constraint],
     rough: bool,
+    named: bool,
 ) -> Solved:
     if constraints or (solver == "cvxpy" and problem.bounds.only_point() is None):  # else there is nothing to choose
         return _through_cvxpy(problem, constraints)
     if problem.limits:
-        return _limited(problem, solver, start, constraints)
+        return _limited(problem, solver, start, constraints, named)
     direct = _direct(problem)
     if direct is not None:
         return _judged(direct, prove(problem, direct), "closed-form", 0)
@@ -153,9 +154,11 @@ def _solved(
     return _judged(found.x, proof, name, found.iterations)
 
 
-def _limited(problem: Problem, solver: str, start: FloatArray | None, extra: Extra | Sequence[Constraint]) -> Solved:
+def _limited(
+    problem: Problem, solver: str, start: FloatArray | None, extra: Extra | Sequence[Constraint], named: bool
+) -> Solved:
     def minimise(part: Problem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
-        solved = solve(part, solver, guess, extra, rough=True)
+        solved = solve(part, solver, guess, extra, named, rough=True)
         return solved.x, solved.proof, solved.iterations
 
     try:
@@ -218,6 +221,13 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
         best = active_set(problem, start, _AIM, max_iterations=6)
         if best is not None and best.gap <= _AIM * problem.tolerance(best.point):
             return best, "active-set"
+    flat = isinstance(problem, ScenarioProblem) and not problem.risk.smooth
+    ends = smooth and not flat and not (problem.penalty is not None and problem.penalty.interior)
+    few = ends and int(problem.bounds.free.sum()) <= MANY
+    if few and start is not None:
+        best = by_models(problem, start, _AIM)
+        if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
+            return best, "active-set"
     center = problem.bounds.center()
     if center is None:
         return best, "active-set"
@@ -228,17 +238,15 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
             return few
     if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, LargestRegret):
         return rival_point(problem, _AIM, partial(_interior, columns=columns)), "shares"
-    if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
+    if flat:
         worst = worst_case_point(problem, center, _AIM)
         return None if worst is None else _snapped(problem, worst), "saddle-point"
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
     found: Iterate | None = None
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
         inside = center
-        ends = smooth and not (problem.penalty is not None and problem.penalty.interior)
-        # from nowhere the second-order model of a worst case says little
-        if ends and int(problem.bounds.free.sum()) <= MANY and (start is not None or envelope is None):
-            best = by_models(problem, center if start is None else start, _AIM)
+        if few and start is None and envelope is None:  # from nowhere the model of a worst case says little
+            best = by_models(problem, center, _AIM)
             if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
                 return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
