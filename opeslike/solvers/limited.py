@@ -21,14 +21,17 @@ import numpy as np
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
+from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.limits import Limit
-from opeslike.modelling.problem import Problem
-from opeslike.proof import Proof, bound, limit_tangent, prove
+from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.proof import Proof, Witness, bound, limit_tangent, prove
+from opeslike.solvers.columns import MANY
+from opeslike.solvers.sequential import quadratic_minimum
 
 Minimise = Callable[[Problem, FloatArray | None], tuple[FloatArray, Proof, int]]
 
-#: rows are laid so often at most
-_ROUNDS = 100
+#: rows are laid so often at most, and models made
+_ROUNDS, _MODELS = 100, 15
 #: certified gap at which to stop, in tolerances
 _AIM = 1e-2
 #: a limit exceeded by less is met
@@ -52,7 +55,9 @@ class _Cut:
     q: FloatArray | None
 
 
-def limited_point(problem: Problem, minimise: Minimise, start: FloatArray | None) -> tuple[FloatArray, Proof, int]:
+def limited_point(
+    problem: Problem, minimise: Minimise, start: FloatArray | None, aim: float
+) -> tuple[FloatArray, Proof, int]:
     """Minimise a problem with limits on risk.
 
     Parameters
@@ -62,6 +67,8 @@ def limited_point(problem: Problem, minimise: Minimise, start: FloatArray | None
     minimise : callable
         Solves a problem without them, from a guess: returns the minimiser, its proof and the iterations it took.
     start : ndarray of shape (n,), optional
+    aim : float
+        Certified gap at which to stop, in tolerances of the problem.
 
     Returns
     -------
@@ -72,7 +79,8 @@ def limited_point(problem: Problem, minimise: Minimise, start: FloatArray | None
     InfeasibleError
         If no weights meet the limits.
     """
-    return Search(problem, minimise).run(start)
+    search = Search(problem, minimise)
+    return search.by_models(start, aim) or search.run(start)
 
 
 class Search:
@@ -88,8 +96,68 @@ class Search:
         self.inside: FloatArray | None = None
         self.steps = 0
 
+    def by_models(self, start: FloatArray | None, aim: float) -> tuple[FloatArray, Proof, int] | None:
+        """Minimise a smooth problem over few variables by models of it under tangents, curved by the limits' prices.
+
+        Newton's method on the conditions of optimality. Where a step leaves the set it ends where the chord from a
+        point inside says, which is feasible because limits are convex, and as near as the step is short.
+        """
+        problem, bounds, limits = self.problem, self.problem.bounds, self.limits
+        x = bounds.center() if start is None else start
+        flat = isinstance(problem, ScenarioProblem) and not problem.risk.smooth
+        if x is None or flat or int(bounds.free.sum()) > MANY or not all(limit.curved for limit in limits):
+            return None
+        m, none, multipliers, active = len(bounds.totals), np.zeros(len(limits)), np.zeros(0), []
+        levels = np.array([limit.most for limit in limits])
+        for self.steps in range(_MODELS):
+            over = np.array([limit.over(x) for limit in limits])
+            fresh = [int(k) for k in np.flatnonzero((over > _MET) & (self.prices == 0))]
+            if fresh:
+                active += [k for k in fresh if k not in active]
+                self.inside = self._inside(active, x)
+                if self.inside is None or not np.isfinite(over).all():
+                    return None
+                depth = np.array([limit.over(self.inside) for limit in limits])
+                x = between(x, self.inside, float((depth / (depth - over))[over > _MET].min()))
+                for k in fresh:
+                    self.prices[k] = self.estimate(k, x, self.inside)
+            point, measured = self.free.evaluate(x), [limit.measure.evaluate(x) for limit in limits]
+            sharp = any(not each.smooth for each, price in zip(measured, self.prices, strict=True) if price > 0)
+            if sharp or not point.smooth or deadline.passed() or not problem.in_domain(x, point):
+                return None
+            over = np.array([each.value for each in measured]) - levels
+            if multipliers.size and over.max() <= _MET:
+                prices = tuple((float(price), None) for price in self.prices)
+                proof = bound(problem, x, Witness(multipliers=multipliers[:m], limits=prices), point=point)
+                if proof.gap <= aim * proof.tolerance:
+                    return x, prove(problem, x, proof.witness, point=proof.point), self.steps
+            slopes = np.array([each.gradient for each in measured])
+            most = slopes @ x - over
+            least = np.minimum(slopes * bounds.lower, slopes * bounds.upper).sum(axis=1)
+            part = Bounds(
+                np.append(bounds.lower, none),
+                np.append(bounds.upper, most - least),
+                np.block([[bounds.rows, np.zeros((m, none.size))], [slopes, np.eye(none.size)]]),
+                np.append(bounds.totals, most),
+            )
+            at, slope = np.append(x, most - slopes @ x), np.append(point.gradient, none)
+            curvature = np.zeros((part.lower.size, part.lower.size))
+            curvature[: x.size, : x.size] = self.free.hessian(point) + sum(
+                price * limit.measure.hessian(each)
+                for limit, price, each in zip(limits, self.prices, measured, strict=True)
+                if price > 0
+            )
+            v = quadratic_minimum(part, at, slope, curvature)
+            if v is None:
+                return None
+            multipliers = part.nearest(slope + curvature @ (v - at), (v > part.lower) & (v < part.upper))
+            self.prices = np.maximum(-multipliers[m:], 0.0)
+            x = bounds.repair(v[: x.size])
+        return None
+
     def run(self, start: FloatArray | None) -> tuple[FloatArray, Proof, int]:
         """Lay rows until the answer is proved."""
+        self.prices[:] = 0.0
         x, proof = self._solved(self.free, start)
         best: tuple[FloatArray, Proof] | None = None
         active: list[int] = []
@@ -224,10 +292,10 @@ class Search:
         """
         return self._inside([k for k in range(len(self.limits)) if k != last] + [last])
 
-    def _inside(self, active: Sequence[int]) -> FloatArray | None:
+    def _inside(self, active: Sequence[int], near: FloatArray | None = None) -> FloatArray | None:
         """A point that meets the given limits with room to spare, or else rows that show that there is none."""
-        center = self.problem.bounds.center()
-        for known in (self.inside, center):
+        bounds = self.problem.bounds
+        for known in (self.inside, bounds.center() if bounds.single else None):
             if known is not None and self._clear(known, active):
                 return known
         *before, k = active
@@ -236,14 +304,17 @@ class Search:
         alone.limits = tuple(self.limits[i] for i in before)
         if before:
             inner = Search(alone, self.minimise)
-            x, proof, taken = inner.run(None)
-            self.steps += taken
+            x, proof, _ = inner.by_models(near, _AIM) or inner.run(None)
+            if limit.over(x) > 0 and not inner.cuts:
+                x, proof, _ = inner.run(None)
+            self.steps += inner.steps
             self.cuts += [replace(cut, index=before[cut.index]) for cut in inner.cuts]
         else:
-            x, proof = self._solved(alone, None)
+            x, proof = self._solved(alone, near)
         if limit.over(x) > 0:
             self.cut(k, x, proof.witness.q)
-            self._solved(self._part(self.cuts), None)  # raises, naming the limits
+            guess = None if near is None else np.append(near, np.zeros(len(self.cuts)))
+            self._solved(self._part(self.cuts), guess)  # raises, naming the limits
             raise InfeasibleError(f"the limit {limit.name} can only just be met; loosen it a little")
         share = 0.5
         while base is not None and share > 1e-9:

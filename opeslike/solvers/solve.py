@@ -26,7 +26,7 @@ from opeslike.solvers.limited import limited_point
 from opeslike.solvers.priced import priceable, priced_point
 from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
-from opeslike.solvers.sequential import Model, by_models
+from opeslike.solvers.sequential import by_models
 from opeslike.solvers.tail import worst_case_point
 
 SOLVERS = ("auto", "interior-point", "cvxpy")
@@ -35,8 +35,6 @@ SOLVERS = ("auto", "interior-point", "cvxpy")
 _AIM = 1e-3
 #: and the first interior answer, which Newton on the free weights takes on from, this much higher
 _ROUGH = 3000.0
-#: that of a model, whose steps cost little
-_LESS_ROUGH = 30.0
 #: within this many tolerances nobody else is asked
 _GOOD = 0.1
 #: limits that a message names
@@ -106,7 +104,7 @@ def solve(
         raise PortfolioError("the interior-point solver takes no extra constraints; use solver='auto' or 'cvxpy'")
     deadline.check()
     try:
-        return _solved(problem, solver, start, constraints, rough)
+        return _solved(problem, solver, start, constraints, rough, named)
     except InfeasibleError as error:
         extra = constraints if isinstance(constraints, Extra) else Extra()
         limits = irreducible(problem.bounds, problem.lift, extra.assets, extra.scale) if named else []
@@ -126,11 +124,12 @@ def _solved(
     start: FloatArray | None,
     constraints: Extra | Sequence[Constraint],
     rough: bool,
+    named: bool,
 ) -> Solved:
     if constraints or (solver == "cvxpy" and problem.bounds.only_point() is None):  # else there is nothing to choose
         return _through_cvxpy(problem, constraints)
     if problem.limits:
-        return _limited(problem, solver, start, constraints)
+        return _limited(problem, solver, start, constraints, named)
     direct = _direct(problem)
     if direct is not None:
         return _judged(direct, prove(problem, direct), "closed-form", 0)
@@ -155,15 +154,17 @@ def _solved(
     return _judged(found.x, proof, name, found.iterations)
 
 
-def _limited(problem: Problem, solver: str, start: FloatArray | None, extra: Extra | Sequence[Constraint]) -> Solved:
+def _limited(
+    problem: Problem, solver: str, start: FloatArray | None, extra: Extra | Sequence[Constraint], named: bool
+) -> Solved:
     def minimise(part: Problem, guess: FloatArray | None) -> tuple[FloatArray, Proof, int]:
-        solved = solve(part, solver, guess, extra, rough=True)
+        solved = solve(part, solver, guess, extra, named, rough=True)
         return solved.x, solved.proof, solved.iterations
 
     try:
         tail = priceable(problem)
         if tail is None:
-            x, met, steps = limited_point(problem, minimise, start)
+            x, met, steps = limited_point(problem, minimise, start, _AIM)
         else:
             x, met, steps = priced_point(problem, tail, minimise, start)
         return _judged(x, met, "interior-point", steps)
@@ -220,6 +221,13 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
         best = active_set(problem, start, _AIM, max_iterations=6)
         if best is not None and best.gap <= _AIM * problem.tolerance(best.point):
             return best, "active-set"
+    flat = isinstance(problem, ScenarioProblem) and not problem.risk.smooth
+    ends = smooth and not flat and not (problem.penalty is not None and problem.penalty.interior)
+    few = ends and int(problem.bounds.free.sum()) <= MANY
+    if few and start is not None:
+        best = by_models(problem, start, _AIM)
+        if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
+            return best, "active-set"
     center = problem.bounds.center()
     if center is None:
         return best, "active-set"
@@ -230,22 +238,19 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
             return few
     if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, LargestRegret):
         return rival_point(problem, _AIM, partial(_interior, columns=columns)), "shares"
-    if isinstance(problem, ScenarioProblem) and not problem.risk.smooth:
+    if flat:
         worst = worst_case_point(problem, center, _AIM)
         return None if worst is None else _snapped(problem, worst), "saddle-point"
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
     found: Iterate | None = None
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
         inside = center
-        ends = smooth and not (problem.penalty is not None and problem.penalty.interior)
-        lifted = isinstance(problem, ScenarioProblem) and not problem.lift.plain
-        if ends and lifted and start is not None:
-            best = by_models(problem, start, partial(_interior, columns=False))
+        if few and start is None and envelope is None:  # from nowhere the model of a worst case says little
+            best = by_models(problem, center, _AIM)
             if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
                 return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
-        first = _LESS_ROUGH if isinstance(problem, Model) else _ROUGH
-        for aim, near_bound in ((first, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
+        for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
             rough = interior_point(problem, inside, aim)
             inside = rough.x
             found = polished(problem, rough, near_bound) if smooth else rough
