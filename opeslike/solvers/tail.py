@@ -210,8 +210,8 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
     guess = tail.guess(start, target)
     tail.look(start if guess is None else guess)
     share = 4.0 if guess is None else min(_SURE * math.sqrt(n * _EVERY / (tail.edge + 1)), 4.0)
-    near = 8 * n + 100 + int(share * tail.edge)
-    inner = tail.window(-near, near)
+    ranks = 8 * n + 100 + int(share * tail.edge)
+    inner = tail.window(-ranks, ranks)
     if not inner.any():  # every probability is known
         return None
     part, box, held = tail.restricted(inner)
