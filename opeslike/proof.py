@@ -27,6 +27,7 @@ from opeslike.checks import FloatArray
 from opeslike.errors import OptimizationError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.constraints import UserConstraints
+from opeslike.modelling.covariance import Matrix
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.limits import Limit
 from opeslike.modelling.named import bound_name, row_name
@@ -320,7 +321,7 @@ def prove_ratio(
     return replace(inner, value=-ratio, gap=gap, tolerance=OPTIMAL, point=point, reduced=reduced)
 
 
-def prove_budgets(covariance: FloatArray, budgets: FloatArray, w: FloatArray) -> tuple[float, float]:
+def prove_budgets(covariance: Matrix, budgets: FloatArray, w: FloatArray) -> tuple[float, float]:
     """Prove that the assets of ``w`` contribute to its variance in proportion to the budgets.
 
     Such weights, scaled to a variance of one, minimise ``x' S x / 2 - sum b_i log x_i`` over x > 0. With ``c_i = x_i (S

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import TOUCHING, Bounds
+from opeslike.modelling.covariance import Matrix
 from opeslike.modelling.parts import Parts
 from opeslike.modelling.terms import Terms
 from opeslike.modelling.trading import Impact
@@ -152,7 +153,7 @@ class Lift:
 
     def spread(
         self,
-        h: FloatArray,
+        h: Matrix,
         free: Index | None = None,
         assets: Index | None = None,
         along: FloatArray | None = None,
@@ -163,7 +164,7 @@ class Lift:
         ``h`` and ``along`` are for the ``assets`` (None: all), k are the known returns.
         """
         if self.plain:
-            return h
+            return np.asarray(h)
         count = self.known.size if free is None else free.size
         many = self.parts.signs.size if free is None else int(free.searchsorted(self.parts.signs.size))
         chosen: Any = slice(many) if free is None else free[:many]
@@ -179,10 +180,10 @@ class Lift:
             out += side[:, None] * known + known[:, None] * side
         return out
 
-    def restricted(self, h: FloatArray, free: Index | None = None) -> FloatArray:
+    def restricted(self, h: Matrix, free: Index | None = None) -> FloatArray:
         """The second derivative in the variables ``free`` that belongs to ``h`` in the weights, shape (N, N)."""
         if self.plain:
-            return h if free is None else h[free[:, None], free]
+            return np.asarray(h) if free is None else h[free[:, None], free]
         return self.spread(h, free)
 
     def matrix(self, returns: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from opeslike.errors import PortfolioError
 from opeslike.market import FloatArray, Market
 from opeslike.modelling.ambiguity import CVaR
 from opeslike.modelling.convex import Problem
+from opeslike.modelling.covariance import Matrix, sample_moments
 from opeslike.modelling.losses import Linear, Log, Loss
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
@@ -116,9 +117,9 @@ class Basis:
     given: FloatArray | None = None
 
     @cached_property
-    def covariance(self) -> FloatArray:
+    def covariance(self) -> Matrix:
         """The covariance given, else that of the scenarios under their probabilities."""
-        return self.market.mean_and_covariance()[1] if self.given is None else self.given
+        return sample_moments(self.market)[1] if self.given is None else self.given
 
     def scenarios(self, loss: Loss, risk: Risk) -> ScenarioProblem:
         """A risk of the losses."""

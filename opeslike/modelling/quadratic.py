@@ -10,6 +10,7 @@ import numpy as np
 
 from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.covariance import Matrix
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.regularizers import Regularizer
@@ -48,7 +49,7 @@ class QuadraticProblem(Problem):
     def __init__(
         self,
         mean: FloatArray | None,
-        covariance: FloatArray | None,
+        covariance: Matrix | None,
         aversion: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
@@ -106,7 +107,7 @@ class QuadraticProblem(Problem):
         if self.mean is not None:
             value = value - (self.mean / scale) @ w - self.lift.earned(x) / scale
         if self.covariance is not None:
-            value = value + cp.quad_form(w, cp.psd_wrap(0.5 * self.aversion / scale * self.covariance))
+            value = value + cp.quad_form(w, cp.psd_wrap(0.5 * self.aversion / scale * np.asarray(self.covariance)))
         return value, []
 
     @property
@@ -145,7 +146,7 @@ class VolatilityProblem(Problem):
     def __init__(
         self,
         gain: FloatArray | None,
-        covariance: FloatArray,
+        covariance: Matrix,
         price: float,
         bounds: Bounds,
         penalty: Regularizer | None = None,
@@ -203,16 +204,16 @@ class VolatilityProblem(Problem):
 
     def natural_scale(self) -> float:
         """Size of the linear term, else that of the volatilities."""
-        return float(np.abs(self.gain).max()) or self.price * math.sqrt(float(self.covariance.max())) or 1.0
+        return float(np.abs(self.gain).max()) or self.price * math.sqrt(float(np.max(self.covariance))) or 1.0
 
 
-def square_root(covariance: FloatArray) -> FloatArray:
+def square_root(covariance: Matrix) -> FloatArray:
     """A matrix ``A`` with ``A'A = covariance``; eigenvalues below rounding count as 0."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
 
 
-def risky_directions(covariance: FloatArray) -> FloatArray:
+def risky_directions(covariance: Matrix) -> FloatArray:
     """Rows that are 0 times exactly the weights without variance: eigenvectors but for those within rounding of 0."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors[:, values > 1e-12 * values[-1]].T)

@@ -10,6 +10,7 @@ import numpy as np
 
 from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.covariance import Matrix
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.problem import OPTIMAL, Index, Point, Problem
 from opeslike.modelling.quadratic import LEAST_VARIANCE, square_root
@@ -110,7 +111,7 @@ class WassersteinProblem(Problem):
     def __init__(
         self,
         mean: FloatArray | None,
-        covariance: FloatArray | None,
+        covariance: Matrix | None,
         aversion: float,
         root: float,
         price: float,
@@ -124,7 +125,8 @@ class WassersteinProblem(Problem):
         if self.normed:
             bounds, lift, self.functional, self.constant = norm_of(bounds, lift, dual)
         super().__init__(bounds, penalty, lift)
-        self.mean, self.covariance, self.aversion = mean, covariance, aversion
+        self.mean, self.aversion = mean, aversion
+        self.covariance = None if covariance is None else np.asarray(covariance)
         self.root, self.price, self.dual = root, price, dual
         trace = 0.0 if covariance is None else float(np.trace(covariance))
         self._least = LEAST_VARIANCE * trace / self.n_assets

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from opeslike.checks import whole
 from opeslike.market import FloatArray, Kind, Market
+from opeslike.modelling.covariance import Matrix
 from opeslike.objectives.given import Given
 from opeslike.objectives.hierarchical import HierarchicalRiskParity
 from opeslike.objectives.moments import RatioObjective, covariance_of, mean_of, volatilities
@@ -164,5 +165,5 @@ class MaxDiversification(RatioObjective):
 
     uses_mean = takes_costs = False
 
-    def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
+    def _gain(self, market: Market, mean: FloatArray | None, covariance: Matrix) -> FloatArray:
         return volatilities(market, covariance)

@@ -9,6 +9,7 @@ import numpy as np
 from opeslike.checks import per_period
 from opeslike.errors import InfeasibleError
 from opeslike.market import FloatArray, Market
+from opeslike.modelling.covariance import Matrix
 from opeslike.objectives.moments import QuadraticObjective, RatioObjective
 from opeslike.objectives.parameters import Finite, Positive, objective
 
@@ -170,7 +171,7 @@ class MaxSharpe(RatioObjective):
     def _rate(self) -> float:
         return per_period(self.risk_free, self.periods_per_year)
 
-    def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
+    def _gain(self, market: Market, mean: FloatArray | None, covariance: Matrix) -> FloatArray:
         assert mean is not None
         return mean - self._rate
 

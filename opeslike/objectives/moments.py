@@ -15,6 +15,7 @@ from opeslike.checks import check_covariance, check_mean
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import FloatArray, Kind, Market
 from opeslike.modelling.constraints import UserConstraints
+from opeslike.modelling.covariance import Matrix, sample_moments
 from opeslike.modelling.problem import Problem
 from opeslike.modelling.quadratic import QuadraticProblem, VolatilityProblem
 from opeslike.modelling.regularizers import make_penalty, regularizer_name
@@ -48,7 +49,7 @@ def covariance_of(market: Market, custom_cov: Any, estimator: Any) -> FloatArray
     )
 
 
-def volatilities(market: Market, covariance: FloatArray) -> FloatArray:
+def volatilities(market: Market, covariance: Matrix) -> FloatArray:
     """Standard deviations, shape (N,).
 
     Raises
@@ -94,16 +95,16 @@ class MomentObjective(ConvexObjective):
         super().__post_init__()
         self._given(None, None, self.custom_mean, self.custom_cov)
 
-    def _moments(self, market: Market, given: Given) -> tuple[FloatArray | None, FloatArray | None]:
+    def _moments(self, market: Market, given: Given) -> tuple[FloatArray | None, Matrix | None]:
         """Mean and covariance, each None where the objective does not use it."""
         given_mean = self.custom_mean if given.custom_mean is None else given.custom_mean
         given_cov = self.custom_cov if given.custom_cov is None else given.custom_cov
         mean = None if given_mean is None else check_mean(given_mean, market.assets)
-        covariance = None if given_cov is None else check_covariance(given_cov, market.assets)
+        covariance: Matrix | None = None if given_cov is None else check_covariance(given_cov, market.assets)
         if self.uses_covariance and covariance is None:
             estimator = check_estimator(self.covariance)
             if isinstance(estimator, str) and estimator == "sample":
-                sample, covariance = market.mean_and_covariance()  # running sums give both
+                sample, covariance = sample_moments(market)
                 mean = sample if mean is None and self.uses_mean else mean
             else:
                 covariance = estimate(estimator, market)
@@ -131,7 +132,7 @@ class RatioObjective(MomentObjective):
     """``maximise gain' w / sqrt(w' covariance w)``: a subclass gives the gain."""
 
     @abstractmethod
-    def _gain(self, market: Market, mean: FloatArray | None, covariance: FloatArray) -> FloatArray:
+    def _gain(self, market: Market, mean: FloatArray | None, covariance: Matrix) -> FloatArray:
         """What is gained by a unit of each asset; raises where no feasible weights can have a positive gain."""
 
     def _refuse(self, market: Market, best: FloatArray, gain: float) -> None:
@@ -179,7 +180,7 @@ class RatioObjective(MomentObjective):
 
         def parts(x: FloatArray) -> tuple[float, float]:
             w = lift.weights(x)
-            deviation = math.sqrt(max(float(w @ covariance @ w), 0.0))
+            deviation = math.sqrt(max(float(w @ (covariance @ w)), 0.0))
             return float(gain @ w) / deviation if deviation > 0 else -math.inf, deviation
 
         def value(x: FloatArray) -> float:

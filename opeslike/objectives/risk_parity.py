@@ -94,6 +94,7 @@ class RiskParity(MomentObjective):
             return problem, Solved(exact, proof, "newton", iterations, "optimal")
 
         bounds, penalty = self._box(market, given)
+        covariance = np.asarray(covariance)
         assert penalty is not None
 
         def spread(w: FloatArray) -> tuple[FloatArray, FloatArray]:

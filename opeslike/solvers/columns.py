@@ -114,7 +114,12 @@ def _among(problem: Problem, inside: NDArray[np.bool_]) -> tuple[Problem, NDArra
     assets = np.unique(lift.parts.assets[kept])
     origin, rest[assets] = rest[assets], 0.0
     total = float(rest.sum())
-    if not isinstance(part, ScenarioProblem) or lift.level is not None or (rest.any() and abs(total) < _HELD):
+    if (
+        not isinstance(part, ScenarioProblem)
+        or lift.level is not None
+        or part.bowl is not None
+        or (rest.any() and abs(total) < _HELD)
+    ):
         part.bounds = replace(bounds, upper=np.where(inside, bounds.upper, bounds.lower))
         return part, np.arange(inside.size)
     columns = [part.returns.T[assets]]

@@ -81,7 +81,7 @@ def build_ratio(problem: VolatilityProblem) -> Any:
     within = [problem.gain @ y - paid == 1, x >= bounds.lower * total, x <= bounds.upper * total, total >= 0]
     if not lift.plain:
         within += [bounds.rows @ x == bounds.totals * total, y == lift.map @ x + lift.parts.origin * total]
-    return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(problem.covariance))), within)
+    return cp.Problem(cp.Minimize(cp.quad_form(y, cp.psd_wrap(np.asarray(problem.covariance)))), within)
 
 
 def conic(problem: Problem, constraints: Extra | Sequence[Constraint] = ()) -> tuple[FloatArray, Proof, str, int]:

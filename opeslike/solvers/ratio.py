@@ -28,8 +28,8 @@ from opeslike.solvers.solve import Solved, solve
 
 _ROUNDS = 60
 _PIVOTS = 30
-#: assets that are free at first, at most
-_FIRST = 100
+#: assets that are free at first, or freed in a round, at most
+_FIRST = 50
 #: a ratio above this is a volatility of rounding errors
 _LARGEST = 1e9
 _UNBOUNDED = (
@@ -233,7 +233,9 @@ def _pivoted(problem: VolatilityProblem, guess: FloatArray | None, witness: Witn
                     best = [Solved(x, proof, "active-set", iteration, "optimal")]
                 if best[0].proof.gap <= 1e-3 * _AIM:
                     return best
-        new_low = below | (low & (reduced > 0))
+        # of many that are worth it the most so: too many at once make the system singular
+        worth = np.partition(np.where(low, reduced, 0.0), _FIRST)[_FIRST] if low.size > _FIRST else 0.0
+        new_low = below | (low & (reduced > min(worth, 0.0)))
         new_high = above | (high & (reduced < 0))
         if np.array_equal(new_low, low) and np.array_equal(new_high, high):
             return best

@@ -9,6 +9,7 @@ released.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -31,6 +32,10 @@ _STEPS = 60
 _PATIENCE = 10
 _SHRINK = 0.1
 _REACH = 2.0
+#: of very many scenarios one in so many is looked at first, where that leaves so many, with a gap so much larger
+_EVERY, _LARGE, _ROUGH = 16, 2000, 1e2
+#: the edge of the tail is where a sample has it but for this many standard errors of its answer
+_SURE = 10.0
 
 
 class _Part(ScenarioProblem):
@@ -80,6 +85,8 @@ class _Part(ScenarioProblem):
 
     def longest_step(self, point: ScenarioPoint, direction: FloatArray) -> float:
         """Step at which the first scenario of the whole reaches the edge of the domain."""
+        if self.loss.margin_slope == 0.0:
+            return math.inf
         at = ScenarioPoint(point.x, 0.0, point.x, returns=self.whole.scenario_returns(point.x))
         return self.whole.longest_step(at, direction)
 
@@ -96,6 +103,19 @@ class _Tail:
         self.room = self.cap - self.floor
         self.fixed = self.room <= 1e-12 * self.total / count
         self.missing = self.total - float(self.floor.sum())
+
+    def guess(self, start: FloatArray, target: float) -> FloatArray | None:
+        """The answer for a sample of very many scenarios, which shows where the edge of the tail is; else None."""
+        rows = slice(None, None, _EVERY)
+        nominal = self.envelope.nominal[rows]
+        if nominal.size < _LARGE:
+            return None
+        part, total = copy.copy(self.problem), float(nominal.sum())
+        box = ProbabilityBox(self.floor[rows] / total, np.minimum(self.cap[rows] / total, 1.0))
+        part.returns, part.probabilities = np.asfortranarray(self.problem.returns[rows]), nominal / total
+        part.risk = Multiple(box, self.total)
+        found = tail_point(part, part.risk.envelope(part.probabilities), start, _ROUGH * target)
+        return found.x if found is not None and self.problem.in_domain(found.x) else None
 
     def look(self, x: FloatArray) -> None:
         """Order the scenarios by loss and find the edge of the tail."""
@@ -187,8 +207,11 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
     """
     n = problem.bounds.lower.size
     tail = _Tail(problem, envelope)
-    tail.look(start)
-    inner = tail.window(-4 * tail.edge - 8 * n - 100, 3 * tail.edge + 8 * n + 100)
+    guess = tail.guess(start, target)
+    tail.look(start if guess is None else guess)
+    share = 4.0 if guess is None else min(_SURE * math.sqrt(n * _EVERY / (tail.edge + 1)), 4.0)
+    ranks = 8 * n + 100 + int(share * tail.edge)
+    inner = tail.window(-ranks, ranks)
     if not inner.any():  # every probability is known
         return None
     part, box, held = tail.restricted(inner)
@@ -213,7 +236,7 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
             q = held.copy()
             q[inner] = found.q
             found = state.certified(problem, found.x, q, found.multipliers, steps)
-            if found.gap > target:
+            if found.gap > target and guess is None:
                 # a corner of the part, nearly one of the whole: let the scenarios left out come in
                 found = _nearer(tail, found, target) or found
             if best is None or found.gap < best.gap:

@@ -74,7 +74,7 @@ def estimator(problem: Problem, x: FloatArray, most: int | None) -> Estimator | 
         return None
     if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, (CVaR, WorstCase)):
         return _Tail(problem, _WIDTH * problem.tolerance(problem.evaluate(x)) / OPTIMAL)
-    if type(problem) is QuadraticProblem and problem.covariance is not None and most is not None:
+    if type(problem) is QuadraticProblem and isinstance(problem.covariance, np.ndarray) and most is not None:
         separable = separable_part(problem.covariance)
         if separable.any() and (problem.bounds.lower >= 0).all():
             return _Perspective(problem, separable, most)
@@ -178,8 +178,7 @@ class _Perspective:
         problem = copy.copy(self.problem)
         problem.bounds = replace(problem.bounds, lower=node.lower, upper=node.upper)
         center = problem.bounds.center()
-        assert self.problem.covariance is not None
-        problem.covariance = self.problem.covariance - np.diag(self.separable)
+        problem.covariance = np.asarray(self.problem.covariance) - np.diag(self.separable)
         d, room = 0.5 * problem.aversion * self.separable, float(self.most - kept.sum())
         if room <= 0 or center is None:
             return None
