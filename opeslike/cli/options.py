@@ -40,10 +40,16 @@ FILE = {
 
 
 def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, epilog: str
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], doc: str | None, **lists: str
 ) -> argparse.ArgumentParser:
-    """Add the parser of a subcommand; ``args.run`` becomes the function that does its work."""
-    about = {"help": summary, "description": f"{summary[0].upper()}{summary[1:]}.", "epilog": f"{epilog}\n\n{STATUS}"}
+    """The parser of a subcommand, whose module says what it does: a summary, then what ``--help`` prints last.
+
+    ``lists`` stand there in braces.
+    """
+    summary, _, epilog = (doc or "").strip().partition(".\n\n")
+    summary = summary.removeprefix(f"``opeslike {name}``: ")
+    epilog = epilog.format(**lists) if lists else epilog
+    about = {"help": summary, "description": f"{summary[:1].upper()}{summary[1:]}.", "epilog": f"{epilog}\n\n{STATUS}"}
     parser: argparse.ArgumentParser = commands.add_parser(
         name, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **about
     )
