@@ -15,7 +15,6 @@ from opeslike.market import FloatArray
 from opeslike.sizing.empirical import excess_bounds, maximize_log, no_optimum
 from opeslike.sizing.reading import Outcomes, read_outcomes
 
-_CHUNK = 8  # leverages at a time: their wealth factors then fit the processor's cache
 _FOLD = 16  # wealth factors multiplied before one logarithm is taken
 
 
@@ -168,30 +167,14 @@ def growth_curve(
 
 def _growth(values: FloatArray, leverages: FloatArray, rate: float, borrow: float) -> FloatArray:
     """Mean log wealth factor at each leverage, -inf where a factor is not positive."""
-    size = len(values)
-    cost = np.where(leverages > 1.0, borrow, rate)
-    constant = 1.0 + (1.0 - leverages) * cost
-    ends = constant[:, None] + leverages[:, None] * np.array([values.min(), values.max()])
-    low, high = ends.min(axis=1), ends.max(axis=1)
-    out = np.full(len(leverages), -math.inf)
-    # A logarithm costs as much as a dozen products: take it of products of _FOLD factors, except
-    # where such a product could leave the float range.
-    mild = (low > 1e-15) & (high < 1e15)
-    padded = -(-size // _FOLD) * _FOLD
-    work = np.ones((min(_CHUNK, len(leverages)), padded))
-    for begin in range(0, len(leverages), _CHUNK):
-        rows = np.arange(begin, min(begin + _CHUNK, len(leverages)))
-        rows = rows[low[rows] > 0]
-        if not len(rows):
-            continue
-        factors = work[: len(rows)]
-        np.multiply(leverages[rows, None], values, out=factors[:, :size])
-        factors[:, :size] += constant[rows, None]
-        if mild[rows].all():
-            while factors.shape[1] > padded // _FOLD:
-                half = factors.shape[1] // 2
-                factors = np.multiply(factors[:, :half], factors[:, half:], out=factors[:, :half])
-        out[rows] = np.log(factors).sum(axis=1) / size
+    out, starts = np.full(len(leverages), -math.inf), np.arange(0, len(values), _FOLD)
+    for i, leverage in enumerate(leverages):
+        factors = 1.0 + (1.0 - leverage) * (borrow if leverage > 1.0 else rate) + leverage * values
+        low, high = factors.min(), factors.max()
+        if low > 0:
+            # A logarithm costs as much as a dozen products: it is taken of products that stay in the float range.
+            folded = np.multiply.reduceat(factors, starts) if low > 1e-15 and high < 1e15 else factors
+            out[i] = np.log(folded).sum() / len(values)
     return out
 
 
