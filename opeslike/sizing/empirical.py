@@ -193,14 +193,8 @@ def solve_empirical(
         leverage, gap, steps = _solve_many(x, names)
     position = x @ leverage
     worst = float(position.min())
-    return EmpiricalSolution(
-        leverage=leverage,
-        assets=names,
-        growth=math.log1p(rate) + float(np.mean(np.log1p(position))),
-        gap=gap,
-        ruin_multiple=-1.0 / worst if worst < 0 else math.inf,
-        iterations=steps,
-    )
+    growth = math.log1p(rate) + float(np.mean(np.log1p(position)))
+    return EmpiricalSolution(leverage, names, growth, gap, -1.0 / worst if worst < 0 else math.inf, steps)
 
 
 def kelly_empirical(

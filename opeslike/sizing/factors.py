@@ -13,14 +13,7 @@ import pandas as pd
 from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import FloatArray, Panel, drop_missing
-from opeslike.sizing.reading import (
-    ROUNDING,
-    Outcomes,
-    Table,
-    logger,
-    read_table,
-    refuse,
-)
+from opeslike.sizing.reading import ROUNDING, Outcomes, Table, logger, read_table, refuse
 
 _BATCH = 1 << 18  # numbers at a time: the temporaries of one batch then fit the processor's cache
 _LINE = 8  # columns side by side in one line of the cache: taken out together
@@ -137,13 +130,9 @@ def kelly_factor(
         wanted = checks.whole("min_periods", min_periods, low=least)
     if not expanding and wanted > window:
         raise PortfolioError(f"min_periods must be at most the window ({window}), got {wanted}")
-    settings = _Settings(
-        window=None if expanding else window,
-        min_periods=wanted,
-        rate=checks.per_period(risk_free, periods_per_year),
-        cap=math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage),
-        allow_short=allow_short,
-    )
+    rate = checks.per_period(risk_free, periods_per_year)
+    cap = math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage)
+    settings = _Settings(None if expanding else window, wanted, rate, cap, allow_short)
     if use_log:
         refuse(panel.values <= -1.0, panel, "loses everything at", "it has no logarithm: use_log=False, or repair it")
         panel = Panel(np.log1p(panel.values), panel.assets, panel.index)

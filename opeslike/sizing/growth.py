@@ -150,19 +150,10 @@ def growth_curve(
         if points.ndim != 1 or not len(points) or not np.isfinite(points).all():
             raise PortfolioError("leverages must be one row of finite numbers")
     cost = np.where(points > 1.0, borrow, rate)
-    return GrowthCurve(
-        leverages=points,
-        growth=_growth(values, points, rate, borrow),
-        approximation=cost + points * (mean - cost) - 0.5 * variance * points * points,
-        optimum=optimum,
-        optimum_growth=best,
-        quadratic_optimum=_kinked((mean - rate) / variance, (mean - borrow) / variance),
-        zero_growth_leverage=zero,
-        ruin_leverage=ruin,
-        returns=values,
-        rate=rate,
-        borrow_rate=borrow,
-    )
+    growth = _growth(values, points, rate, borrow)
+    approximation = cost + points * (mean - cost) - 0.5 * variance * points * points
+    quadratic = _kinked((mean - rate) / variance, (mean - borrow) / variance)
+    return GrowthCurve(points, growth, approximation, optimum, best, quadratic, zero, ruin, values, rate, borrow)
 
 
 def _growth(values: FloatArray, leverages: FloatArray, rate: float, borrow: float) -> FloatArray:
@@ -217,10 +208,7 @@ def _zero_growth(values: FloatArray, optimum: float, best: float, ruin: float, r
         return float(_growth(values, np.array([f]), rate, borrow)[0])
 
     # Growth falls to -inf at ruin, but only by the logarithm: come close step by step.
-    gap, high = ruin - optimum, optimum
-    for _ in range(60):
-        gap *= 0.5
-        high = ruin - gap
+    for high in ruin - (ruin - optimum) * 0.5 ** np.arange(1.0, 61.0):
         if growth(high) < 0:
             return float(brentq(growth, optimum, high, xtol=1e-14, rtol=1e-14))
     return ruin  # the difference is below the resolution of a float
