@@ -41,7 +41,7 @@ def plot_finding(found: Finding, ax: Axes | None = None, title: str | None = Non
         If there is no figure of such an answer.
     """
     chart_path(savefig)
-    draw = next((draw for kind, draw in _FIGURES.items() if isinstance(found, kind)), None)
+    draw = _FIGURES.get(type(found))
     if draw is None:
         raise PortfolioError(f"there is no figure of a {type(found).__name__}")
     rows = len(found.frame) if draw in (_regret, _breakdown, _ranges, _uncertainty) else 12

@@ -61,8 +61,8 @@ class EmpiricalSolution:
 def maximize_log(x: FloatArray) -> tuple[float, float, int]:
     """Maximise mean log(1 + f x) over real f, for an ``x`` with gains and losses.
 
-    Brent's method on the derivative. At the optimum the mean of 1 / wealth is 1, so no scenario's wealth is below 1 / T:
-    that brackets its root.
+    Brent's method on the derivative. At the optimum the mean of 1 / wealth is 1, so no scenario's wealth is below
+    1 / T: that brackets its root.
 
     Returns the maximiser, the certified gap and the number of steps.
     """
