@@ -22,7 +22,8 @@ class Finding(ABC):
     if TYPE_CHECKING:  # a field of some answers, worked out when asked for by others
 
         @property
-        def frame(self) -> pd.DataFrame: ...
+        def frame(self) -> pd.DataFrame:
+            """The figures."""
 
     @property
     @abstractmethod
