@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import opeslike.analysis.drawing as drawing
+from opeslike.analysis.drawing import Axes, Figure
 from opeslike.analysis.output import SaveFig, chart_path
 from opeslike.errors import PortfolioError
 from opeslike.insight import Breakdown, Finding, Frontier, Influence, Ranges, Regret, Screen, Uncertainty
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 GREEN, RED, GREY, BLUE = "#2A7F62", "#C0504D", "#9A9A9A", "#1F4E79"
 #: assets or blocks that a figure names
