@@ -60,6 +60,15 @@ def _named(ax: Axes, names: pd.Index, xlabel: str) -> np.ndarray[Any, Any]:
     return places
 
 
+def _spans(ax: Axes, frame: pd.DataFrame, xlabel: str) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Each weight within its bounds, the widest reach on top; in percent, and the rows' places."""
+    table = 100.0 * frame.sort_values("high", ascending=False)[:_SHOWN]
+    places = _named(ax, table.index, xlabel)
+    ax.hlines(places, table["low"], table["high"], color=BLUE, linewidth=5, alpha=0.35)
+    ax.plot(table["weight"], places, "o", color="black", markersize=4, zorder=3)
+    return table, places
+
+
 def _regret(ax: Axes, found: Regret) -> None:
     years = found.annual / found.bound if found.bound else 252.0
     gain = 100.0 * years * found.frame["gain"].astype(float).sort_values(ascending=False)[:_SHOWN]
@@ -84,11 +93,8 @@ def _breakdown(ax: Axes, found: Breakdown) -> None:
 
 
 def _ranges(ax: Axes, found: Ranges) -> None:
-    table = 100.0 * found.frame.sort_values("high", ascending=False)[:_SHOWN]
-    places = _named(ax, table.index, "weight, %")
-    ax.hlines(places, table["low"], table["high"], color=BLUE, linewidth=5, alpha=0.35)
+    table, places = _spans(ax, found.frame, "weight, %")
     ax.hlines(places, table["least"], table["most"], color=BLUE, linewidth=2)
-    ax.plot(table["weight"], places, "o", color="black", markersize=4)
 
 
 def _influence(ax: Axes, found: Influence) -> None:
@@ -121,11 +127,9 @@ def _screen(ax: Axes, found: Screen) -> None:
 
 
 def _uncertainty(ax: Axes, found: Uncertainty) -> None:
-    table = 100.0 * found.frame.sort_values("high", ascending=False)[:_SHOWN]
-    places = _named(ax, table.index, f"weight, %: optimum, median and the central {found.confidence:.0%} of resamples")
-    ax.hlines(places, table["low"], table["high"], color=BLUE, linewidth=4, alpha=0.4)
+    xlabel = f"weight, %: optimum, median and the central {found.confidence:.0%} of resamples"
+    table, places = _spans(ax, found.frame, xlabel)
     ax.plot(table["median"], places, "|", color=BLUE, markersize=10)
-    ax.plot(table["weight"], places, "o", color="black", markersize=4)
 
 
 _FIGURES: dict[type[Finding], Callable[[Axes, Any], None]] = {

@@ -289,14 +289,9 @@ def show(form: str, text: Callable[[], str], facts: Callable[[], Any], table: pd
 
         print(table.rename(index=harmless, columns=harmless).to_csv(index=index, lineterminator="\n"), end="")
     elif form == "json":
-        show_json(facts())
+        print(json.dumps(_finite(facts()), indent=2, default=str))
     else:
         print(text())
-
-
-def show_json(facts: Any) -> None:
-    """Print facts as JSON, which knows neither infinity nor NaN: they become null."""
-    print(json.dumps(_finite(facts), indent=2, default=str))
 
 
 def _finite(value: Any) -> Any:

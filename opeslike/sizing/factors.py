@@ -16,7 +16,6 @@ from opeslike.market import FloatArray, Panel, drop_missing
 from opeslike.sizing.reading import ROUNDING, Outcomes, Table, logger, read_table, refuse
 
 _BATCH = 1 << 18  # numbers at a time: the temporaries of one batch then fit the processor's cache
-_LINE = 8  # columns side by side in one line of the cache: taken out together
 _COLLINEAR = 1e-6  # standard deviation of an asset that the others leave, relative to its own
 
 
@@ -162,28 +161,18 @@ def _each(panel: Panel, settings: _Settings) -> FloatArray:
     out = np.full(panel.values.shape[::-1], np.nan)
     gaps: dict[str, int] = {}
     first = settings.min_periods - 1
-    for column, name in enumerate(panel.assets):
-        if column % _LINE == 0:
-            block = np.ascontiguousarray(panel.values[:, column : column + _LINE].T)
-        series = block[column % _LINE]
-        missing = np.isnan(series)
-        start = int(missing.argmin())  # listed from here on
-        gapless = not missing[start:].any()
-        rows: Any = range(start, len(series)) if gapless else np.flatnonzero(~missing)
+    for own, series, name in zip(out, np.ascontiguousarray(panel.values.T), panel.assets, strict=True):
+        rows = np.flatnonzero(~np.isnan(series))
         if len(rows) <= first:
             continue
-        known = series[start:] if gapless else series[rows]
-        mean, variance = _moments(known, settings.window or len(known))
-        bounds = (settings.rate, settings.cap, settings.allow_short)
-        factors = bounded_factor(mean[first:], variance[first:], *bounds)
+        mean, variance = _moments(series[rows], settings.window or len(rows))
+        factors = bounded_factor(mean[first:], variance[first:], settings.rate, settings.cap, settings.allow_short)
         unbounded = np.isinf(factors)
         if unbounded.any():
             raise _no_variance(name, panel.date(int(rows[first + unbounded.argmax()])))
-        if gapless:
-            out[column, rows[first] :] = factors
-        else:
-            gaps[str(name)] = len(series) - start - len(rows)
-            _stand(out[column], rows[first:], factors)
+        _stand(own, rows[first:], factors)
+        if missing := len(series) - int(rows[0]) - len(rows):
+            gaps[str(name)] = missing
     if gaps:
         logger.info("kelly_factor: dates without a return: %s", gaps)
     return out.T
