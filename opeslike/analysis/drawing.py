@@ -23,8 +23,9 @@ from opeslike.analysis.formats import money, percent, short
 from opeslike.analysis.output import SaveFig, chart_path, write_atomically
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from matplotlib.figure import Figure as Figure
+else:
+    Figure = Any  # imported with the first chart that is drawn
 Axes: TypeAlias = Any
 #: What the legend shows: an artist and its text.
 Drawn: TypeAlias = "list[tuple[Any, str]]"
@@ -147,15 +148,14 @@ def _value_axis(ax: Axes, chart: Chart) -> None:
     relabel(ax)
 
 
-def log_ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> Sequence[float]:
     """Round numbers to label on a logarithmic axis, some four to ten of them."""
     ratio = high / low
     if ratio < 4.0:
-        rough = (high - low) / 7.0
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= rough)
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        return [float(f"{k * step:.10g}") for k in range(first, last + 1)]
+        from matplotlib.ticker import MaxNLocator
+
+        ticks = MaxNLocator(7, steps=(1, 2, 2.5, 5, 10)).tick_values(low, high)
+        return [float(f"{tick:.10g}") for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for ladder in ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
         ticks = [tick for power in powers for m in ladder if low <= (tick := float(f"{m}e{power}")) <= high]

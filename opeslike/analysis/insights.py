@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 import opeslike.analysis.drawing as drawing
+from opeslike.analysis.drawing import Axes, Figure
 from opeslike.analysis.output import SaveFig, chart_path
 from opeslike.errors import PortfolioError
 from opeslike.insight import Breakdown, Finding, Frontier, Influence, Ranges, Regret, Screen, Uncertainty
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 GREEN, RED, GREY, BLUE = "#2A7F62", "#C0504D", "#9A9A9A", "#1F4E79"
 #: assets or blocks that a figure names
@@ -41,7 +38,7 @@ def plot_finding(found: Finding, ax: Axes | None = None, title: str | None = Non
         If there is no figure of such an answer.
     """
     chart_path(savefig)
-    draw = next((draw for kind, draw in _FIGURES.items() if isinstance(found, kind)), None)
+    draw = _FIGURES.get(type(found))
     if draw is None:
         raise PortfolioError(f"there is no figure of a {type(found).__name__}")
     rows = len(found.frame) if draw in (_regret, _breakdown, _ranges, _uncertainty) else 12
@@ -61,6 +58,15 @@ def _named(ax: Axes, names: pd.Index, xlabel: str) -> np.ndarray[Any, Any]:
     drawing.tidy(ax, "")
     ax.grid(False, axis="y")
     return places
+
+
+def _spans(ax: Axes, frame: pd.DataFrame, xlabel: str) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+    """Each weight within its bounds, the widest reach on top; in percent, and the rows' places."""
+    table = 100.0 * frame.sort_values("high", ascending=False)[:_SHOWN]
+    places = _named(ax, table.index, xlabel)
+    ax.hlines(places, table["low"], table["high"], color=BLUE, linewidth=5, alpha=0.35)
+    ax.plot(table["weight"], places, "o", color="black", markersize=4, zorder=3)
+    return table, places
 
 
 def _regret(ax: Axes, found: Regret) -> None:
@@ -87,11 +93,8 @@ def _breakdown(ax: Axes, found: Breakdown) -> None:
 
 
 def _ranges(ax: Axes, found: Ranges) -> None:
-    table = 100.0 * found.frame.sort_values("high", ascending=False)[:_SHOWN]
-    places = _named(ax, table.index, "weight, %")
-    ax.hlines(places, table["low"], table["high"], color=BLUE, linewidth=5, alpha=0.35)
+    table, places = _spans(ax, found.frame, "weight, %")
     ax.hlines(places, table["least"], table["most"], color=BLUE, linewidth=2)
-    ax.plot(table["weight"], places, "o", color="black", markersize=4)
 
 
 def _influence(ax: Axes, found: Influence) -> None:
@@ -124,11 +127,9 @@ def _screen(ax: Axes, found: Screen) -> None:
 
 
 def _uncertainty(ax: Axes, found: Uncertainty) -> None:
-    table = 100.0 * found.frame.sort_values("high", ascending=False)[:_SHOWN]
-    places = _named(ax, table.index, f"weight, %: optimum, median and the central {found.confidence:.0%} of resamples")
-    ax.hlines(places, table["low"], table["high"], color=BLUE, linewidth=4, alpha=0.4)
+    xlabel = f"weight, %: optimum, median and the central {found.confidence:.0%} of resamples"
+    table, places = _spans(ax, found.frame, xlabel)
     ax.plot(table["median"], places, "|", color=BLUE, markersize=10)
-    ax.plot(table["weight"], places, "o", color="black", markersize=4)
 
 
 _FIGURES: dict[type[Finding], Callable[[Axes, Any], None]] = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +25,13 @@ from opeslike.analysis.charts import (
     wealth_chart,
     weights_chart,
 )
+from opeslike.analysis.drawing import Axes, Figure
 from opeslike.analysis.output import SaveFig, chart_path
 from opeslike.analysis.record import Returns, SeriesLike
 from opeslike.analysis.tables import cells
 from opeslike.checks import positive
 from opeslike.errors import PortfolioError
 from opeslike.sizing import GrowthCurve
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def framed(chart: Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig) -> Figure:

@@ -137,7 +137,9 @@ class Record:
                 raise DataError(f"{what}: {values.size} values for {self.values.size} returns")
         bad = ~np.isfinite(values)
         if bad.any():
-            raise DataError(f"{what}: no finite value {self.where(int(np.argmax(bad)))} ({int(bad.sum())} in all)")
+            raise DataError(
+                f"{what}: no finite value {self.where(int(np.argmax(bad)))} ({int(bad.sum())} in all); give each"
+            )
         return values
 
     def annual_rates(self, rate: RateLike, what: str = "risk_free") -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import pandas as pd
 
@@ -23,27 +23,17 @@ from opeslike.analysis.charts import (
     wealth_chart,
     weights_chart,
 )
-from opeslike.analysis.drawing import small
+from opeslike.analysis.drawing import Figure, small
 from opeslike.analysis.formats import Table, cell, money, money_kind
 from opeslike.analysis.output import write_atomically
 from opeslike.analysis.page import Page, notebook_html, page_html, page_text
 from opeslike.analysis.paths import rolling_sharpe, rolling_volatility
 from opeslike.analysis.record import RateLike
 from opeslike.analysis.relative import trailing
-from opeslike.analysis.report_tables import (
-    Source,
-    against,
-    all_tables,
-    benchmark_record,
-    evidence_tables,
-    records_of,
-)
+from opeslike.analysis.report_tables import Source, against, all_tables, benchmark_record, evidence_tables, records_of
 from opeslike.analysis.tables import cells
 from opeslike.errors import PortfolioError
 from opeslike.market import Kind, describe
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _TILES = {
     "total_return": "Total return",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from opeslike.analysis.record import Floats, RateLike, Record, record
 from opeslike.analysis.relative import relative_metrics, trailing
 from opeslike.errors import DataError, PortfolioError
 from opeslike.evidence import Evidence, evidence
-from opeslike.market import Kind, describe, infer_kind, read_panel
+from opeslike.market import Kind, infer_kind, read_panel
 
 #: What is told where money was paid in or taken out.
 PAID = ("money_weighted_return", "paid_in", "taken_out")
@@ -66,20 +66,8 @@ def benchmark_record(result: BacktestResult, benchmark: Any, kind: Kind | None, 
     panel = read_panel(benchmark.dropna() if dated else benchmark)
     found = infer_kind(panel, kind)
     wanted = pd.Index([result.start]).append(steps) if found == "prices" else steps
-    if dated and isinstance(wanted, pd.DatetimeIndex):
-        if (benchmark.index.tz is None) != (wanted.tz is None):
-            raise DataError("benchmark: its dates and the backtest's differ in having a time zone; drop it")
-        values = benchmark.dropna().reindex(wanted).to_numpy(np.float64)
-        lacking = np.flatnonzero(np.isnan(values))
-        if lacking.size:
-            raise DataError(
-                f"benchmark {name!r} has no {found.removesuffix('s')} on {describe(wanted[lacking[0]])} "
-                f"({lacking.size} such dates); give it on every date of the backtest"
-            )
-    else:
-        values = np.asarray(panel.values, dtype=np.float64).ravel()
-        if len(values) != len(wanted):
-            raise DataError(f"benchmark: {len(values)} {found}, where the backtest has {len(wanted)}; or date it")
+    given = benchmark.dropna() if dated else panel.values.ravel()
+    values = Record(np.zeros(len(wanted)), wanted).align(given, f"benchmark {name!r}, {found}")
     if found == "prices":
         values = values[1:] / values[:-1] - 1.0
     return record(pd.Series(values, index=steps, name=title), "benchmark")
@@ -144,26 +132,23 @@ def headline(source: Source) -> Table:
         figures["final_wealth"] *= source.result.initial_capital
         columns[name] = figures
     frame = pd.DataFrame(columns, index=list(HEADLINE), dtype=object)
+    unknown = [] if source.dated else ["max_drawdown_days", "longest_drawdown_days"]
     if source.moneys:
         flows = source.result.flows
         paid = [source.result.money_weighted_return, flows.clip(lower=0.0).sum(), -flows.clip(upper=0.0).sum()]
         frame.loc[list(PAID), source.name] = paid
         frame.loc["final_wealth"] = [money[-1] for money in source.moneys.values()]
     else:
-        frame = frame.drop(index=list(PAID))
+        unknown += PAID
     notes = ["Annual figures extrapolate a span shorter than a year."] if source.years < 1.0 else []
-    if not source.dated:
-        return Table(
-            "Headline figures", frame.drop(index=["max_drawdown_days", "longest_drawdown_days"]), note="".join(notes)
-        )
-    days = (source.result.timeline[-1] - source.result.start) / pd.Timedelta(days=1)
-    found = 365.25 * len(source.own.values) / days
+    days = (source.result.timeline[-1] - source.result.start) / pd.Timedelta(days=1) if source.dated else 0.0
+    found = 365.25 * len(source.own.values) / max(days, 1.0)
     if days >= 60 and not 0.8 < found / source.periods < 1.25:
         notes.append(
             f"Annual figures take {source.periods:g} steps for a year, but the dates have about {found:.0f}; "
             "give the Backtester periods_per_year."
         )
-    return Table("Headline figures", frame, note=" ".join(notes))
+    return Table("Headline figures", frame.drop(index=unknown), note=" ".join(notes))
 
 
 def deepest(source: Source) -> Table:
@@ -241,18 +226,18 @@ def round_trips(source: Source) -> dict[str, Table]:
     tables = {"trades": Table("Trades", pd.DataFrame(figures), note=note)}
     if not len(trades):
         return tables
-    ranked = trades.sort_values("profit", ascending=False, kind="stable")
-    ends = ranked if len(trades) <= 10 else pd.concat([ranked.head(5), ranked.tail(5)])
+    ranked = trades.sort_values("profit", ascending=False, kind="stable").index
+    ends = ranked if len(trades) <= 10 else ranked[:5].append(ranked[-5:])
     many = len(trades) > MOST_TRADES
     count = f"the last {MOST_TRADES} of {len(trades):,}" if many else f"{len(trades):,}"
-    for key, title, frame in (
-        ("largest_trades", "Best and worst trades", ends.drop(columns="steps")),
-        ("last_trades", "Last trades", trades.tail(10).drop(columns="steps")),
-        ("all_trades", f"All trades: {count}", trades),
-    ):
-        tables[key] = Table(title, frame, "column", index=False)
-    brief = trades.tail(MOST_TRADES) if many else None
-    return tables | {"all_trades": replace(tables["all_trades"], brief=brief, folded=True)}
+    brief, listed = trades.drop(columns="steps"), partial(Table, by="column", index=False)
+    return tables | {
+        "largest_trades": listed("Best and worst trades", brief.loc[ends]),
+        "last_trades": listed("Last trades", brief.tail(10)),
+        "all_trades": listed(
+            f"All trades: {count}", trades, brief=trades.tail(MOST_TRADES) if many else None, folded=True
+        ),
+    }
 
 
 def accounts(source: Source) -> Table:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from opeslike.analysis.charts import Chart, Trace, curves_chart, looks, times_of
+from opeslike.analysis.drawing import Axes, Figure
 from opeslike.analysis.output import SaveFig
 from opeslike.analysis.plots import framed
 from opeslike.errors import PortfolioError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def spreads_chart(values: pd.DataFrame, unit: Literal["percent", "number"], reference: str | None = None) -> Chart:

@@ -49,7 +49,7 @@ class BlockBootstrap(Belief):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if importlib.util.find_spec("arch") is None:
+        if not has_bootstrap():
             raise PortfolioError(
                 "BlockBootstrap needs arch, which is not installed; run: pip install 'opeslike[bootstrap]'"
             )
@@ -89,10 +89,7 @@ def load_bootstrap() -> Any:
 
 def has_bootstrap() -> bool:
     """Whether arch is installed; imports it."""
-    try:
-        return load_bootstrap() is not None
-    except OpesLikeError:
-        return False
+    return importlib.util.find_spec("arch") is not None
 
 
 def block_length_of(series: FloatArray, kind: str = "stationary") -> int:

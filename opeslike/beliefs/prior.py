@@ -13,6 +13,7 @@ from opeslike.beliefs.belief import Belief, chances
 from opeslike.checks import FloatArray
 from opeslike.errors import DataError
 from opeslike.market import Market, cut
+from opeslike.panel import read_array
 from opeslike.parameters import AtLeastZero
 
 
@@ -94,10 +95,7 @@ def check_scenarios(scenarios: Any, kind: str) -> FloatArray:
     ------
     DataError
     """
-    try:
-        values = np.asarray(scenarios, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{kind}_scenarios are not numeric: {error}") from error
+    values = read_array(scenarios, f"{kind}_scenarios")
     if values.ndim != 2 or not values.size:
         raise DataError(f"{kind}_scenarios must be simple returns, scenarios x assets; got shape {values.shape}")
     if not np.isfinite(values).all():

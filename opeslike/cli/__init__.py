@@ -105,26 +105,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             return FAILED
         with _messages(args.parser.prog, quiet=args.quiet):
-            return _run(args)
+            args.run(args)
+            sys.stdout.flush()
+        return 0
     except KeyboardInterrupt:
         print("\nopeslike: interrupted", file=sys.stderr)
         return INTERRUPTED
-
-
-def _run(args: argparse.Namespace) -> int:
-    try:
-        args.run(args)
-        sys.stdout.flush()
     except OpesLikeError as error:
-        print(f"{args.parser.prog}: error: {_as_options(_one_line(error), args.parser)}", file=sys.stderr)
-        return FAILED
+        message = _as_options(_one_line(error), args.parser)
     except OSError as error:
         _discard_output()
         if isinstance(error, BrokenPipeError):
             return BROKEN_PIPE
-        print(f"{args.parser.prog}: error: {_one_line(error)}", file=sys.stderr)
-        return FAILED
-    return 0
+        message = _one_line(error)
+    print(f"{args.parser.prog}: error: {message}", file=sys.stderr)
+    return FAILED
 
 
 def _discard_output() -> None:

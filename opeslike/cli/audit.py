@@ -1,4 +1,13 @@
-"""``opeslike audit``: what looks wrong in a file of prices."""
+"""``opeslike audit``: tell what looks wrong in a file of prices.
+
+examples:
+  opeslike audit prices.csv
+  opeslike audit stocks.parquet --start 2015 --format csv
+  opeslike audit kurse.csv --decimal , --date-format %d.%m.%y
+
+Splits not adjusted, prices in another unit, swapped or frozen, spikes, gaps, rows in reverse: worst first, with what
+each would do to an answer and what to do about it. The exit status is 0 whatever is found.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +17,10 @@ from typing import Any
 from opeslike.cli import options
 from opeslike.cli.options import opt
 
-HELP = """\
-examples:
-  opeslike audit prices.csv
-  opeslike audit stocks.parquet --start 2015 --format csv
-  opeslike audit kurse.csv --decimal , --date-format %d.%m.%y
-
-Splits not adjusted, prices in another unit, swapped or frozen, spikes, gaps, rows in reverse: worst first, with what
-each would do to an answer and what to do about it. The exit status is 0 whatever is found."""
-
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    parser = options.add_command(commands, "audit", run, "tell what looks wrong in a file of prices", HELP)
+    parser = options.add_command(commands, "audit", run, __doc__)
     about = "CSV, Parquet or Feather: closes by date, bars, or one line a price"
     parser.add_argument("file", metavar="FILE", help=about)
     opt(parser, "--tickers A,B,C", "some tickers of the file")

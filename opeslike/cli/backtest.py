@@ -1,4 +1,21 @@
-"""``opeslike backtest``: one strategy walked forward, and its report."""
+"""``opeslike backtest``: walk one strategy forward; report as text, HTML or JSON.
+
+strategies with a sizer:
+{selections}
+by themselves:
+{others}
+
+examples:
+  opeslike backtest --strategy dual-momentum --sizer dynamic-kelly --reopt 5 --rebalance 5
+  opeslike backtest --strategy dual-momentum --param n_long=2 --sizer dynamic-kelly --sizer-param max_leverage=2
+  opeslike backtest --strategy time-series-momentum --sizer equal-weight --drawdown 0.1,0.2 --html report.html
+  opeslike backtest --strategy kelly --param fraction=0.5 --csv prices.csv --train-end 2021
+  opeslike backtest --strategy risk-parity --reopt QE --rebalance ME --weights weights.csv --format json
+
+Parameters are those of the Python classes. Without --csv or --yahoo the prices are embedded ones:
+ten US large caps, train 2010-2017, test 2018-2019. Of data of your own the first 80% of the rows are
+the training set unless --train-end says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +27,12 @@ from opeslike.cli.objectives import OBJECTIVES, RULES, SELECTIONS, SIZERS, liste
 from opeslike.cli.options import count, numbers, opt, path
 from opeslike.errors import PortfolioError
 
-HELP = f"""\
-strategies with a sizer:
-{listed(SELECTIONS)}
-by themselves:
-{listed([*RULES, *OBJECTIVES])}
-
-examples:
-  opeslike backtest --strategy dual-momentum --sizer dynamic-kelly --reopt 5 --rebalance 5
-  opeslike backtest --strategy dual-momentum --param n_long=2 --sizer dynamic-kelly --sizer-param max_leverage=2
-  opeslike backtest --strategy time-series-momentum --sizer equal-weight --drawdown 0.1,0.2 --html report.html
-  opeslike backtest --strategy kelly --param fraction=0.5 --csv prices.csv --train-end 2021
-  opeslike backtest --strategy risk-parity --reopt QE --rebalance ME --weights weights.csv --format json
-
-Parameters are those of the Python classes. Without --csv or --yahoo the prices are embedded ones:
-ten US large caps, train 2010-2017, test 2018-2019. Of data of your own the first 80% of the rows are
-the training set unless --train-end says otherwise."""
-
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    about = "walk one strategy forward; report as text, HTML or JSON"
-    parser = options.add_command(commands, "backtest", run, about, HELP)
+    parser = options.add_command(
+        commands, "backtest", run, __doc__, selections=listed(SELECTIONS), others=listed([*RULES, *OBJECTIVES])
+    )
     rules = parser.add_argument_group("strategy")
     opt(rules, "--strategy NAME", "see below", choices=[*SELECTIONS, *RULES, *OBJECTIVES], required=True)
     opt(rules, "--param KEY=VALUE", "repeatable", parameter, action="append", default=[])

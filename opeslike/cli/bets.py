@@ -1,4 +1,20 @@
-"""``opeslike bets``: what to stake on a card of bets."""
+"""``opeslike bets``: tell what to stake on a card of bets, by Kelly.
+
+the file has a header and a row a bet:
+  p            probability that what the odds are on happens: 0.55 or 55%
+  odds         decimal 2.1, American with its sign +250, fractional 5/2, or evens
+  name         what the bet is called (optional, as all below)
+  race         rows of the same race exclude each other: at most one wins
+  side         back (the default) or lay
+  commission   share of the winnings: 0.02 or 2%
+  place        each way: the probability of a place, winning included
+  place_terms  share of the odds that a place pays (default: 1/4)
+rows without a race are independent of all others, and so are races.
+
+examples:
+  opeslike bets card.csv --bankroll 1000 --fraction 0.5
+  opeslike bets card.csv --bankroll 1000 --radius 0.02 --minimum 2 --step 0.5 --json
+"""
 
 from __future__ import annotations
 
@@ -13,26 +29,10 @@ from opeslike.errors import DataError, OpesLikeError
 if TYPE_CHECKING:
     from opeslike.sizing import Card
 
-HELP = """\
-the file has a header and a row a bet:
-  p            probability that what the odds are on happens: 0.55 or 55%
-  odds         decimal 2.1, American with its sign +250, fractional 5/2, or evens
-  name         what the bet is called (optional, as all below)
-  race         rows of the same race exclude each other: at most one wins
-  side         back (the default) or lay
-  commission   share of the winnings: 0.02 or 2%
-  place        each way: the probability of a place, winning included
-  place_terms  share of the odds that a place pays (default: 1/4)
-rows without a race are independent of all others, and so are races.
-
-examples:
-  opeslike bets card.csv --bankroll 1000 --fraction 0.5
-  opeslike bets card.csv --bankroll 1000 --radius 0.02 --minimum 2 --step 0.5 --json"""
-
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    parser = add_command(commands, "bets", run, "tell what to stake on a card of bets, by Kelly", HELP)
+    parser = add_command(commands, "bets", run, __doc__)
     parser.add_argument("file", metavar="FILE", help="CSV file of bets, see below")
     for option, default, words in (
         ("--bankroll MONEY", 1.0, "what there is to bet with (default: 1)"),

@@ -1,4 +1,20 @@
-"""``opeslike compare``: Kelly variants, or strategies of one's own choice, walked forward side by side."""
+"""``opeslike compare``: walk Kelly variants forward; table, charts and weights.
+
+strategies for --strategy:
+{strategies}
+
+examples:
+  opeslike compare
+  opeslike compare --yahoo AAPL,MSFT,XOM,GLD --start 2010 --train-end 2017 --end 2019
+  opeslike compare --csv prices.csv --train-end 2021-06-30 --cost-bps 5 --fractions 1,0.5
+  opeslike compare --tickers JNJ,KO,PG --window 504 --radius auto --format github --no-plots
+  opeslike compare --strategy kl-robust:radius=.02,fraction=.5 --strategy cvar --reopt ME
+
+Without --csv or --yahoo the prices are embedded ones: the ten most volatile of 20 US large caps,
+train 2010-2017, test 2018-2019. Of data of your own the first 80% of the rows are the training set
+unless --train-end says otherwise. The report is a folder with table.md, metrics.csv, wealth.png,
+drawdown.png and weights/<strategy>.csv, and with --html report.html.
+"""
 
 from __future__ import annotations
 
@@ -21,27 +37,10 @@ NAMES = {1.0: "", 0.5: "Half ", 0.25: "Quarter "}
 #: Options of the strategies that are compared unless others are named.
 PRESET = ("fractions", "radius", "formulation", "risk_aversion")
 
-HELP = f"""\
-strategies for --strategy:
-{listed([*OBJECTIVES, *RULES])}
-
-examples:
-  opeslike compare
-  opeslike compare --yahoo AAPL,MSFT,XOM,GLD --start 2010 --train-end 2017 --end 2019
-  opeslike compare --csv prices.csv --train-end 2021-06-30 --cost-bps 5 --fractions 1,0.5
-  opeslike compare --tickers JNJ,KO,PG --window 504 --radius auto --format github --no-plots
-  opeslike compare --strategy kl-robust:radius=.02,fraction=.5 --strategy cvar --reopt ME
-
-Without --csv or --yahoo the prices are embedded ones: the ten most volatile of 20 US large caps,
-train 2010-2017, test 2018-2019. Of data of your own the first 80% of the rows are the training set
-unless --train-end says otherwise. The report is a folder with table.md, metrics.csv, wealth.png,
-drawdown.png and weights/<strategy>.csv, and with --html report.html."""
-
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    about = "walk Kelly variants forward; table, charts and weights"
-    parser = options.add_command(commands, "compare", run, about, HELP)
+    parser = options.add_command(commands, "compare", run, __doc__, strategies=listed([*OBJECTIVES, *RULES]))
     rules = parser.add_argument_group("strategies")
     preset = "repeatable, see below; default: Kelly and KL-robust Kelly at some fractions, mean-variance and 1/N"
     opt(rules, "--strategy NAME[:KEY=VALUE,...]", preset, named, action="append", default=[])

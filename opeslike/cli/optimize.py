@@ -1,4 +1,16 @@
-"""``opeslike optimize``: today's weights of one objective."""
+"""``opeslike optimize``: print today's weights of one objective.
+
+objectives:
+{objectives}
+
+examples:
+  opeslike optimize --objective kelly --fraction 0.5
+  opeslike optimize --objective kl-robust --radius 0.02 --bounds 0,0.3 --yahoo AAPL,MSFT,GLD --start 2015
+  opeslike optimize --objective cvar --param confidence=0.9
+  opeslike optimize --objective mean-variance --risk-aversion 4 --bounds -0.2,0.5 --csv prices.csv --format json
+
+Without --csv or --yahoo the prices are embedded ones from 2010 to the end of 2022.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +26,10 @@ from opeslike.errors import PortfolioError
 #: Parameters with an option of their own.
 PARAMETERS = ("fraction", "radius", "formulation", "risk_aversion")
 
-HELP = f"""\
-objectives:
-{listed(OBJECTIVES)}
-
-examples:
-  opeslike optimize --objective kelly --fraction 0.5
-  opeslike optimize --objective kl-robust --radius 0.02 --bounds 0,0.3 --yahoo AAPL,MSFT,GLD --start 2015
-  opeslike optimize --objective cvar --param confidence=0.9
-  opeslike optimize --objective mean-variance --risk-aversion 4 --bounds -0.2,0.5 --csv prices.csv --format json
-
-Without --csv or --yahoo the prices are embedded ones from 2010 to the end of 2022."""
-
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    parser = options.add_command(commands, "optimize", run, "print today's weights of one objective", HELP)
+    parser = options.add_command(commands, "optimize", run, __doc__, objectives=listed(OBJECTIVES))
     opt(parser, "--objective NAME", "see below (default: kelly)", choices=list(OBJECTIVES), default="kelly")
     options.add_data_options(parser)
     rules = parser.add_argument_group("parameters")

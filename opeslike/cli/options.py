@@ -40,10 +40,16 @@ FILE = {
 
 
 def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], summary: str, epilog: str
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], doc: str | None, **lists: str
 ) -> argparse.ArgumentParser:
-    """Add the parser of a subcommand; ``args.run`` becomes the function that does its work."""
-    about = {"help": summary, "description": f"{summary[0].upper()}{summary[1:]}.", "epilog": f"{epilog}\n\n{STATUS}"}
+    """The parser of a subcommand, whose module says what it does: a summary, then what ``--help`` prints last.
+
+    ``lists`` stand there in braces.
+    """
+    summary, _, epilog = (doc or "").strip().partition(".\n\n")
+    summary = summary.removeprefix(f"``opeslike {name}``: ")
+    epilog = epilog.format(**lists) if lists else epilog
+    about = {"help": summary, "description": f"{summary[:1].upper()}{summary[1:]}.", "epilog": f"{epilog}\n\n{STATUS}"}
     parser: argparse.ArgumentParser = commands.add_parser(
         name, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **about
     )
@@ -283,14 +289,9 @@ def show(form: str, text: Callable[[], str], facts: Callable[[], Any], table: pd
 
         print(table.rename(index=harmless, columns=harmless).to_csv(index=index, lineterminator="\n"), end="")
     elif form == "json":
-        show_json(facts())
+        print(json.dumps(_finite(facts()), indent=2, default=str))
     else:
         print(text())
-
-
-def show_json(facts: Any) -> None:
-    """Print facts as JSON, which knows neither infinity nor NaN: they become null."""
-    print(json.dumps(_finite(facts), indent=2, default=str))
 
 
 def _finite(value: Any) -> Any:

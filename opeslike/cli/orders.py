@@ -1,18 +1,7 @@
-"""``opeslike orders``: what to buy and sell tomorrow morning."""
+"""``opeslike orders``: tell what to buy and sell: whole shares, within the cash there is.
 
-from __future__ import annotations
-
-import argparse
-from typing import Any
-
-from opeslike.cli import options
-from opeslike.cli.objectives import OBJECTIVES, listed, make_strategy, named
-from opeslike.cli.options import count, numbers, opt
-from opeslike.errors import DataError, PortfolioError
-
-HELP = f"""\
 strategies:
-{listed(OBJECTIVES)}
+{strategies}
 
 examples:
   opeslike orders --csv prices.csv --holdings holdings.csv --cash 25000
@@ -24,13 +13,23 @@ examples:
 or fractions of wealth (as opeslike optimize --format csv prints them); a first
 line without a number is their header. Prices are the last row. What is held
 and not wanted is sold; all is whole shares unless --fractional or --lot say
-otherwise."""
+otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from opeslike.cli import options
+from opeslike.cli.objectives import OBJECTIVES, listed, make_strategy, named
+from opeslike.cli.options import count, numbers, opt
+from opeslike.errors import DataError, PortfolioError
 
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    about = "tell what to buy and sell: whole shares, within the cash there is"
-    parser = options.add_command(commands, "orders", run, about, HELP)
+    parser = options.add_command(commands, "orders", run, __doc__, strategies=listed(OBJECTIVES))
     opt(parser, "--cash MONEY", "in the account; below 0 it is debt", float, required=True)
     opt(parser, "--holdings FILE", "shares held (default: none)", options.path)
     target = parser.add_argument_group("target").add_mutually_exclusive_group()

@@ -1,19 +1,5 @@
-"""``opeslike study``: a study that a file describes, run here or on a cluster, gone on with and judged."""
+"""``opeslike study``: walk strategies over many samples; resumed, judged over time.
 
-from __future__ import annotations
-
-import argparse
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from opeslike.cli import options
-from opeslike.cli.objectives import make_strategy, named
-from opeslike.cli.options import count, opt
-from opeslike.errors import OpesLikeError, PortfolioError
-
-HELP = """\
 the file is TOML:
   store = "study.db"                # beside this file; run again to go on
   benchmark = "1/N"
@@ -37,7 +23,22 @@ the file is TOML:
 
 examples:
   opeslike study study.toml --jobs 2
-  opeslike study study.toml --scheduler tcp://10.0.0.1:8786 --html study.html"""
+  opeslike study study.toml --scheduler tcp://10.0.0.1:8786 --html study.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from opeslike.cli import options
+from opeslike.cli.objectives import make_strategy, named
+from opeslike.cli.options import count, opt
+from opeslike.errors import OpesLikeError, PortfolioError
+
 #: What a strategy made of another is, by the parameter that only it has.
 _MADE_OF = {"fraction": "Fraction", "window": "Windowed", "grid": "Tuned"}
 _SAMPLES = ("random_universes", "windows", "resampled")
@@ -45,8 +46,7 @@ _SAMPLES = ("random_universes", "windows", "resampled")
 
 def add(commands: Any) -> None:
     """Add the parser of the subcommand."""
-    about = "walk strategies over many samples; resumed, judged over time"
-    parser = options.add_command(commands, "study", run, about, HELP)
+    parser = options.add_command(commands, "study", run, __doc__)
     parser.add_argument("file", type=options.path, help="what to do: TOML, see below")
     where = parser.add_argument_group("where")
     opt(where, "--jobs N", "processes to use (default: one a core)", count(1), default=-1)

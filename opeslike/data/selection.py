@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -62,11 +63,8 @@ def read_symbols(given: str | Iterable[str], form: str, what: str) -> list[str]:
 
 def refuse_twins(names: Sequence[str], where: str) -> None:
     """Raise a DataError naming the first ticker that occurs twice in ``names``."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DataError(f"ticker {name} occurs twice in {where}: keep one")
-        seen.add(name)
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"ticker {twice[0]} occurs twice in {where}: keep one")
 
 
 def read_day(value: Day, name: str) -> pd.Timestamp | None:

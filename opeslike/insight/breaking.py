@@ -73,7 +73,7 @@ class Breakdown(Finding):
             found[i] = high
         return pd.Series(found, pd.Index(list(self.posed.market.assets), name="asset"), name="radius")
 
-    @property
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """``radius`` at which each asset leaves the KL-robust optimum."""
         return self.assets.to_frame()

@@ -30,7 +30,7 @@ class Influence(Finding):
     ----------
     weights : DataFrame of shape (blocks, N)
         What would be held, by the first date of the block that is left out.
-    table : DataFrame of shape (blocks, 4)
+    frame : DataFrame of shape (blocks, 4)
         ``moved``, half the sum of absolute changes of the weights; ``value`` of the objective without the block;
         ``gap``, certified; ``exact``, whether the block was solved on its own rather than certified after a batched
         step.
@@ -39,13 +39,8 @@ class Influence(Finding):
     """
 
     weights: pd.DataFrame
-    table: pd.DataFrame
+    frame: pd.DataFrame
     best: pd.Series
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """How much each block moves the portfolio, in the order of time."""
-        return self.table
 
     def top(self, count: int = 10) -> pd.DataFrame:
         """The blocks that move the portfolio most, with the asset that each one speaks for and against most.
@@ -56,15 +51,15 @@ class Influence(Finding):
             ``moved``; ``most for``, the asset that loses most weight without the block, ``most against``, the one that
             gains most.
         """
-        first = self.table["moved"].sort_values(ascending=False, kind="stable").index[: whole("count", count, 1)]
+        first = self.frame["moved"].sort_values(ascending=False, kind="stable").index[: whole("count", count, 1)]
         change = self.weights.loc[first] - self.best
-        columns = {"moved": self.table.loc[first, "moved"]}
+        columns = {"moved": self.frame.loc[first, "moved"]}
         return pd.DataFrame({**columns, "most for": change.idxmin(axis=1), "most against": change.idxmax(axis=1)})
 
     @property
     def says(self) -> str:
         """Which block moves the portfolio most, and how many do at all."""
-        moved = self.table["moved"]
+        moved = self.frame["moved"]
         return (
             f"without {describe(moved.idxmax())} {moved.max():.2%} of the portfolio would be elsewhere, without half "
             f"of the blocks less than {moved.median():.3%}"

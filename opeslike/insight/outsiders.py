@@ -23,25 +23,20 @@ class Screen(Finding):
 
     Attributes
     ----------
-    table : DataFrame of shape (outsiders, 2)
+    frame : DataFrame of shape (outsiders, 2)
         ``marginal``: what the first unit of weight adds, per period, in the unit of the objective; ``most``: what the
         best weight of it alone could add, at most. The best first.
     """
 
-    table: pd.DataFrame
+    frame: pd.DataFrame
     posed: Posed
     outsiders: Market
     solved: Solved
 
     @property
-    def frame(self) -> pd.DataFrame:
-        """All outsiders, the best first."""
-        return self.table
-
-    @property
     def entrants(self) -> pd.DataFrame:
         """Those that could add anything: all others have weight 0 in the best portfolio that may hold them."""
-        return self.table[self.table["most"] > 0.0]
+        return self.frame[self.frame["most"] > 0.0]
 
     @cached_property
     def best(self) -> pd.Series:
@@ -59,10 +54,10 @@ class Screen(Finding):
     def says(self) -> str:
         """How many could add anything, and how much the best."""
         if not len(self.entrants):
-            return f"none of {len(self.table)} outsiders could add anything"
+            return f"none of {len(self.frame)} outsiders could add anything"
         name, first = self.entrants.index[0], self.entrants.iloc[0]
         return (
-            f"{len(self.entrants)} of {len(self.table)} outsiders could add growth; {name} first, at most "
+            f"{len(self.entrants)} of {len(self.frame)} outsiders could add growth; {name} first, at most "
             f"{first['most']:.3g} a period"
         )
 

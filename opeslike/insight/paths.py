@@ -22,7 +22,7 @@ class Frontier(Finding):
     Attributes
     ----------
     parameter : str
-    table : DataFrame of shape (points, 4)
+    frame : DataFrame of shape (points, 4)
         By the parameter: ``growth`` per period of what is held, under the probabilities believed in; ``worst``, minus
         the value of the objective: for robust Kelly the worst-case growth of the full portfolio; ``gap`` and
         ``tolerance``, of the proof.
@@ -31,21 +31,16 @@ class Frontier(Finding):
     """
 
     parameter: str
-    table: pd.DataFrame
+    frame: pd.DataFrame
     weights: pd.DataFrame
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """Growth, worst case and gap by the parameter."""
-        return self.table
 
     @property
     def says(self) -> str:
         """The ends of the path."""
-        growth, (first, last) = self.table["growth"], self.table.index[[0, -1]]
+        growth, (first, last) = self.frame["growth"], self.frame.index[[0, -1]]
         return (
             f"from {self.parameter} {first:.3g} to {last:.3g} growth goes from {growth.iloc[0]:.3g} to "
-            f"{growth.iloc[-1]:.3g} a period; all gaps are at most {self.table['gap'].max():.1e}"
+            f"{growth.iloc[-1]:.3g} a period; all gaps are at most {self.frame['gap'].max():.1e}"
         )
 
 

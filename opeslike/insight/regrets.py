@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -38,7 +39,7 @@ class Regret(Finding):
         """The bound per year of the mandate's periods."""
         return self.bound * float(self.posed.objective._settings.mandate.periods_per_year)
 
-    @property
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """``weight`` held and ``gain``: what a unit moved from the mix into each asset adds at the margin, per period.
 

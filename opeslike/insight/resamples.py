@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class Uncertainty(Finding):
     confidence: float
     block: int
 
-    @property
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """By asset: the weight, and the ends and the middle of the central share ``confidence`` over resamples."""
         tail = 0.5 * (1.0 - self.confidence)
@@ -120,6 +120,8 @@ def uncertainty(
     Politis and Romano (1994), *The stationary bootstrap*; Politis and White (2004), *Automatic block-length selection
     for the dependent bootstrap*; Michaud (1998), *Efficient asset management*, on resampled weights.
     """
+    from joblib import Parallel, delayed
+
     whole("resamples", resamples, 2)
     share_of("confidence", confidence)
     posed = pose(objective, prices, kind=kind, weight_bounds=weight_bounds)
@@ -129,23 +131,13 @@ def uncertainty(
     length = block_length_of((seen.returns @ best)[:, None]) if block is None else whole("block", block, 1)
     counts = draw_counts(seen.n_scenarios, length, resamples, whole("seed", seed))
     ask = partial(_resampled, posed, seen, prices is posed, solved.x)
-    if n_jobs == 1:
-        found = [ask(drawn) for drawn in counts]
-    else:
-        from joblib import Parallel, delayed
-
-        found = Parallel(n_jobs)(delayed(_several)(ask, part) for part in np.array_split(counts, 4 * abs(n_jobs)))
-        found = [one for part in found for one in part]
+    found = Parallel(n_jobs)(delayed(ask)(drawn) for drawn in counts)
     assets = list(posed.market.assets)
     weights = pd.DataFrame([weights for weights, _, _ in found], columns=assets)
     growth = pd.DataFrame([rest for _, *rest in found], columns=["claimed", "true"])
     return Uncertainty(
         weights, growth, pd.Series(best, assets), posed.growth(solved.x), float(confidence), math.ceil(length)
     )
-
-
-def _several(ask: Any, counts: FloatArray) -> list[tuple[FloatArray, float, float]]:
-    return [ask(drawn) for drawn in counts]
 
 
 def _resampled(

@@ -34,17 +34,12 @@ class Ranges(Finding):
     """
 
     within_annual: float
-    table: pd.DataFrame
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """By asset: the best weight, the proven span and the extremes found."""
-        return self.table
+    frame: pd.DataFrame
 
     @property
     def says(self) -> str:
         """How wide the spans are."""
-        width = (self.table["high"] - self.table["low"]).sort_values()
+        width = (self.frame["high"] - self.frame["low"]).sort_values()
         return (
             f"giving up at most {self.within_annual:.2%} a year leaves {width.index[-1]} the most room, "
             f"{width.iloc[-1]:.1%}, and {width.index[0]} the least, {width.iloc[0]:.1%}"

@@ -22,6 +22,7 @@ from opeslike.sizing.reading import Outcomes, Table, read_outcomes, read_table
 
 _NEWTON_TOLERANCE = 1e-9  # on the Newton decrement, which then squares in the last step
 _ITERATIONS = 100
+_TINY, _EXACT = 1e-300, 4 * float(np.finfo(np.float64).eps)  # absolute and relative: to the last digits
 
 
 @dataclass(frozen=True)
@@ -60,36 +61,22 @@ class EmpiricalSolution:
 def maximize_log(x: FloatArray) -> tuple[float, float, int]:
     """Maximise mean log(1 + f x) over real f, for an ``x`` with gains and losses.
 
-    Newton's method kept inside a bracket of the derivative's root. At the optimum the mean of
-    1 / wealth is 1, so no scenario's wealth is below 1 / T: that gives the first bracket.
+    Brent's method on the derivative. At the optimum the mean of 1 / wealth is 1, so no scenario's wealth is below
+    1 / T: that brackets its root.
 
     Returns the maximiser, the certified gap and the number of steps.
     """
-    scale = float(np.abs(x).max())
-    y = x / scale
-    size = len(y)
-    margin = 1.0 - 0.5 / size
-    low, high = -margin / float(y.max()), -margin / float(y.min())
-    f = min(max(float(y.mean() / np.mean(y * y)), low), high)
-    final = False
-    width, patience = high - low, 0
-    for step in range(1, _ITERATIONS + 1):
-        ratio = y / (1.0 + f * y)
-        slope, curvature = float(ratio.mean()), float(np.mean(ratio * ratio))
-        decrement = abs(slope) * math.sqrt(size / curvature)
-        if final or decrement == 0.0:
-            return f / scale, _concordant_gap(decrement, size), step
-        final = decrement <= _NEWTON_TOLERANCE
-        low, high = (f, high) if slope > 0 else (low, f)
-        # Far from the optimum Newton may only double f each time: bisect after three slow steps.
-        patience += 1
-        if high - low <= 0.5 * width:
-            width, patience = high - low, 0
-        trial = f + slope / curvature
-        if not low < trial < high or (patience >= 3 and decrement > 0.25):
-            trial = f if final else 0.5 * (low + high)
-        f = trial
-    raise OptimizationError(f"empirical Kelly did not converge in {_ITERATIONS} steps (Newton decrement {decrement:g})")
+    from scipy.optimize import brentq
+
+    scale, size = float(np.abs(x).max()), len(x)
+    y, margin = x / scale, 1.0 - 0.5 / size
+    bracket = -margin / float(y.max()), -margin / float(y.min())
+    f, found = brentq(
+        lambda f: (y / (1.0 + f * y)).mean(), *bracket, xtol=_TINY, rtol=_EXACT, maxiter=1000, full_output=True
+    )
+    ratio = y / (1.0 + f * y)
+    decrement = abs(float(ratio.mean())) * math.sqrt(size / float(np.mean(ratio * ratio)))
+    return f / scale, _concordant_gap(decrement, size), found.iterations
 
 
 def ruin_bounds(returns: Outcomes, risk_free: float = 0.0, periods_per_year: float = 252) -> tuple[float, float]:
@@ -206,14 +193,8 @@ def solve_empirical(
         leverage, gap, steps = _solve_many(x, names)
     position = x @ leverage
     worst = float(position.min())
-    return EmpiricalSolution(
-        leverage=leverage,
-        assets=names,
-        growth=math.log1p(rate) + float(np.mean(np.log1p(position))),
-        gap=gap,
-        ruin_multiple=-1.0 / worst if worst < 0 else math.inf,
-        iterations=steps,
-    )
+    growth = math.log1p(rate) + float(np.mean(np.log1p(position)))
+    return EmpiricalSolution(leverage, names, growth, gap, -1.0 / worst if worst < 0 else math.inf, steps)
 
 
 def kelly_empirical(

@@ -13,17 +13,9 @@ import pandas as pd
 from opeslike import checks
 from opeslike.errors import DataError, PortfolioError
 from opeslike.market import FloatArray, Panel, drop_missing
-from opeslike.sizing.reading import (
-    ROUNDING,
-    Outcomes,
-    Table,
-    logger,
-    read_table,
-    refuse,
-)
+from opeslike.sizing.reading import ROUNDING, Outcomes, Table, logger, read_table, refuse
 
 _BATCH = 1 << 18  # numbers at a time: the temporaries of one batch then fit the processor's cache
-_LINE = 8  # columns side by side in one line of the cache: taken out together
 _COLLINEAR = 1e-6  # standard deviation of an asset that the others leave, relative to its own
 
 
@@ -137,13 +129,9 @@ def kelly_factor(
         wanted = checks.whole("min_periods", min_periods, low=least)
     if not expanding and wanted > window:
         raise PortfolioError(f"min_periods must be at most the window ({window}), got {wanted}")
-    settings = _Settings(
-        window=None if expanding else window,
-        min_periods=wanted,
-        rate=checks.per_period(risk_free, periods_per_year),
-        cap=math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage),
-        allow_short=allow_short,
-    )
+    rate = checks.per_period(risk_free, periods_per_year)
+    cap = math.inf if max_leverage is None else checks.positive("max_leverage", max_leverage)
+    settings = _Settings(None if expanding else window, wanted, rate, cap, allow_short)
     if use_log:
         refuse(panel.values <= -1.0, panel, "loses everything at", "it has no logarithm: use_log=False, or repair it")
         panel = Panel(np.log1p(panel.values), panel.assets, panel.index)
@@ -173,28 +161,18 @@ def _each(panel: Panel, settings: _Settings) -> FloatArray:
     out = np.full(panel.values.shape[::-1], np.nan)
     gaps: dict[str, int] = {}
     first = settings.min_periods - 1
-    for column, name in enumerate(panel.assets):
-        if column % _LINE == 0:
-            block = np.ascontiguousarray(panel.values[:, column : column + _LINE].T)
-        series = block[column % _LINE]
-        missing = np.isnan(series)
-        start = int(missing.argmin())  # listed from here on
-        gapless = not missing[start:].any()
-        rows: Any = range(start, len(series)) if gapless else np.flatnonzero(~missing)
+    for own, series, name in zip(out, np.ascontiguousarray(panel.values.T), panel.assets, strict=True):
+        rows = np.flatnonzero(~np.isnan(series))
         if len(rows) <= first:
             continue
-        known = series[start:] if gapless else series[rows]
-        mean, variance = _moments(known, settings.window or len(known))
-        bounds = (settings.rate, settings.cap, settings.allow_short)
-        factors = bounded_factor(mean[first:], variance[first:], *bounds)
+        mean, variance = _moments(series[rows], settings.window or len(rows))
+        factors = bounded_factor(mean[first:], variance[first:], settings.rate, settings.cap, settings.allow_short)
         unbounded = np.isinf(factors)
         if unbounded.any():
             raise _no_variance(name, panel.date(int(rows[first + unbounded.argmax()])))
-        if gapless:
-            out[column, rows[first] :] = factors
-        else:
-            gaps[str(name)] = len(series) - start - len(rows)
-            _stand(out[column], rows[first:], factors)
+        _stand(own, rows[first:], factors)
+        if missing := len(series) - int(rows[0]) - len(rows):
+            gaps[str(name)] = missing
     if gaps:
         logger.info("kelly_factor: dates without a return: %s", gaps)
     return out.T

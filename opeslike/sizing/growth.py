@@ -15,7 +15,6 @@ from opeslike.market import FloatArray
 from opeslike.sizing.empirical import excess_bounds, maximize_log, no_optimum
 from opeslike.sizing.reading import Outcomes, read_outcomes
 
-_CHUNK = 8  # leverages at a time: their wealth factors then fit the processor's cache
 _FOLD = 16  # wealth factors multiplied before one logarithm is taken
 
 
@@ -151,47 +150,22 @@ def growth_curve(
         if points.ndim != 1 or not len(points) or not np.isfinite(points).all():
             raise PortfolioError("leverages must be one row of finite numbers")
     cost = np.where(points > 1.0, borrow, rate)
-    return GrowthCurve(
-        leverages=points,
-        growth=_growth(values, points, rate, borrow),
-        approximation=cost + points * (mean - cost) - 0.5 * variance * points * points,
-        optimum=optimum,
-        optimum_growth=best,
-        quadratic_optimum=_kinked((mean - rate) / variance, (mean - borrow) / variance),
-        zero_growth_leverage=zero,
-        ruin_leverage=ruin,
-        returns=values,
-        rate=rate,
-        borrow_rate=borrow,
-    )
+    growth = _growth(values, points, rate, borrow)
+    approximation = cost + points * (mean - cost) - 0.5 * variance * points * points
+    quadratic = _kinked((mean - rate) / variance, (mean - borrow) / variance)
+    return GrowthCurve(points, growth, approximation, optimum, best, quadratic, zero, ruin, values, rate, borrow)
 
 
 def _growth(values: FloatArray, leverages: FloatArray, rate: float, borrow: float) -> FloatArray:
     """Mean log wealth factor at each leverage, -inf where a factor is not positive."""
-    size = len(values)
-    cost = np.where(leverages > 1.0, borrow, rate)
-    constant = 1.0 + (1.0 - leverages) * cost
-    ends = constant[:, None] + leverages[:, None] * np.array([values.min(), values.max()])
-    low, high = ends.min(axis=1), ends.max(axis=1)
-    out = np.full(len(leverages), -math.inf)
-    # A logarithm costs as much as a dozen products: take it of products of _FOLD factors, except
-    # where such a product could leave the float range.
-    mild = (low > 1e-15) & (high < 1e15)
-    padded = -(-size // _FOLD) * _FOLD
-    work = np.ones((min(_CHUNK, len(leverages)), padded))
-    for begin in range(0, len(leverages), _CHUNK):
-        rows = np.arange(begin, min(begin + _CHUNK, len(leverages)))
-        rows = rows[low[rows] > 0]
-        if not len(rows):
-            continue
-        factors = work[: len(rows)]
-        np.multiply(leverages[rows, None], values, out=factors[:, :size])
-        factors[:, :size] += constant[rows, None]
-        if mild[rows].all():
-            while factors.shape[1] > padded // _FOLD:
-                half = factors.shape[1] // 2
-                factors = np.multiply(factors[:, :half], factors[:, half:], out=factors[:, :half])
-        out[rows] = np.log(factors).sum(axis=1) / size
+    out, starts = np.full(len(leverages), -math.inf), np.arange(0, len(values), _FOLD)
+    for i, leverage in enumerate(leverages):
+        factors = 1.0 + (1.0 - leverage) * (borrow if leverage > 1.0 else rate) + leverage * values
+        low, high = factors.min(), factors.max()
+        if low > 0:
+            # A logarithm costs as much as a dozen products: it is taken of products that stay in the float range.
+            folded = np.multiply.reduceat(factors, starts) if low > 1e-15 and high < 1e15 else factors
+            out[i] = np.log(folded).sum() / len(values)
     return out
 
 
@@ -234,10 +208,7 @@ def _zero_growth(values: FloatArray, optimum: float, best: float, ruin: float, r
         return float(_growth(values, np.array([f]), rate, borrow)[0])
 
     # Growth falls to -inf at ruin, but only by the logarithm: come close step by step.
-    gap, high = ruin - optimum, optimum
-    for _ in range(60):
-        gap *= 0.5
-        high = ruin - gap
+    for high in ruin - (ruin - optimum) * 0.5 ** np.arange(1.0, 61.0):
         if growth(high) < 0:
             return float(brentq(growth, optimum, high, xtol=1e-14, rtol=1e-14))
     return ruin  # the difference is below the resolution of a float

@@ -129,15 +129,13 @@ def drawdown_odds(
 
 def _first_passage(multiple: float, level: float, clock: float) -> float:
     """Odds that the continuous model touches the level before ``clock`` = sharpe^2 x years."""
+    from scipy.special import ndtr
+
     barrier, drift = math.log(level), (multiple - 0.5 * multiple**2) * clock
     spread = multiple * math.sqrt(clock)
-    ended = _normal((barrier - drift) / spread)
-    returned = math.pow(level, 2.0 / multiple - 1.0) * _normal((barrier + drift) / spread)
-    return min(1.0, ended + returned)
-
-
-def _normal(z: float) -> float:
-    return 0.5 * math.erfc(-z / math.sqrt(2.0))
+    ended = ndtr((barrier - drift) / spread)
+    returned = math.pow(level, 2.0 / multiple - 1.0) * ndtr((barrier + drift) / spread)
+    return min(1.0, float(ended + returned))
 
 
 def _discounted_logs(multiple: float, values: FloatArray, risk_free: float, periods_per_year: float) -> FloatArray:

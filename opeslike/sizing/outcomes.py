@@ -103,12 +103,8 @@ def outcome_statistics(outcomes: Outcomes) -> OutcomeStatistics:
     n = len(gains) + len(losses)
     if n == 0:
         raise DataError(f"outcomes: all {len(values)} are zero, so there is nothing to size")
-    return OutcomeStatistics(
-        p=len(gains) / n,
-        win=float(gains.mean()) if len(gains) else math.nan,
-        loss=float(-losses.mean()) if len(losses) else math.nan,
-        n=n,
-    )
+    win, loss = (float(np.abs(part).mean()) if len(part) else math.nan for part in (gains, losses))
+    return OutcomeStatistics(len(gains) / n, win, loss, n)
 
 
 def kelly_from_outcomes(outcomes: Outcomes, *, allow_short: bool = True) -> float:

@@ -236,21 +236,10 @@ def stakes(
         notes.append(f"too small to be staked: {', '.join(dropped)}")
     log_wealth = np.log1p(returns @ at_risk[columns] / bankroll)
     growth = float(p @ log_wealth)
-    return Stakes(
-        table=table,
-        bankroll=bankroll,
-        fraction=fraction,
-        radius=radius,
-        growth=growth,
-        worst_growth=0.0 - largest_mean(-log_wealth, p, radius).value if radius > 0 else growth,
-        profit=float(at_risk @ edge),
-        gap=gap,
-        halving=_halving(log_wealth, p),
-        no_bet_radius=endured,
-        outcomes=len(p),
-        solver=solver,
-        notes=tuple(notes),
-    )
+    worst = 0.0 - largest_mean(-log_wealth, p, radius).value if radius > 0 else growth
+    halving, profit = _halving(log_wealth, p), float(at_risk @ edge)
+    terms = table, bankroll, fraction, radius
+    return Stakes(*terms, growth, worst, profit, gap, halving, endured, len(p), solver, tuple(notes))
 
 
 def _full(

@@ -192,7 +192,7 @@ class TestBenchmark:
 
     def test_a_missing_date_is_named(self, result, prices):
         gone = result.timeline[7]
-        with pytest.raises(DataError, match=rf"no price on {gone.date()}"):
+        with pytest.raises(DataError, match=rf"prices: no finite value on {gone.date()}"):
             result.report(prices["AAA"].drop(gone))
 
     def test_what_cannot_be_a_benchmark(self, result, prices):
@@ -200,7 +200,7 @@ class TestBenchmark:
             result.report("ZZZ")
         with pytest.raises(DataError, match="one column"):
             result.report(prices)
-        with pytest.raises(DataError, match="where the backtest has"):
+        with pytest.raises(DataError, match="values for"):
             result.report(prices["AAA"].to_numpy()[:50])
         with pytest.raises(DataError, match="time zone"):
             result.report(prices["AAA"].tz_localize("UTC"))
