@@ -120,7 +120,7 @@ class StrategyAdapter:
             else:
                 logger.warning("%s does not take weight_bounds: they are ignored", self.name)
         self._solved = solved
-        self._date: Any = None
+        self._step = 0
         self._shape = (feed.market.n_assets,)
         # Running moments belong to one run: runs may share a feed across threads.
         self._source = Market(feed.market.returns, feed.market.assets, feed.market.dates)
@@ -155,8 +155,8 @@ class StrategyAdapter:
             names strategy, date and cause.
         """
         strategy = self._strategy
-        self._date = self._feed.closes[step]
-        with blaming(self.name, self._date):
+        self._step = step
+        with blaming(self.name, self._when):
             feed, source, start, stop, places = self._seen(step)
             if places is not None and not places.size:
                 self.targets.append(np.zeros(self._shape))  # nothing may be held: all cash
@@ -209,8 +209,12 @@ class StrategyAdapter:
         own = getattr(self._strategy, "regret", None)
         if not callable(own):
             raise PortfolioError(f"{self.name} proves no regret, so a trade cannot wait for it; leave rebalance out")
-        with blaming(self.name, self._date):
+        with blaming(self.name, self._when):
             return float(own(held))
+
+    def _when(self) -> Any:
+        """The date of the last question; labels of closes are slow to pick, so it is looked up when asked for."""
+        return self._feed.closes[self._step]
 
     def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
         """What the strategy may see: a feed, its market, rows ``start..stop`` of both, and who is eligible."""
@@ -289,12 +293,12 @@ class StrategyAdapter:
 
 
 @contextmanager
-def blaming(name: str, date: Any) -> Iterator[None]:
+def blaming(name: str, when: Callable[[], Any]) -> Iterator[None]:
     """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
     try:
         yield
     except Exception as error:
-        where = f"{name} on {describe(date)}"
+        where = f"{name} on {describe(when())}"
         if isinstance(error, OpesLikeError):
             own = next(base for base in type(error).__mro__ if base.__module__ == errors.__name__)
             raise own(f"{where}: {error}") from error
