@@ -322,7 +322,7 @@ class Backtester:
             risk_free=self._rates.risk_free,
             periods_per_year=self.periods_per_year,
             decisions=strategy.decisions,
-            targets=list(strategy.targets),
+            targets=strategy.targets,
             listed=None if lives is None else feed.at_steps(lives.listed),
         )
         if strategy.thin is not None:
