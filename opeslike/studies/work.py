@@ -77,13 +77,13 @@ class Plan:
         return Backtester(*parts, **terms)
 
 
-def walk(plan: Plan, sample: int | Sample, part: int | None, wanted: Mapping[str, str]) -> Found:
-    """Make the runs of a sample that are wanted, name -> key, of one group of strategies or of all."""
+def walk(plan: Plan, sample: int | Sample, part: slice, wanted: Mapping[str, str]) -> Found:
+    """Make the runs of a sample that are wanted, name -> key, of some groups of strategies."""
     sample = plan.samples[sample] if isinstance(sample, int) else sample
     rows: list[Row] = []
     left = dict(wanted)
     about: Row = {}
-    for names, parcel in plan.parcels if part is None else plan.parcels[part : part + 1]:
+    for names, parcel in plan.parcels[part]:
         if not left.keys() & set(names):
             continue
         try:
