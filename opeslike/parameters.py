@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
-
-import numpy as np
 
 from opeslike.checks import Check, at_least, choice, finite, flag, not_negative, part, positive, rate, share_of
 from opeslike.errors import PortfolioError
@@ -73,7 +72,8 @@ class Parameters:
         -------
         dict
         """
-        given = {name: getattr(self, name) for name in _defaults(type(self))}
+        own: type = type(self)
+        given = {name: getattr(self, name) for name in _defaults(own)}
         if deep:
             for name, value in list(given.items()):
                 if hasattr(value, "get_params") and not isinstance(value, type):
@@ -125,9 +125,12 @@ class Parameters:
 
     def __repr__(self) -> str:
         """Constructor call with the parameters that differ from their defaults."""
-        defaults = _defaults(type(self))
-        shown = {name: (_words(value), defaults[name]) for name, value in self.get_params(deep=False).items()}
-        told = [f"{name}={words}" for name, (words, default) in shown.items() if words != _words(default)]
+        own: type = type(self)
+        told = [
+            f"{name}={words}"
+            for name, default in _defaults(own).items()
+            if (value := getattr(self, name)) is not default and (words := _words(value)) != _words(default)
+        ]
         return f"{type(self).__name__}({', '.join(told)})"
 
     def __sklearn_tags__(self) -> Any:
@@ -159,6 +162,7 @@ def _unless_none(check: Check, name: str, value: Any) -> None:
         check(name, value)
 
 
+@cache
 def _defaults(kind: type) -> dict[str, Any]:
     """Parameters of a constructor with their defaults, in its order."""
     made = {
@@ -185,4 +189,4 @@ def _unshared(value: Any) -> Any:
 def _words(value: Any) -> str:
     """Written form of a value; a large table is named by type and shape."""
     shape = getattr(value, "shape", ())
-    return f"<{type(value).__name__} of shape {shape}>" if np.prod(shape) > _SHOWN else repr(value)
+    return f"<{type(value).__name__} of shape {shape}>" if math.prod(shape) > _SHOWN else repr(value)

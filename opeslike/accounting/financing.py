@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -72,13 +73,20 @@ class Financing:
         path = np.repeat(cash[:, None], steps.shape[1] + 1, axis=1)
         if self.has_fees:
             fees = self.short[steps] * np.maximum(-amounts, 0.0).sum(axis=2)
-            for i, (at, fee) in enumerate(zip(steps.T, fees.T, strict=True)):
-                cash = cash * (1.0 + np.where(cash >= 0.0, self.lend[at], self.borrow[at])) - fee
-                path[:, i + 1] = cash
+            terms = zip(
+                cash.tolist(), self.lend[steps].tolist(), self.borrow[steps].tolist(), fees.tolist(), strict=True
+            )
+            for row, (start, *each) in zip(path, terms, strict=True):
+                row[:] = list(accumulate(zip(*each, strict=True), _next_cash, initial=start))
         elif self.active:
             owed = np.where(cash[:, None] >= 0.0, self.lend[steps], self.borrow[steps])
             path[:, 1:] *= np.cumprod(1.0 + owed, axis=1)
         return path
+
+
+def _next_cash(cash: float, terms: tuple[float, float, float]) -> float:
+    lend, borrow, fee = terms
+    return cash + cash * (lend if cash >= 0.0 else borrow) - fee
 
 
 @dataclass(frozen=True, eq=False)

@@ -274,8 +274,13 @@ class Blocks:
         """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""
         first, self._aimed = np.searchsorted(self.trades, (start, stop)).tolist()
         self._targets[first : self._aimed] = target
-        if not self._lasting or target.min() < 0.0 or target.sum() > 1.0 + _ROUNDING:
-            self._drift()  # whether the account lives on
+        if self._lasting and target.min() >= 0.0 and target.sum() <= 1.0 + _ROUNDING:
+            return
+        if self._daily:
+            steps = slice(start, stop)
+            gained = self.terms.returns[steps] @ target + self.terms.financing.earned(self._weights[steps], steps)
+            self._look(1.0 + gained, start)
+        self._drift()
 
     def fill_all(self, targets: FloatArray) -> None:
         """Aim for a target of its own at each trading date, shape (trades, N)."""
@@ -285,8 +290,7 @@ class Blocks:
         """Holdings as of P_{step - lag}: after the trading there, or for lag 0 drifted there and not traded yet."""
         if step < lag or step == 0:
             return np.zeros(self._weights.shape[1])
-        if not self._daily:
-            self._drift()
+        self._drift()
         if lag:
             return np.array(self._weights[step - lag])
         last = self._weights[step - 1]
@@ -294,30 +298,34 @@ class Blocks:
 
     def _drift(self) -> None:
         """Let positions grow in amounts, per unit of wealth after the trade to each new target; see where that ends."""
+        if self._daily or self._ruined or self._drifted == self._aimed:
+            return
         new = slice(self._drifted, self._aimed)
         self._drifted = self._aimed
         starts, ends, targets = self.trades[new, None], self._ends[new, None], self._targets[new]
-        if not len(targets) or self._ruined:
-            return
         steps = starts + np.arange((ends - starts).max())
-        inside, rows = steps < ends, np.minimum(steps, self.terms.horizon - 1)
+        inside = steps < ends
+        rows = steps if len(steps) == 1 else np.minimum(steps, self.terms.horizon - 1)
         amounts = np.empty((len(targets), steps.shape[1] + 1, targets.shape[1]))
         amounts[:, 0] = targets
-        np.multiply(np.cumprod(1.0 + self.terms.returns[rows], axis=1), targets[:, None], out=amounts[:, 1:])
+        np.multiply((1.0 + self.terms.returns[rows]).cumprod(axis=1), targets[:, None], out=amounts[:, 1:])
         cash = self.terms.financing.cash_path(1.0 - targets.sum(axis=1), amounts[:, :-1], rows)
         wealth = amounts.sum(axis=2) + cash
-        broke = steps[inside & (wealth[:, 1:] <= 0.0)]
-        if broke.size:
-            self.alive_until, self._ruined = int(broke.min()) + 1, True
-        if not self._daily:
-            with np.errstate(divide="ignore", invalid="ignore"):  # beyond ruin
-                self._weights[starts[0, 0] : ends[-1, 0]] = (amounts[:, :-1] / wealth[:, :-1, None])[inside]
-            self._weights[starts[:, 0]] = targets
+        self._look(wealth[:, 1:][inside], int(starts[0, 0]))
+        if self._ruined:
+            wealth[wealth <= 0.0] = np.inf  # what is held then is of no meaning
+        weights = amounts[:, :-1] / wealth[:, :-1, None]
+        weights[:, 0] = targets
+        self._weights[starts[0, 0] : ends[-1, 0]] = weights[inside]
+
+    def _look(self, wealth: FloatArray, start: int) -> None:
+        """See whether wealth comes to nothing in one of the steps from ``start`` on."""
+        if wealth.min() <= 0.0:
+            self.alive_until, self._ruined = start + int(np.argmax(wealth <= 0.0)) + 1, True
 
     def settle(self) -> Path:
         """Do the accounting."""
-        if not self._daily:
-            self._drift()
+        self._drift()
         terms, stop = self.terms, self.alive_until
         path = Path(terms)
         path.weights = self._weights

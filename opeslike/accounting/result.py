@@ -67,7 +67,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
         decisions: Sequence[tuple[int, int, NDArray[np.intp] | None]] = (),
-        targets: Sequence[FloatArray | None] = (),
+        targets: Sequence[FloatArray | None] | FloatArray = (),
         listed: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path

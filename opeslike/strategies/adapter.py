@@ -21,6 +21,8 @@ from opeslike.strategies.feed import Feed
 from opeslike.strategies.protocol import HOLD, State
 
 CLEAN_THRESHOLD = 1e-8
+#: keywords that hold a number an asset
+_BY_ASSET = ("w", "held", "costs")
 
 
 @final
@@ -112,8 +114,8 @@ class StrategyAdapter:
         self._takes_w = "w" in named
         self._w_required = self._takes_w and named["w"] is inspect.Parameter.empty
         self._keywords: dict[str, Any] = {"seed": seed} if "seed" in named else {}
-        wants_costs = costs is not None and "costs" in named and uses_held is not False
-        self._by_asset: dict[str, Any] = {"costs": costs()} if costs is not None and wants_costs else {}
+        if costs is not None and "costs" in named and uses_held is not False:
+            self._keywords["costs"] = costs()
         if weight_bounds is not None:
             if "weight_bounds" in named:
                 self._keywords["weight_bounds"] = weight_bounds
@@ -169,14 +171,14 @@ class StrategyAdapter:
                 answer = strategy.weights_
             else:
                 keywords = dict(self._keywords)
-                vectors = dict(self._by_asset)
                 if self._takes_w and (last is not None or self._w_required):
-                    vectors["w"] = last
+                    keywords["w"] = last
                 if held is not None and self._takes_held:
-                    vectors["held"] = held()
-                keywords |= {name: cut(vector, assets) for name, vector in vectors.items()}
-                if places is not None and not self._market and "weight_bounds" in keywords:
-                    keywords["weight_bounds"] = _bounds_of(keywords["weight_bounds"], assets)
+                    keywords["held"] = held()
+                if places is not None:
+                    keywords |= {name: cut(keywords[name], assets) for name in _BY_ASSET if name in keywords}
+                    if not self._market and "weight_bounds" in keywords:
+                        keywords["weight_bounds"] = _bounds_of(keywords["weight_bounds"], assets)
                 if state is not None and self.needs_state:
                     keywords["state"] = self._state(state(), source, stop)
                 data = source.window(start, stop) if self._market else feed.cut(start, stop)
