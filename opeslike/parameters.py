@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
-
-import numpy as np
 
 from opeslike.checks import Check, at_least, choice, finite, flag, not_negative, part, positive, rate, share_of
 from opeslike.errors import PortfolioError
@@ -79,7 +77,7 @@ class Parameters:
         if deep:
             for name, value in list(given.items()):
                 if hasattr(value, "get_params") and not isinstance(value, type):
-                    given |= {f"{name}__{inner}": one for inner, one in value.get_params().items()}
+                    given |= {f"{name}__{inner}": own for inner, own in value.get_params().items()}
         return given
 
     def set_params(self, **params: Any) -> Self:
@@ -127,11 +125,12 @@ class Parameters:
 
     def __repr__(self) -> str:
         """Constructor call with the parameters that differ from their defaults."""
-        kind: type = type(self)
-        defaults = _defaults(kind)
-        given = {name: value for name, value in self.get_params(deep=False).items() if value is not defaults[name]}
-        words = {name: _words(value) for name, value in given.items()}
-        told = [f"{name}={own}" for name, own in words.items() if own != _words(defaults[name])]
+        own: type = type(self)
+        told = [
+            f"{name}={words}"
+            for name, default in _defaults(own).items()
+            if (value := getattr(self, name)) is not default and (words := _words(value)) != _words(default)
+        ]
         return f"{type(self).__name__}({', '.join(told)})"
 
     def __sklearn_tags__(self) -> Any:
@@ -164,8 +163,8 @@ def _unless_none(check: Check, name: str, value: Any) -> None:
 
 
 @cache
-def _defaults(kind: type) -> Mapping[str, Any]:
-    """Parameters of a constructor with their defaults, in its order; not to be changed."""
+def _defaults(kind: type) -> dict[str, Any]:
+    """Parameters of a constructor with their defaults, in its order."""
     made = {
         field.name: field.default_factory()
         for field in (fields(kind) if is_dataclass(kind) else ())
@@ -190,4 +189,4 @@ def _unshared(value: Any) -> Any:
 def _words(value: Any) -> str:
     """Written form of a value; a large table is named by type and shape."""
     shape = getattr(value, "shape", ())
-    return f"<{type(value).__name__} of shape {shape}>" if shape and np.prod(shape) > _SHOWN else repr(value)
+    return f"<{type(value).__name__} of shape {shape}>" if math.prod(shape) > _SHOWN else repr(value)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, final
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 #: What is noted of a :class:`~opeslike.modelling.solution.Solution`, and its type.
 FIELDS = {
@@ -26,7 +28,7 @@ class Certificates:
     def __init__(self, whole: bool = False) -> None:
         self._whole = whole
         self._steps: list[int] = []
-        self._rows: list[list[Any]] = []
+        self._rows: list[list[Any]] = []  # of the FIELDS
         self._solutions: list[Any] = []
 
     def add(self, step: int, solution: Any) -> None:
@@ -45,7 +47,12 @@ class Certificates:
 
     def frame(self, closes: pd.Index) -> pd.DataFrame:
         """One row a re-optimisation, dated by P_t; columns as in :data:`FIELDS`, a gap of NaN where there is none."""
-        return pd.DataFrame(self._rows, index=closes[self._steps], columns=list(FIELDS)).astype(FIELDS)
+        return pd.DataFrame({field: self.column(field) for field in FIELDS}, closes[self._steps])
+
+    def column(self, field: str) -> NDArray[Any]:
+        """One of the :data:`FIELDS` of every solution; a number that there is none of is NaN."""
+        place = list(FIELDS).index(field)
+        return np.array([row[place] for row in self._rows], dtype=FIELDS[field])
 
     def solutions(self, closes: pd.Index) -> list[tuple[Any, Any]]:
         """Whole solutions, dated by P_t; empty unless they were to be kept."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from opeslike.checks import PERIODS, is_number, number, per_period
 from opeslike.errors import DataError, PortfolioError, logger
@@ -53,30 +55,38 @@ class Financing:
             earned = earned + self.short[steps] * np.minimum(weights, 0.0).sum(axis=-1)
         return earned
 
-    def cash_path(self, cash: float, amounts: FloatArray, start: int) -> FloatArray:
-        """Cash at each close while positions are left alone from P_start on.
+    def cash_path(self, cash: FloatArray, amounts: FloatArray, steps: NDArray[np.intp]) -> FloatArray:
+        """Cash at each close of several stretches in which positions are left alone.
 
         Parameters
         ----------
-        cash : float
-            At P_start.
-        amounts : ndarray of shape (steps, N)
+        cash : ndarray of shape (B,)
+            At the start of each stretch.
+        amounts : ndarray of shape (B, L, N)
             Value of the positions at the start of each step.
+        steps : ndarray of int, shape (B, L)
 
         Returns
         -------
-        ndarray of shape (steps + 1,)
+        ndarray of shape (B, L + 1)
         """
-        path = np.full(len(amounts) + 1, cash)
-        if not self.active:
-            return path
-        rows = slice(start, start + len(amounts))
-        fees = self.short[rows] * np.maximum(-amounts, 0.0).sum(axis=1)
-        each = zip(self.lend[rows].tolist(), self.borrow[rows].tolist(), fees.tolist(), strict=True)
-        for i, (lend, borrow, fee) in enumerate(each, 1):
-            cash += cash * (lend if cash >= 0 else borrow) - fee
-            path[i] = cash
+        path = np.repeat(cash[:, None], steps.shape[1] + 1, axis=1)
+        if self.has_fees:
+            fees = self.short[steps] * np.maximum(-amounts, 0.0).sum(axis=2)
+            terms = zip(
+                cash.tolist(), self.lend[steps].tolist(), self.borrow[steps].tolist(), fees.tolist(), strict=True
+            )
+            for row, (start, *each) in zip(path, terms, strict=True):
+                row[:] = list(accumulate(zip(*each, strict=True), _next_cash, initial=start))
+        elif self.active:
+            owed = np.where(cash[:, None] >= 0.0, self.lend[steps], self.borrow[steps])
+            path[:, 1:] *= np.cumprod(1.0 + owed, axis=1)
         return path
+
+
+def _next_cash(cash: float, terms: tuple[float, float, float]) -> float:
+    lend, borrow, fee = terms
+    return cash + cash * (lend if cash >= 0.0 else borrow) - fee
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,6 @@ does the accounting once at the end; tests hold the two to the same numbers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import final
 
@@ -34,6 +33,9 @@ from numpy.typing import NDArray
 from opeslike.accounting.costs import CostRates
 from opeslike.accounting.financing import Financing
 from opeslike.checks import FloatArray
+
+#: weights that sum to 1 but for this borrow nothing
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,78 +262,70 @@ class Blocks:
         self.terms, self.trades, self._ends = terms, trades, np.append(trades[1:], terms.horizon)
         self._daily = len(trades) == terms.horizon
         self._weights: FloatArray = np.zeros(terms.returns.shape)
+        self._targets: FloatArray = self._weights if self._daily else np.zeros((len(trades), terms.returns.shape[1]))
+        self._aimed = self._drifted = 0  # trades that have a target, and those whose block is filled
         self.alive_until = terms.horizon
         """First step that is not reached (H while the account is alive)."""
         self._ruined = False
-        # No step loses more than |w| times the longest return vector (Cauchy and Schwarz), and financing takes no more
-        # than a rate times 1 + 2 sum(|w_i|): weights too short for that to come to 1 need no second look.
-        financing = terms.financing
-        self._fixed = max(float(np.abs(rate).max()) for rate in (financing.lend, financing.borrow, financing.short))
-        longest = math.sqrt(float(np.einsum("ij,ij->i", terms.returns, terms.returns).max()))
-        self._each = longest + 2.0 * self._fixed * math.sqrt(terms.returns.shape[1])
+        # nothing comes to nothing in a step, so only who borrows or is short can lose everything
+        self._lasting = bool(terms.returns.min() > -1.0 and terms.financing.lend.min() > -1.0)
 
     def fill(self, start: int, stop: int, target: FloatArray) -> None:
         """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""
-        if self._daily:
-            held = self._weights[start:stop]
-            held[:] = target
-            if self._fixed + self._each * math.sqrt(target.dot(target)) < 0.99:
-                return
-            growth = self.terms.returns[start:stop] @ target + self.terms.financing.earned(held, slice(start, stop))
-            if growth.min() <= -1.0:
-                self._broke(start + int(np.argmax(growth <= -1.0)) + 1)
+        first, self._aimed = np.searchsorted(self.trades, (start, stop)).tolist()
+        self._targets[first : self._aimed] = target
+        if self._lasting and target.min() >= 0.0 and target.sum() <= 1.0 + _ROUNDING:
             return
-        due = slice(*np.searchsorted(self.trades, (start, stop)))
-        for trade, end in zip(self.trades[due].tolist(), self._ends[due].tolist(), strict=True):
-            if trade < self.alive_until:
-                self._drifting(trade, end, target)
+        if self._daily:
+            steps = slice(start, stop)
+            gained = self.terms.returns[steps] @ target + self.terms.financing.earned(self._weights[steps], steps)
+            self._look(1.0 + gained, start)
+        self._drift()
 
     def fill_all(self, targets: FloatArray) -> None:
-        """Aim for a target of its own at each trading date, shape (trades, N), all at once; fees on shorts: none."""
-        terms, lengths = self.terms, self._ends - self.trades
-        since, own = np.repeat(self.trades, lengths), np.repeat(targets, lengths, axis=0)
-
-        def grown(rates: FloatArray) -> FloatArray:
-            total = np.cumprod(np.concatenate((np.ones_like(rates[:1]), 1.0 + rates[:-1])), axis=0)
-            return np.asarray(total / total[since])
-
-        amounts, cash = own * grown(terms.returns), 1.0 - own.sum(axis=1)
-        if terms.financing.active:
-            cash = cash * np.where(cash >= 0.0, grown(terms.financing.lend), grown(terms.financing.borrow))
-        with np.errstate(divide="ignore", invalid="ignore"):  # beyond ruin, which is found when the books are settled
-            self._weights = amounts / (amounts.sum(axis=1) + cash)[:, None]
-        self._weights[self.trades] = targets
+        """Aim for a target of its own at each trading date, shape (trades, N)."""
+        self._targets[:], self._aimed = targets, len(self.trades)
 
     def held(self, step: int, lag: int) -> FloatArray:
         """Holdings as of P_{step - lag}: after the trading there, or for lag 0 drifted there and not traded yet."""
         if step < lag or step == 0:
             return np.zeros(self._weights.shape[1])
+        self._drift()
         if lag:
             return np.array(self._weights[step - lag])
         last = self._weights[step - 1]
         return self.terms.drifted(last, self.terms.growth(last, step - 1), step - 1)
 
-    def _broke(self, stop: int) -> None:
-        self.alive_until, self._ruined = stop, True
+    def _drift(self) -> None:
+        """Let positions grow in amounts, per unit of wealth after the trade to each new target; see where that ends."""
+        if self._daily or self._ruined or self._drifted == self._aimed:
+            return
+        new = slice(self._drifted, self._aimed)
+        self._drifted = self._aimed
+        starts, ends, targets = self.trades[new, None], self._ends[new, None], self._targets[new]
+        steps = starts + np.arange((ends - starts).max())
+        inside = steps < ends
+        rows = steps if len(steps) == 1 else np.minimum(steps, self.terms.horizon - 1)
+        amounts = np.empty((len(targets), steps.shape[1] + 1, targets.shape[1]))
+        amounts[:, 0] = targets
+        np.multiply((1.0 + self.terms.returns[rows]).cumprod(axis=1), targets[:, None], out=amounts[:, 1:])
+        cash = self.terms.financing.cash_path(1.0 - targets.sum(axis=1), amounts[:, :-1], rows)
+        wealth = amounts.sum(axis=2) + cash
+        self._look(wealth[:, 1:][inside], int(starts[0, 0]))
+        if self._ruined:
+            wealth[wealth <= 0.0] = np.inf  # what is held then is of no meaning
+        weights = amounts[:, :-1] / wealth[:, :-1, None]
+        weights[:, 0] = targets
+        self._weights[starts[0, 0] : ends[-1, 0]] = weights[inside]
 
-    def _drifting(self, start: int, stop: int, target: FloatArray) -> None:
-        """Let positions grow in amounts, per unit of wealth after the trade at ``start``."""
-        returns = self.terms.returns[start:stop]
-        amounts = np.empty((stop - start + 1, returns.shape[1]))
-        amounts[0] = target
-        np.multiply(np.cumprod(1.0 + returns, axis=0), target, out=amounts[1:])
-        cash = self.terms.financing.cash_path(1.0 - float(target.sum()), amounts[:-1], start)
-        wealth = amounts.sum(axis=1) + cash
-        broke = np.flatnonzero(wealth <= 0.0)
-        if broke.size:
-            stop = start + int(broke[0])
-            self._broke(stop)
-        held = slice(0, stop - start)
-        self._weights[start] = target
-        self._weights[start + 1 : stop] = (amounts[held] / wealth[held, None])[1:]
+    def _look(self, wealth: FloatArray, start: int) -> None:
+        """See whether wealth comes to nothing in one of the steps from ``start`` on."""
+        if wealth.min() <= 0.0:
+            self.alive_until, self._ruined = start + int(np.argmax(wealth <= 0.0)) + 1, True
 
     def settle(self) -> Path:
         """Do the accounting."""
+        self._drift()
         terms, stop = self.terms, self.alive_until
         path = Path(terms)
         path.weights = self._weights

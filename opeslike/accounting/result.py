@@ -67,7 +67,7 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         risk_free: float | pd.Series = 0.0,
         periods_per_year: float = 252,
         decisions: Sequence[tuple[int, int, NDArray[np.intp] | None]] = (),
-        targets: Sequence[FloatArray | None] = (),
+        targets: Sequence[FloatArray | None] | FloatArray = (),
         listed: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path
@@ -346,14 +346,15 @@ class BacktestResult(Mapping[str, NDArray[Any]]):
         "certified" where every solution has a gap, "heuristic" where one has status "heuristic", else "none" (rules
         that optimise nothing).
         """
-        if (self.certificates["status"] == "heuristic").any():
+        if "heuristic" in self._certificates.column("status"):
             return "heuristic"
-        return "certified" if len(self.certificates) and self.certificates["gap"].notna().all() else "none"
+        gaps = self._certificates.column("gap")
+        return "certified" if gaps.size and not np.isnan(gaps).any() else "none"
 
     @property
     def max_gap(self) -> float | None:
         """Worst certified gap of all re-optimisations, in the objective's unit; None where one has no certificate."""
-        return float(self.certificates["gap"].max()) if self.certificate == "certified" else None
+        return float(self._certificates.column("gap").max()) if self.certificate == "certified" else None
 
     @property
     def solutions(self) -> list[tuple[Any, Any]]:

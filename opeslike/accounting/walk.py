@@ -25,7 +25,7 @@ def walk_blocks(
     strategy: StrategyAdapter | Decided, blocks: Blocks, lag: int, reopt: NDArray[np.bool_], progress: bool | None
 ) -> Path:
     """Nothing depends on wealth: fill whole blocks, account at the end."""
-    if isinstance(strategy, Decided) and strategy.until is None and not blocks.terms.financing.has_fees:
+    if isinstance(strategy, Decided) and strategy.until is None:
         blocks.fill_all(strategy.at(blocks.trades))
         return blocks.settle()
     target: FloatArray | None = None

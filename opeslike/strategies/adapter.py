@@ -21,6 +21,8 @@ from opeslike.strategies.feed import Feed
 from opeslike.strategies.protocol import HOLD, State
 
 CLEAN_THRESHOLD = 1e-8
+#: keywords that hold a number an asset
+_BY_ASSET = ("w", "held", "costs")
 
 
 @final
@@ -112,15 +114,15 @@ class StrategyAdapter:
         self._takes_w = "w" in named
         self._w_required = self._takes_w and named["w"] is inspect.Parameter.empty
         self._keywords: dict[str, Any] = {"seed": seed} if "seed" in named else {}
-        wants_costs = costs is not None and "costs" in named and uses_held is not False
-        self._by_asset: dict[str, Any] = {"costs": costs()} if costs is not None and wants_costs else {}
+        if costs is not None and "costs" in named and uses_held is not False:
+            self._keywords["costs"] = costs()
         if weight_bounds is not None:
             if "weight_bounds" in named:
                 self._keywords["weight_bounds"] = weight_bounds
             else:
                 logger.warning("%s does not take weight_bounds: they are ignored", self.name)
         self._solved = solved
-        self._date: Any = None
+        self._step = 0
         self._shape = (feed.market.n_assets,)
         # Running moments belong to one run: runs may share a feed across threads.
         self._source = Market(feed.market.returns, feed.market.assets, feed.market.dates)
@@ -155,8 +157,8 @@ class StrategyAdapter:
             names strategy, date and cause.
         """
         strategy = self._strategy
-        self._date = self._feed.closes[step]
-        with blaming(self.name, self._date):
+        self._step = step
+        with blaming(self.name, self._when):
             feed, source, start, stop, places = self._seen(step)
             if places is not None and not places.size:
                 self.targets.append(np.zeros(self._shape))  # nothing may be held: all cash
@@ -169,14 +171,14 @@ class StrategyAdapter:
                 answer = strategy.weights_
             else:
                 keywords = dict(self._keywords)
-                vectors = dict(self._by_asset)
                 if self._takes_w and (last is not None or self._w_required):
-                    vectors["w"] = last
+                    keywords["w"] = last
                 if held is not None and self._takes_held:
-                    vectors["held"] = held()
-                keywords |= {name: cut(vector, assets) for name, vector in vectors.items()}
-                if places is not None and not self._market and "weight_bounds" in keywords:
-                    keywords["weight_bounds"] = _bounds_of(keywords["weight_bounds"], assets)
+                    keywords["held"] = held()
+                if places is not None:
+                    keywords |= {name: cut(keywords[name], assets) for name in _BY_ASSET if name in keywords}
+                    if not self._market and "weight_bounds" in keywords:
+                        keywords["weight_bounds"] = _bounds_of(keywords["weight_bounds"], assets)
                 if state is not None and self.needs_state:
                     keywords["state"] = self._state(state(), source, stop)
                 data = source.window(start, stop) if self._market else feed.cut(start, stop)
@@ -209,8 +211,12 @@ class StrategyAdapter:
         own = getattr(self._strategy, "regret", None)
         if not callable(own):
             raise PortfolioError(f"{self.name} proves no regret, so a trade cannot wait for it; leave rebalance out")
-        with blaming(self.name, self._date):
+        with blaming(self.name, self._when):
             return float(own(held))
+
+    def _when(self) -> Any:
+        """The date of the last question; labels of closes are slow to pick, so it is looked up when asked for."""
+        return self._feed.closes[self._step]
 
     def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
         """What the strategy may see: a feed, its market, rows ``start..stop`` of both, and who is eligible."""
@@ -289,12 +295,12 @@ class StrategyAdapter:
 
 
 @contextmanager
-def blaming(name: str, date: Any) -> Iterator[None]:
+def blaming(name: str, when: Callable[[], Any]) -> Iterator[None]:
     """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
     try:
         yield
     except Exception as error:
-        where = f"{name} on {describe(date)}"
+        where = f"{name} on {describe(when())}"
         if isinstance(error, OpesLikeError):
             own = next(base for base in type(error).__mro__ if base.__module__ == errors.__name__)
             raise own(f"{where}: {error}") from error

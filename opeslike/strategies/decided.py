@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -39,7 +40,7 @@ class Decided:
     def __init__(self, name: str, steps: NDArray[np.intp], targets: FloatArray, until: int | None = None) -> None:
         self.name = self.label = name
         self._steps, self.until = np.asarray(steps), until
-        self.decisions: list[Any] = [(step, 0, None) for step in self._steps.tolist()]
+        self.decisions: list[Any] = list(zip(self._steps.tolist(), repeat(0), repeat(None), strict=False))
         self.targets = targets
 
     def due(self, horizon: int) -> NDArray[np.bool_]:

@@ -285,7 +285,7 @@ def _remotely(told: bytes, key: Any, unit: tuple[Any, ...]) -> tuple[Any, Any, l
     """Do a unit in another process, with one thread of BLAS; also return what was logged."""
     from threadpoolctl import threadpool_limits
 
-    job, work, level, parent = pickle.loads(told)
+    job, work, level, parent = _unpickled(told)
     _end_with(parent)
     logger, queue = logging.getLogger("opeslike"), SimpleQueue[logging.LogRecord]()
     logger.setLevel(level)
@@ -296,6 +296,11 @@ def _remotely(told: bytes, key: Any, unit: tuple[Any, ...]) -> tuple[Any, Any, l
     finally:
         logger.removeHandler(handler)
     return key, found, [queue.get() for _ in range(queue.qsize())]
+
+
+@functools.lru_cache(maxsize=1)  # what all units share is read once a process
+def _unpickled(told: bytes) -> tuple[Any, Callable[..., Any], int, int]:
+    return pickle.loads(told)  # type: ignore[no-any-return]
 
 
 _watched: set[int] = set()

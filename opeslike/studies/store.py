@@ -185,8 +185,13 @@ def unpack_dates(content: bytes) -> pd.Index:
     return index.tz_localize("UTC").tz_convert(zone.decode()) if zone else index
 
 
-def unpack_steps(content: bytes) -> NDArray[np.intp]:
+def pack_steps(steps: NDArray[np.intp]) -> bytes:
     """Steps of decisions, compressed integers of 32 bits."""
+    return zlib.compress(steps.astype(np.int32).tobytes())
+
+
+def unpack_steps(content: bytes) -> NDArray[np.intp]:
+    """Steps as :func:`pack_steps` left them."""
     return np.frombuffer(zlib.decompress(content), np.int32).astype(np.intp)
 
 
@@ -202,7 +207,7 @@ def pack(values: FloatArray, changes: bool = False) -> bytes:
     if changes:
         fixed = np.diff(fixed, axis=0, prepend=np.zeros_like(fixed[:1]))  # beyond 32 bits both ways wrap alike
     head = json.dumps([exponent, changes, *values.shape]).encode()
-    return head + b"\n" + zlib.compress(fixed.reshape(-1, 1).view(np.uint8).T.tobytes(), 6)
+    return head + b"\n" + zlib.compress(fixed.reshape(-1, 1).view(np.uint8).T.tobytes(), 1)
 
 
 def unpack(content: bytes) -> FloatArray:

@@ -41,6 +41,8 @@ REPLAYED = (
     *("cost", "initial_capital", "risk_free", "borrow_spread", "short_fee", "periods_per_year", "delisting_return"),
     *("entry_cost", "rebalance_freq", "overlays", "bands"),
 )
+#: pieces of work a study is cut into, at least, for several workers; never less than one a sample
+_UNITS = 32
 
 
 @final
@@ -167,11 +169,13 @@ class Study(Findings):
             self._store.tell({"strategies": self.strategies, "terms": self.terms, "samples": len(self.samples)})
             groups = grouped(self.strategies)
             todo = {number: names for number, names in enumerate(lacking) if names}
-            # few samples are done group by group, so that more workers have something to do
-            parts: list[int | None] = [*range(len(groups))] if len(todo) < 32 else [None]
+            apart = client is not None or n_jobs != 1
+            # of few samples the strategies are shared out too, so that more workers have something to do
+            share = -(-len(groups) * len(todo) // _UNITS) if apart else len(groups)
+            starts = range(0, len(groups), max(share, 1))
             with cluster_of(client) as cluster:
-                plan = replace(self._plan, parcels=packed(groups, cluster is not None or n_jobs != 1))
-                each = {(number, part): (part, names) for number, names in todo.items() for part in parts}
+                plan = replace(self._plan, parcels=packed(groups, apart))
+                each = {(at, i): (slice(i, i + share), names) for at, names in todo.items() for i in starts}
                 self._fill(walk, plan, each, n_jobs, cluster, progress)
         return self
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -20,7 +19,7 @@ from opeslike.errors import DataError, OpesLikeError, PortfolioError, RuinWarnin
 from opeslike.strategies.decided import Decided
 from opeslike.studies.running import Run, together, unpacked
 from opeslike.studies.samples import Sample
-from opeslike.studies.store import Row, pack, pack_dates, unpack, unpack_steps
+from opeslike.studies.store import Row, pack, pack_dates, pack_steps, unpack, unpack_steps
 
 #: Rows of one sample: its own, and those of its runs.
 Found = tuple[Row, list[Row]]
@@ -52,8 +51,8 @@ class Plan:
     start: Any = None
     delay: int = 0
 
-    def tester(self, sample: Sample) -> Backtester:
-        """The backtester of a sample.
+    def tester(self, sample: Sample, told: bool = False) -> Backtester:
+        """The backtester of a sample; what looks wrong in its prices is not said again where it was ``told``.
 
         Raises
         ------
@@ -66,22 +65,25 @@ class Plan:
         if first is None:
             if self.train_end is None:
                 raise PortfolioError(f"{sample.name} is not split: give train_end=, the last day to train on")
-            first = len(sample.data.loc[: self.train_end])
+            first = sample.data.index.slice_indexer(None, self.train_end).stop
         if self.start is not None:
             first = max(first, int(sample.data.index.searchsorted(pd.Timestamp(self.start))))
         if not 0 < first < len(sample.data):
             raise DataError(f"{sample.name}: nothing is left to train or to test on; move train_end, or start")
         terms = {**self.terms, "kind": sample.kind or self.terms["kind"]}
-        return Backtester(sample.data.iloc[:first], sample.data.iloc[first:], **terms)
+        parts = sample.data.iloc[:first], sample.data.iloc[first:]
+        for part in parts if told else ():
+            part.attrs["audited"] = True
+        return Backtester(*parts, **terms)
 
 
-def walk(plan: Plan, sample: int | Sample, part: int | None, wanted: Mapping[str, str]) -> Found:
-    """Make the runs of a sample that are wanted, name -> key, of one group of strategies or of all."""
+def walk(plan: Plan, sample: int | Sample, part: slice, wanted: Mapping[str, str]) -> Found:
+    """Make the runs of a sample that are wanted, name -> key, of some groups of strategies."""
     sample = plan.samples[sample] if isinstance(sample, int) else sample
     rows: list[Row] = []
     left = dict(wanted)
     about: Row = {}
-    for names, parcel in plan.parcels if part is None else plan.parcels[part : part + 1]:
+    for names, parcel in plan.parcels[part]:
         if not left.keys() & set(names):
             continue
         try:
@@ -104,10 +106,8 @@ def walk(plan: Plan, sample: int | Sample, part: int | None, wanted: Mapping[str
 
 def rewalk(plan: Plan, sample: int | Sample, stored: Mapping[str, tuple[str, Row]]) -> Found:
     """Replay the runs of a sample, name -> (key, row): account for the decisions that are stored; nothing is solved."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whoever made the run was told
-        tester = plan.tester(plan.samples[sample] if isinstance(sample, int) else sample)
-        rows, feed = [], tester.feed
+    tester = plan.tester(plan.samples[sample] if isinstance(sample, int) else sample, told=True)
+    rows, feed = [], tester.feed
     for name, (key, row) in stored.items():
         steps, targets, returns = unpack_steps(row["steps"]), unpack(row["targets"]), unpack(row["returns"])
         later = plan.delay - (len(returns) - feed.horizon)  # a later start is an earlier decision
@@ -120,7 +120,8 @@ def rewalk(plan: Plan, sample: int | Sample, stored: Mapping[str, tuple[str, Row
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuinWarning)  # the row says it
             result = tester.backtest(Decided(name, steps, targets, until), **plan.walk)
-        known = {kept: row[kept] for kept in ("gap", "seconds", "more")}
+        same = ("steps", "targets") if later == 0 else ()
+        known = {kept: row[kept] for kept in ("gap", "seconds", "more", *same)}
         rows.append(_row(plan, tester.periods_per_year, key, Run(name, result, []), known))
     return _about(tester), rows
 
@@ -147,16 +148,11 @@ def _row(plan: Plan, periods: float, key: str, run: Run, known: Row | None = Non
         more = {"choices": run.choices, "warnings": sorted({text for text, *_ in run.warned})}
         gap = math.inf if result.certificate == "heuristic" else result.max_gap
         known = {"gap": gap, "more": json.dumps({name: each for name, each in more.items() if each}, default=str)}
-    steps, targets = result.decided
-    return {
-        **row,
-        **found,
-        **known,
-        "status": "ok" if result.ruin_date is None else "ruined",
-        "steps": zlib.compress(steps.astype(np.int32).tobytes()),
-        "targets": pack(targets, changes=True),
-        "returns": pack(result["returns"]),
-    }
+    if "steps" not in known:
+        steps, targets = result.decided
+        known = {**known, "steps": pack_steps(steps), "targets": pack(targets, changes=True)}
+    status = "ok" if result.ruin_date is None else "ruined"
+    return {**row, **found, **known, "status": status, "returns": pack(result["returns"])}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The ledger against plain loops in which every sum is exact (math.fsum)."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -216,15 +217,19 @@ def test_costs_beyond_wealth_ruin_before_anything_is_held(run):
 
 @given(problems(harsh=True))
 @settings(max_examples=100, deadline=None)
-def test_weights_too_short_to_be_ruined_are_not(problem):
-    """What Blocks takes on trust: below its length, no step comes close to losing everything."""
-    terms, targets, _, _ = problem
-    blocks = Blocks(terms, np.arange(terms.horizon))
-    for weights in targets:
-        if blocks._each > 0.0:
-            held = weights * max(0.99 - blocks._fixed, 0.0) / blocks._each / np.linalg.norm(weights)
-            growth = terms.returns @ held + terms.financing.earned(np.tile(held, (terms.horizon, 1)), slice(None))
-            assert growth.min() >= -0.99 - 1e-12
+def test_who_neither_borrows_nor_is_short_is_not_ruined(problem):
+    """What Blocks takes on trust, so that a strategy is asked on without a look at its account."""
+    terms, targets, every, reopt = problem
+    held = np.abs(targets) / np.abs(targets).sum(axis=1, keepdims=True)
+    path = by_steps(dataclasses.replace(terms, costs=CostRates(np.zeros(terms.horizon))), held, every, reopt)
+    assert path.ruin is None
+
+
+@pytest.mark.parametrize("run", [by_steps, by_blocks])
+def test_a_bet_that_lost_everything_takes_nothing_else_with_it(run):
+    path = run(terms_of([[-1.0, 0.1], [0.5, 0.1], [-1.0, 0.1], [0.2, -0.5]]), np.full((4, 2), 0.4), 2, 2)
+    assert path.weights[:, 0] == pytest.approx([0.4, 0.0, 0.4, 0.0])
+    assert path.wealth[-1] == pytest.approx((0.2 + 0.4 * 1.21) * (0.2 + 0.4 * 1.1 * 0.5))
 
 
 def test_a_rate_that_takes_everything_is_seen():
