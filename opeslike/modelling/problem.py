@@ -220,7 +220,7 @@ class ScenarioProblem(Problem):
 
     @cached_property
     def _typical(self) -> float:
-        first = self.returns[:100].ravel()
+        first = self.returns[:100].ravel(order="K")
         return math.sqrt(float(first @ first) / max(first.size, 1))
 
     @property

@@ -2,6 +2,7 @@
 
 From a good guess (the interior point's answer, or last week's weights) two or three steps of ``O(T k^2)``, k the
 number of weights strictly between their bounds, reach rounding error, and the weights at a bound are exactly there.
+Which weights those are is settled within the second-order model of each step.
 """
 
 from __future__ import annotations

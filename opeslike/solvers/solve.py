@@ -62,7 +62,8 @@ class Solved:
         """Worst-case probabilities, where the objective has them: those of the proof."""
         q = self.proof.witness.q
         q = getattr(getattr(self.proof.point, "risk", None), "q", None) if q is None else q
-        return None if q is None else q / float(q.sum())  # worst cases of a multiple of a risk sum to that multiple
+        # worst cases of a multiple of a risk sum to that multiple
+        return None if q is None else q * (1.0 / float(q.sum()))
 
 
 def solve(
