@@ -34,8 +34,8 @@ Minimise = Callable[[Problem, FloatArray | None], tuple[FloatArray, Proof, int]]
 
 #: rows are laid so often at most, and models made
 _ROUNDS, _MODELS = 100, 60
-#: certified gap at which to stop, in tolerances
-_AIM = 1e-2
+#: certified gap at which to stop, in tolerances, and where any point inside will do
+_AIM, _LOOSE = 1e-2, 1e3
 #: a limit exceeded by less is met
 _MET = 1e-10
 #: what a point inside keeps clear of each limit, as a share of the level at least
@@ -108,7 +108,7 @@ class Search:
         x = bounds.center() if start is None else start
         if x is None or not problem.smooth or int(bounds.free.sum()) > MANY:
             return None
-        n, m, multipliers, active = x.size, len(bounds.totals), None, []
+        n, m, multipliers, active, firm = x.size, len(bounds.totals), None, [], 1.0
         levels = np.array([limit.most for limit in limits])
         for self.steps in range(_MODELS):
             if deadline.passed() or not all(
@@ -123,8 +123,7 @@ class Search:
                 self.inside = self._inside(active, x)
                 if self.inside is None:
                     return None
-                depth = np.array([limit.over(self.inside) for limit in limits])
-                x = between(x, self.inside, float((depth / (depth - over))[over > _MET].min()))
+                x = self._drawn(x, over)
                 for k in fresh:
                     self.prices[k] = self.estimate(k, x, self.inside)
                 measured = [limit.measure.evaluate(x) for limit in limits]
@@ -132,16 +131,21 @@ class Search:
             point = self.free.evaluate(x)
             if not point.smooth:
                 return None
-            if multipliers is not None and over.max() <= _MET:
+            lost = float(self.prices @ np.maximum(over, 0.0))
+            if multipliers is not None and (over.max() <= _MET or lost <= aim * problem.tolerance(point)):
+                z = x if over.max() <= _MET or self.inside is None else self._drawn(x, over)
                 worst = [None if limit.curved else q for limit, q in zip(limits, self.worst, strict=True)]
                 witness = Witness(None, multipliers[:m], (), tuple(zip(map(float, self.prices), worst, strict=True)))
-                proof = bound(problem, x, witness, point=point)
-                if proof.gap <= aim * proof.tolerance:
-                    return x, prove(problem, x, proof.witness, point=point), self.steps
+                proof = bound(problem, z, witness, point=point if z is x else None)
+                if proof.gap <= aim * proof.tolerance and all(limit.over(z) <= _MET for limit in limits):
+                    for j in map(int, np.flatnonzero(self.prices)):
+                        self.cut(j, x, point=measured[j])
+                    return z, prove(problem, z, proof.witness, point=proof.point), self.steps
+            firm = min(1.0, 4.0 * firm) if over.max() > _MET else 0.5 * firm  # where the rows of a tail say it all
             curvature = self.free.hessian(point)
             for k, (limit, each) in enumerate(zip(limits, measured, strict=True)):
                 if self.prices[k] > 0 and (each.smooth or not limit.curved):
-                    curvature = curvature + self.prices[k] * limit.bend(x, each)
+                    curvature = curvature + (1.0 if limit.curved else firm) * self.prices[k] * limit.bend(x, each)
                 self.cut(k, x, point=each)
             part = self._part(self.cuts).bounds
             size = part.lower.size
@@ -286,16 +290,17 @@ class Search:
         for known in (self.inside, bounds.center() if bounds.single else None):
             if known is not None and self._clear(known, active):
                 return known
-        *before, k = active
+        *before, k = sorted(active, key=lambda k: self.limits[k].curved)  # what is smooth is quickly least, tails first
         limit, base = self.limits[k], self._inside(before) if before else None
         alone = limit.alone
         alone.limits = tuple(self.limits[i] for i in before)
         if before:
             inner = Search(alone, self.minimise)
-            x, proof, _ = inner.by_models(near, _AIM) or inner.run(None)
-            if limit.over(x) > 0 and not inner.cuts:
-                x, proof, _ = inner.run(None)
-            self.steps += inner.steps
+            found = inner.by_models(near, _LOOSE)
+            if found is None or limit.over(found[0]) > 0:
+                found = inner.by_models(near, _AIM) or inner.run(None)
+            x, proof, taken = found
+            self.steps += taken
             self.cuts += [replace(cut, index=before[cut.index]) for cut in inner.cuts]
         else:
             x, proof = self._solved(alone, near)
@@ -311,6 +316,12 @@ class Search:
                 return mixed
             share *= 0.5
         return x if self._clear(x, active) else None
+
+    def _drawn(self, x: FloatArray, over: FloatArray) -> FloatArray:
+        """Where chords from the point inside meet the limits that x is over: feasible, for limits are convex."""
+        assert self.inside is not None
+        depth = np.array([limit.over(self.inside) for limit in self.limits])
+        return between(x, self.inside, float((depth / (depth - over))[over > _MET].min()))
 
     def _clear(self, x: FloatArray, active: Sequence[int]) -> bool:
         return all(self.limits[k].over(x) < -_CLEAR * (abs(self.limits[k].most) or 1e-3) for k in active)
