@@ -74,7 +74,7 @@ def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvatur
     free, low = np.flatnonzero(bounds.free), np.minimum(np.maximum(x, bounds.lower), bounds.upper)
     low[free] = bounds.lower[free]
     m, n, width = bounds.totals.size, free.size, (bounds.upper - low)[free]
-    scale = float(curvature.diagonal().mean()) or float(np.abs(slope).max())
+    scale = float(curvature.diagonal().mean()) or float(np.abs(slope).max()) or 1.0
     matrix = curvature[free[:, None], free] / scale
     matrix.flat[:: n + 1] += _RIDGE
     factor, info = lapack.dpotrf(matrix, lower=1, clean=1)

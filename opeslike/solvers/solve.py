@@ -204,7 +204,7 @@ def _direct(problem: Problem) -> FloatArray | None:
     if x is not None:
         problem.starting_point(x)
     elif problem.linear is not None:
-        x, _ = problem.bounds.linear_minimum(problem.linear)
+        x = problem.bounds.repair(problem.bounds.linear_minimum(problem.linear)[0])
     return x
 
 
