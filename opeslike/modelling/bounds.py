@@ -19,10 +19,8 @@ from opeslike.market import Eligible, FloatArray, cut, everyone, listing
 TOUCHING = 1e-12
 #: nothing is near a bound that is farther from it than this share of the way to the other one
 _NARROW = 1e-3
-#: what is out of reach by more than this share of its parts is so not by rounding
-_REFUTED = 1e-9
-#: Newton steps towards the analytic centre at most, how near to a bound a last short step may lead, and too short ones
-_NEWTON, _CENTRED, _STUCK = 50, 4.0, 1e-4
+#: Newton steps towards the analytic centre at most, and how near to a bound a last short step may lead
+_NEWTON, _CENTRED = 50, 4.0
 #: pivots of a matrix with a diagonal of ones that are smaller than this are no better than rounding
 _FIRM = 1e-2
 
@@ -169,11 +167,10 @@ class Bounds:
                 across = rows * soft
                 y = solve_semidefinite(across @ rows.T, missing + across @ slope)
                 step = soft * (y @ rows - slope)
+            if not np.isfinite(step).all():  # rounding has put a coordinate onto its bound
+                return None
             fastest = max(float((-step * below).max()), float((step * above).max()), 1e-300)
             length = min(1.0, 0.9 / fastest)
-            # rounding has put a coordinate onto its bound, or the way to the equalities leads out of the box
-            if not np.isfinite(step).all() or length < _STUCK:
-                return None
             at = at + length * step
             x[free] = at
             missing = self.totals - self.rows @ x
@@ -201,27 +198,11 @@ class Bounds:
         point = np.asarray(result.x, dtype=np.float64)
         return point[:-1] if point[-1] > TOUCHING else None
 
-    def _empty(self) -> InfeasibleError:
-        named = ", ".join(name for name in self.names if name)
-        return InfeasibleError(f"no weights satisfy the weight bounds together with these limits: {named}")
-
-    def refute(self, y: FloatArray) -> None:
-        """Raise where the multipliers y prove the set empty: ``y . rows x`` is less than ``y . totals`` in all the box.
-
-        Raises
-        ------
-        InfeasibleError
-            Naming the equalities.
-        """
-        along = y @ self.rows
-        most = np.maximum(along * self.lower, along * self.upper)
-        if float(y @ self.totals - most.sum()) > _REFUTED * float(np.abs(most).sum() + np.abs(y) @ np.abs(self.totals)):
-            raise self._empty()
-
     def _checked(self, result: Any) -> None:
         """Raise where a linear program has no solution."""
         if result.status == 2:
-            raise self._empty()
+            named = ", ".join(name for name in self.names if name)
+            raise InfeasibleError(f"no weights satisfy the weight bounds together with these limits: {named}")
         deadline.check()
         if result.status != 0:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opeslike.checks import FloatArray
-from opeslike.modelling.bounds import Bounds
+from opeslike.errors import InfeasibleError
+from opeslike.modelling.bounds import TOUCHING, Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.regularizers import Regularizer
 
@@ -131,11 +132,19 @@ class Problem(ABC):
         return core
 
     def within(self, rows: FloatArray, most: FloatArray, names: Sequence[str]) -> Self:
-        """The same problem with the further limits ``rows x <= most``, which a slack variable each closes."""
+        """The same problem with the further limits ``rows x <= most``, which a slack variable each closes.
+
+        Raises
+        ------
+        InfeasibleError
+            If one of them cannot be met within the bounds; names it.
+        """
         part, bounds, lift = copy.copy(self), self.bounds, self.lift
         count, n = len(rows), bounds.lower.size
         width = most - np.minimum(rows * bounds.lower, rows * bounds.upper).sum(axis=1)
         none = np.zeros(count)
+        for i in map(int, np.flatnonzero(width < -TOUCHING * (1.0 + np.abs(most)))[:1]):
+            raise InfeasibleError(f"no weights within their bounds meet the limit {names[i]}")
         part.bounds = Bounds(
             np.concatenate([bounds.lower, none]),
             np.concatenate([bounds.upper, width]),
@@ -169,6 +178,11 @@ class Problem(ABC):
     @abstractmethod
     def expression(self, x: Any, scale: float = 1.0) -> tuple[Any, list[Any]]:
         """Objective divided by ``scale``, and its constraints, for cvxpy; the bounds are not among them."""
+
+    @property
+    def smooth(self) -> bool:
+        """Whether what there is besides the regulariser has second derivatives; a tail has none."""
+        return True
 
     @property
     def linear(self) -> FloatArray | None:

@@ -52,7 +52,7 @@ class Limit:
     @property
     def curved(self) -> bool:
         """Whether its surface bends; that of a tail is made of flat pieces."""
-        return not isinstance(self.measure, ScenarioProblem) or self.measure.risk.smooth
+        return self.measure.smooth
 
     @property
     def alone(self) -> Problem:
@@ -71,14 +71,14 @@ class Limit:
             return math.inf
         return float(self.measure.evaluate(x).value) - self.most
 
-    def bend(self, x: FloatArray) -> FloatArray:
-        """Second derivative of what is measured; of a tail, that of a smooth one through the scenarios at its edge.
+    def bend(self, x: FloatArray, point: Any = None) -> FloatArray:
+        """Second derivative of what is measured, which may have been evaluated at x.
 
-        The mean of the worst share b of the losses bends by ``f / b`` times the covariance of the slopes at its edge,
-        f being the density of the losses there.
+        Of a tail, that of a smooth one through the scenarios at its edge: the mean of the worst share b of the losses
+        bends by ``f / b`` times the covariance of the slopes at its edge, f being the density of the losses there.
         """
         measure: Any = self.measure
-        point = measure.evaluate(x)
+        point = measure.evaluate(x) if point is None else point
         if self.curved:
             return np.asarray(measure.hessian(point))
         p, q, losses = measure.probabilities, point.risk.q, point.losses

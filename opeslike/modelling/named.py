@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from opeslike import deadline
 from opeslike.checks import FloatArray
+from opeslike.errors import InfeasibleError
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 
@@ -58,6 +59,22 @@ def row_name(bounds: Bounds, lift: Lift, row: int, scale: float = 1.0) -> str:
     if slack or not bounds.names[row] or (row == 0 and lift.money):
         return ""
     return f"{bounds.names[row]} == {(1.0 if row == 0 else scale) * (bounds.totals[row] + lift.offsets[row]):g}"
+
+
+def refute(bounds: Bounds, y: FloatArray) -> None:
+    """Raise where the multipliers y prove a set empty: ``y . rows x`` is less than ``y . totals`` in all of the box.
+
+    Raises
+    ------
+    InfeasibleError
+        Naming the equalities.
+    """
+    along = y @ bounds.rows
+    most = np.maximum(along * bounds.lower, along * bounds.upper)
+    parts = float(np.abs(most).sum() + np.abs(y) @ np.abs(bounds.totals))
+    if float(y @ bounds.totals - most.sum()) > _NOTHING * parts:
+        named = ", ".join(name for name in bounds.names if name)
+        raise InfeasibleError(f"no weights within their bounds meet these limits together: {named}")
 
 
 def irreducible(bounds: Bounds, lift: Lift, assets: Sequence[Hashable] = (), scale: float = 1.0) -> list[str]:

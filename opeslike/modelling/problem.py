@@ -264,6 +264,11 @@ class ScenarioProblem(Problem):
         return value + self.loss.offset / scale + self.added_expression(x, scale), constraints
 
     @property
+    def smooth(self) -> bool:
+        """Whether the risk has second derivatives."""
+        return self.risk.smooth
+
+    @property
     def linear(self) -> FloatArray | None:
         """Minus the mean returns, for a linear mean objective without penalty."""
         if self.bending or self.penalty is not None:

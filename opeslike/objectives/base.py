@@ -204,13 +204,8 @@ class Optimizer(Estimator):
         counts = self._settings.mandate.counts(self._scale())
         if counts is not None:
             return problem, fewest(problem, counts, self._minimise, w)
-        guess, named = None if w is None else problem.lift(w), not self._gives_way(given)
-        return problem, self._minimise(problem, guess, self._extra(market), named)
-
-    def _gives_way(self, given: Given) -> bool:
-        """Whether turnover may still be wider where limits cannot be met, which then need no names."""
-        held = given.turnover is None and given.held is not None and given.held.any()
-        return bool(held and self._settings.mandate.gives_way)
+        named = not (given.trading and self._settings.mandate.gives_way)  # else turnover may be wider yet
+        return problem, self._minimise(problem, None if w is None else problem.lift(w), self._extra(market), named)
 
     def _minimise(self, problem: Any, start: FloatArray | None, constraints: Any = (), named: bool = True) -> Solved:
         """Solve a problem of this kind, certified."""
@@ -236,10 +231,9 @@ class Optimizer(Estimator):
                 valued = self._valued(market, given)
                 problem, solved = self._solve(market, valued, guess, **options)
             except InfeasibleError:  # where limits on risk ask for more turnover than is allowed, the least is in force
-                if not self._gives_way(given):
+                if not (given.trading and self._settings.mandate.gives_way):
                     raise
-                given, guess = self._widened(market, given)
-                valued = self._valued(market, given)
+                valued, guess = self._widened(market, given)
                 problem, solved = self._solve(market, valued, guess, **options)
             self._keep(market, problem, solved, valued, time.perf_counter() - started)
 
@@ -285,12 +279,12 @@ class Optimizer(Estimator):
     def _widened(self, market: Market, given: Given) -> tuple[Given, FloatArray]:
         """The same with the least turnover that leads into all limits, and a little more, and where it leads."""
         mandate, one = self._settings.mandate, np.ones(market.n_assets)
-        terms = replace(self._terms(market, given), max_turnover=None, impact=None, buy=one, sell=one)
-        bounds, lift = feasible(terms)
+        bounds, lift = feasible(replace(self._terms(market, given), max_turnover=None, impact=None, buy=one, sell=one))
         least = QuadraticProblem(None, None, 1.0, bounds, None, lift)
         least.limits = mandate.limits(market, least, self._scale(), given.custom_cov, self._own_limits)
         found = solve(least, self._settings.solver, lift(given.held / self._scale()), self._extra(market))
-        return replace(given, turnover=self._scale() * found.proof.value + _ROOM), least.weights(found.x)
+        given = replace(given, turnover=self._scale() * found.proof.value + _ROOM)
+        return self._valued(market, given), least.weights(found.x)
 
     def _extra(self, market: Market) -> Extra:
         """What goes through cvxpy, of the weights held."""
@@ -394,8 +388,7 @@ class ConvexObjective(Optimizer):
         terms = self._terms(market, given)
         bounds, lift = feasible(terms, absolute)
         lift = lift if terms.impact is None else replace(lift, impact=terms.impact)
-        reg = regularizer_name(self._settings.reg)
-        return bounds, make_penalty(reg, self._strength(market), lift), lift
+        return bounds, make_penalty(regularizer_name(self._settings.reg), self._strength(market), lift), lift
 
     def _box(self, market: Market, given: Given) -> tuple[Bounds, Regularizer | None]:
         """The same for searches, which take bounds of fully invested weights alone."""

@@ -31,6 +31,11 @@ class Given:
     worth: float = 1.0
     turnover: float | None = None
 
+    @property
+    def trading(self) -> bool:
+        """Whether anything is held whose turnover is limited as it was asked."""
+        return self.turnover is None and self.held is not None and bool(self.held.any())
+
 
 NOTHING = Given()
 

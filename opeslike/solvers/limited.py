@@ -1,12 +1,14 @@
 """Problems with limits on risk: cuts by their tangents, and the curvature of their surfaces by their prices.
 
-Every tangent of a convex ``g`` is a row ``g(z) + g'(z) (x - z) <= most`` that no feasible point breaks, and rows are
-what the other solvers take. They are laid where the way from a point inside leaves the set (extended supporting
-hyperplanes, Veinott 1967; Kronqvist, Lundell and Westerlund 2016), so every answer has a feasible neighbour. For limits
-that bend, ``price x g''`` at the last such point goes into the objective, the multiplier of its row being the price:
-that is Newton's method on the conditions of optimality (sequential quadratic programming), with the objective as it
-is. For a limit on a tail the rows alone do, and there are finitely many of them. The multipliers of all rows of a
-limit together are its price, the same mean of their worst cases is its worst case, and with these the answer is proved.
+Every tangent of a convex ``g`` is a row ``g(z) + g'(z) (x - z) <= most`` that no feasible point breaks; the multiplier
+of its row is the price of the limit, and ``price x g''`` is what its surface adds to the curvature of the objective.
+Second-order models under such rows are Newton's method on the conditions of optimality (sequential quadratic
+programming). A tail has finitely many tangents: its rows stay while they hold anything, and its curvature is a guess.
+
+Where the models fail, or are too large, the other solvers take the rows and the objective as it is. Then rows are laid
+where the way from a point inside leaves the set (extended supporting hyperplanes, Veinott 1967; Kronqvist, Lundell and
+Westerlund 2016), so that every answer has a feasible neighbour. The multipliers of all rows of a limit together are its
+price, the same mean of their worst cases is its worst case, and with these the answer is proved.
 """
 
 from __future__ import annotations
@@ -15,15 +17,15 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError
-from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.limits import Limit
-from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.problem import Problem
 from opeslike.proof import Proof, Witness, bound, limit_tangent, prove
 from opeslike.solvers.columns import MANY
 from opeslike.solvers.sequential import quadratic_minimum
@@ -31,9 +33,9 @@ from opeslike.solvers.sequential import quadratic_minimum
 Minimise = Callable[[Problem, FloatArray | None], tuple[FloatArray, Proof, int]]
 
 #: rows are laid so often at most, and models made
-_ROUNDS, _MODELS = 100, 15
-#: certified gap at which to stop, in tolerances
-_AIM = 1e-2
+_ROUNDS, _MODELS = 100, 60
+#: certified gap at which to stop, in tolerances, and where any point inside will do
+_AIM, _LOOSE = 1e-2, 1e3
 #: a limit exceeded by less is met
 _MET = 1e-10
 #: what a point inside keeps clear of each limit, as a share of the level at least
@@ -99,60 +101,68 @@ class Search:
     def by_models(self, start: FloatArray | None, aim: float) -> tuple[FloatArray, Proof, int] | None:
         """Minimise a smooth problem over few variables by models of it under tangents, curved by the limits' prices.
 
-        Newton's method on the conditions of optimality. Where a step leaves the set it ends where the chord from a
-        point inside says, which is feasible because limits are convex, and as near as the step is short.
+        Newton's method on the conditions of optimality, full steps; None where they do not get there. The first step
+        over a limit is drawn back to where the chord from a point inside meets it, and priced there.
         """
         problem, bounds, limits = self.problem, self.problem.bounds, self.limits
         x = bounds.center() if start is None else start
-        flat = isinstance(problem, ScenarioProblem) and not problem.risk.smooth
-        if x is None or flat or int(bounds.free.sum()) > MANY or not all(limit.curved for limit in limits):
+        if x is None or not problem.smooth or int(bounds.free.sum()) > MANY:
             return None
-        m, none, multipliers, active = len(bounds.totals), np.zeros(len(limits)), np.zeros(0), []
+        n, m, multipliers, active, firm = x.size, len(bounds.totals), None, [], 1.0
         levels = np.array([limit.most for limit in limits])
         for self.steps in range(_MODELS):
-            over = np.array([limit.over(x) for limit in limits])
+            if deadline.passed() or not all(
+                one.in_domain(x) for one in (problem, *(limit.measure for limit in limits))
+            ):
+                return None
+            measured = [limit.measure.evaluate(x) for limit in limits]
+            over = np.array([each.value for each in measured]) - levels
             fresh = [int(k) for k in np.flatnonzero((over > _MET) & (self.prices == 0))]
             if fresh:
                 active += [k for k in fresh if k not in active]
                 self.inside = self._inside(active, x)
-                if self.inside is None or not np.isfinite(over).all():
+                if self.inside is None:
                     return None
-                depth = np.array([limit.over(self.inside) for limit in limits])
-                x = between(x, self.inside, float((depth / (depth - over))[over > _MET].min()))
+                x = self._drawn(x, over)
                 for k in fresh:
                     self.prices[k] = self.estimate(k, x, self.inside)
-            point, measured = self.free.evaluate(x), [limit.measure.evaluate(x) for limit in limits]
-            sharp = any(not each.smooth for each, price in zip(measured, self.prices, strict=True) if price > 0)
-            if sharp or not point.smooth or deadline.passed() or not problem.in_domain(x, point):
+                measured = [limit.measure.evaluate(x) for limit in limits]
+                over = np.array([each.value for each in measured]) - levels
+            point = self.free.evaluate(x)
+            if not point.smooth:
                 return None
-            over = np.array([each.value for each in measured]) - levels
-            if multipliers.size and over.max() <= _MET:
-                prices = tuple((float(price), None) for price in self.prices)
-                proof = bound(problem, x, Witness(multipliers=multipliers[:m], limits=prices), point=point)
-                if proof.gap <= aim * proof.tolerance:
-                    return x, prove(problem, x, proof.witness, point=proof.point), self.steps
-            slopes = np.array([each.gradient for each in measured])
-            most = slopes @ x - over
-            least = np.minimum(slopes * bounds.lower, slopes * bounds.upper).sum(axis=1)
-            part = Bounds(
-                np.append(bounds.lower, none),
-                np.append(bounds.upper, most - least),
-                np.block([[bounds.rows, np.zeros((m, none.size))], [slopes, np.eye(none.size)]]),
-                np.append(bounds.totals, most),
-            )
-            at, slope = np.append(x, most - slopes @ x), np.append(point.gradient, none)
-            curvature = np.zeros((part.lower.size, part.lower.size))
-            curvature[: x.size, : x.size] = self.free.hessian(point) + sum(
-                price * limit.measure.hessian(each)
-                for limit, price, each in zip(limits, self.prices, measured, strict=True)
-                if price > 0
-            )
-            v = quadratic_minimum(part, at, slope, curvature)
+            lost = float(self.prices @ np.maximum(over, 0.0))
+            if multipliers is not None and (over.max() <= _MET or lost <= aim * problem.tolerance(point)):
+                z = x if over.max() <= _MET or self.inside is None else self._drawn(x, over)
+                worst = [None if limit.curved else q for limit, q in zip(limits, self.worst, strict=True)]
+                witness = Witness(None, multipliers[:m], (), tuple(zip(map(float, self.prices), worst, strict=True)))
+                proof = bound(problem, z, witness, point=point if z is x else None)
+                if proof.gap <= aim * proof.tolerance and all(limit.over(z) <= _MET for limit in limits):
+                    for j in map(int, np.flatnonzero(self.prices)):
+                        self.cut(j, x, point=measured[j])
+                    return z, prove(problem, z, proof.witness, point=proof.point), self.steps
+            firm = min(1.0, 4.0 * firm) if over.max() > _MET else 0.5 * firm  # where the rows of a tail say it all
+            curvature = self.free.hessian(point)
+            for k, (limit, each) in enumerate(zip(limits, measured, strict=True)):
+                if self.prices[k] > 0 and (each.smooth or not limit.curved):
+                    curvature = curvature + (1.0 if limit.curved else firm) * self.prices[k] * limit.bend(x, each)
+                self.cut(k, x, point=each)
+            part = self._part(self.cuts).bounds
+            size = part.lower.size
+            at, slope, matrix = np.zeros(size), np.zeros(size), np.zeros((size, size))
+            at[:n], slope[:n], matrix[:n, :n] = x, point.gradient, curvature
+            at[n:] = [cut.most - float(cut.row @ x) for cut in self.cuts]
+            v = quadratic_minimum(part, at, slope, matrix)
             if v is None:
                 return None
-            multipliers = part.nearest(slope + curvature @ (v - at), (v > part.lower) & (v < part.upper))
-            self.prices = np.maximum(-multipliers[m:], 0.0)
-            x = bounds.repair(v[: x.size])
+            multipliers = part.nearest(slope + matrix @ (v - at), (v > part.lower) & (v < part.upper))
+            self._weigh(np.where(v[n:] > 0, 0.0, multipliers[m:]))
+            self.cuts = [
+                cut
+                for cut, pull in zip(self.cuts, self.pulls, strict=True)
+                if pull > 0 and not limits[cut.index].curved
+            ]
+            x = bounds.repair(v[:n])
         return None
 
     def run(self, start: FloatArray | None) -> tuple[FloatArray, Proof, int]:
@@ -195,17 +205,18 @@ class Search:
         self.steps += taken
         return x, proof
 
-    def cut(self, k: int, z: FloatArray, q: FloatArray | None = None) -> None:
-        """Lay a row at ``z``."""
+    def cut(self, k: int, z: FloatArray, q: FloatArray | None = None, point: Any = None) -> None:
+        """Lay a row at ``z``, where what is limited may have been evaluated, by the worst case there or another."""
         limit = self.limits[k]
-        if q is None:
-            q = getattr(getattr(limit.measure.evaluate(z), "risk", None), "q", None)
-        row, below = limit_tangent(limit, z, q)
+        point = limit.measure.evaluate(z) if point is None else point
+        row, short = point.gradient, point.excess
+        if q is not None:
+            row, below = limit_tangent(limit, z, q)
+            short = below - abs(limit.most - point.value)
         size = float(np.abs(row).max())
         if size > 0 and math.isfinite(size):
-            value = limit.measure.evaluate(z).value
-            # of the tangent at z: most - value(z) + below the measure + row z
-            most = limit.most - value + (below - abs(limit.most - value)) + float(row @ z)
+            most = limit.most - point.value + short + float(row @ z)
+            q = getattr(getattr(point, "risk", None), "q", None) if q is None else q
             self.cuts.append(_Cut(k, row / size, most / size, size, q))
 
     def _part(self, cuts: Sequence[_Cut]) -> Problem:
@@ -227,20 +238,24 @@ class Search:
         x, proof = self._solved(part, np.concatenate([x, slack]))
         multipliers = proof.witness.multipliers
         m = len(self.free.bounds.totals)
-        self.pulls = np.zeros(len(cuts)) if multipliers is None else np.maximum(-multipliers[m:], 0.0)
-        self.prices = np.zeros(len(self.limits))
-        for cut, pull in zip(cuts, self.pulls, strict=True):
-            self.prices[cut.index] += pull / cut.size
+        self._weigh(np.zeros(len(cuts)) if multipliers is None else multipliers[m:])
         # a price too high keeps the answer inside, where the row is slack: it falls by and by
         self.stiffness = np.where(self.prices > 0, self.prices, _EASE * self.stiffness)
         latest = {cut.index: cut for cut in cuts}
-        self.worst = [self._worst(k) for k in range(len(self.limits))]
         self.cuts = [
             cut
             for cut, pull in zip(cuts, self.pulls, strict=True)
             if pull > 0 or cut is latest[cut.index] or not self.limits[cut.index].curved
         ]
         return x[: z.size], proof
+
+    def _weigh(self, multipliers: FloatArray) -> None:
+        """The prices of the limits, and their worst cases, that the multipliers of their rows say."""
+        self.pulls = np.maximum(-multipliers, 0.0)
+        self.prices = np.zeros(len(self.limits))
+        for cut, pull in zip(self.cuts, self.pulls, strict=True):
+            self.prices[cut.index] += pull / cut.size
+        self.worst = [self._worst(k) for k in range(len(self.limits))]
 
     def _worst(self, k: int) -> FloatArray | None:
         """The mean of the worst cases of the rows of a limit, by their multipliers."""
@@ -269,45 +284,23 @@ class Search:
         falls = -float(self.limits[k].measure.evaluate(z).gradient @ way)
         return max(float(gradient @ way) / falls, 0.0) if falls > 0 else 0.0
 
-    def point_inside(self, k: int) -> FloatArray:
-        """A point that meets one limit with room to spare.
-
-        Raises
-        ------
-        InfeasibleError
-            If there is none; names the limits.
-        """
-        found = self._inside([k])
-        if found is None:
-            raise InfeasibleError(f"the limit {self.limits[k].name} can only just be met; loosen it a little")
-        return found
-
-    def all_inside(self, last: int) -> FloatArray | None:
-        """A point that meets all limits with room to spare, where one is known; the last is the first to be in doubt.
-
-        Raises
-        ------
-        InfeasibleError
-            If they cannot be met together; names them.
-        """
-        return self._inside([k for k in range(len(self.limits)) if k != last] + [last])
-
     def _inside(self, active: Sequence[int], near: FloatArray | None = None) -> FloatArray | None:
         """A point that meets the given limits with room to spare, or else rows that show that there is none."""
         bounds = self.problem.bounds
         for known in (self.inside, bounds.center() if bounds.single else None):
             if known is not None and self._clear(known, active):
                 return known
-        *before, k = active
+        *before, k = sorted(active, key=lambda k: self.limits[k].curved)  # what is smooth is quickly least, tails first
         limit, base = self.limits[k], self._inside(before) if before else None
         alone = limit.alone
         alone.limits = tuple(self.limits[i] for i in before)
         if before:
             inner = Search(alone, self.minimise)
-            x, proof, _ = inner.by_models(near, _AIM) or inner.run(None)
-            if limit.over(x) > 0 and not inner.cuts:
-                x, proof, _ = inner.run(None)
-            self.steps += inner.steps
+            found = inner.by_models(near, _LOOSE)
+            if found is None or limit.over(found[0]) > 0:
+                found = inner.by_models(near, _AIM) or inner.run(None)
+            x, proof, taken = found
+            self.steps += taken
             self.cuts += [replace(cut, index=before[cut.index]) for cut in inner.cuts]
         else:
             x, proof = self._solved(alone, near)
@@ -323,6 +316,12 @@ class Search:
                 return mixed
             share *= 0.5
         return x if self._clear(x, active) else None
+
+    def _drawn(self, x: FloatArray, over: FloatArray) -> FloatArray:
+        """Where chords from the point inside meet the limits that x is over: feasible, for limits are convex."""
+        assert self.inside is not None
+        depth = np.array([limit.over(self.inside) for limit in self.limits])
+        return between(x, self.inside, float((depth / (depth - over))[over > _MET].min()))
 
     def _clear(self, x: FloatArray, active: Sequence[int]) -> bool:
         return all(self.limits[k].over(x) < -_CLEAR * (abs(self.limits[k].most) or 1e-3) for k in active)

@@ -15,21 +15,22 @@ from scipy.optimize import nnls
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.modelling.bounds import Bounds
+from opeslike.modelling.named import refute
 from opeslike.modelling.problem import Problem
 from opeslike.solvers.active_set import active_set
 from opeslike.solvers.interior_point import Iterate
 
 #: models at most, steps from the minimiser of each, and rounds in which upper bounds that it exceeds are added to it
 _MODELS, _NEWTON, _ROUNDS = 6, 4, 8
-#: what the steps aim at, in tolerances, for the last one doubles the digits
+#: certified gap at which to stop, in tolerances: the last step doubles the digits
 _EXACT = 1e-6
 #: equalities missed by more contradict each other
 _MISSED = 1e-8
-#: relative to the curvature: what is added to it, for opposite parts have none between them, and the weight of equalities
+#: relative to the curvature: what is added to it, for opposite parts have none between them, and what equalities weigh
 _RIDGE, _WEIGHT = 1e-9, 1e7
 
 
-def by_models(problem: Problem, start: FloatArray, aim: float) -> Iterate | None:
+def by_models(problem: Problem, start: FloatArray) -> Iterate | None:
     """Minimise a smooth problem over few variables by its second-order models.
 
     Parameters
@@ -37,8 +38,6 @@ def by_models(problem: Problem, start: FloatArray, aim: float) -> Iterate | None
     problem : Problem
     start : ndarray of shape (n,)
         Where the first model is made; it need not be feasible.
-    aim : float
-        Certified gap at which to stop, in tolerances of the problem.
 
     Returns
     -------
@@ -57,7 +56,7 @@ def by_models(problem: Problem, start: FloatArray, aim: float) -> Iterate | None
         if found is None or (best is not None and not found.gap < best.gap):
             break
         x, best = found.x, found
-        if best.gap <= aim * problem.tolerance(best.point):
+        if best.gap <= _EXACT * problem.tolerance(best.point):
             break
     return best
 
@@ -75,7 +74,7 @@ def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvatur
     free, low = np.flatnonzero(bounds.free), np.minimum(np.maximum(x, bounds.lower), bounds.upper)
     low[free] = bounds.lower[free]
     m, n, width = bounds.totals.size, free.size, (bounds.upper - low)[free]
-    scale = float(curvature.diagonal().mean()) or float(np.abs(slope).max())
+    scale = float(curvature.diagonal().mean()) or float(np.abs(slope).max()) or 1.0
     matrix = curvature[free[:, None], free] / scale
     matrix.flat[:: n + 1] += _RIDGE
     factor, info = lapack.dpotrf(matrix, lower=1, clean=1)
@@ -106,7 +105,7 @@ def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvatur
             missing = bounds.totals - bounds.rows @ low
             if np.abs(missing).max() <= _MISSED:
                 return low
-            bounds.refute(missing * (heavy / heavy.max()) ** 2)
+            refute(bounds, missing * (heavy / heavy.max()) ** 2)
             return None
         capped |= over | (round_ == _ROUNDS - 2)
     return None

@@ -23,7 +23,6 @@ from opeslike.solvers.active_set import active_set, polished
 from opeslike.solvers.columns import MANY, by_columns
 from opeslike.solvers.interior_point import Iterate, interior_point
 from opeslike.solvers.limited import limited_point
-from opeslike.solvers.priced import priceable, priced_point
 from opeslike.solvers.rivals import rival_point
 from opeslike.solvers.saddle import saddle_point
 from opeslike.solvers.sequential import by_models
@@ -163,11 +162,7 @@ def _limited(
         return solved.x, solved.proof, solved.iterations
 
     try:
-        tail = priceable(problem)
-        if tail is None:
-            x, met, steps = limited_point(problem, minimise, start, _AIM)
-        else:
-            x, met, steps = priced_point(problem, tail, minimise, start)
+        x, met, steps = limited_point(problem, minimise, start, _AIM)
         return _judged(x, met, "interior-point", steps)
     except (TimeLimitError, InfeasibleError):
         raise
@@ -210,7 +205,7 @@ def _direct(problem: Problem) -> FloatArray | None:
     if x is not None:
         problem.starting_point(x)
     elif problem.linear is not None:
-        x, _ = problem.bounds.linear_minimum(problem.linear)
+        x = problem.bounds.repair(problem.bounds.linear_minimum(problem.linear)[0])
     return x
 
 
@@ -222,32 +217,33 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
         best = active_set(problem, start, _AIM, max_iterations=6)
         if best is not None and best.gap <= _AIM * problem.tolerance(best.point):
             return best, "active-set"
-    flat = isinstance(problem, ScenarioProblem) and not problem.risk.smooth
-    ends = smooth and not flat and not (problem.penalty is not None and problem.penalty.interior)
-    few = ends and int(problem.bounds.free.sum()) <= MANY
-    if few and start is not None:
-        best = by_models(problem, start, _AIM)
+    ends = smooth and problem.smooth and not (problem.penalty is not None and problem.penalty.interior)
+    many = int(problem.bounds.free.sum()) > MANY
+    if ends and not many and start is not None:
+        best = by_models(problem, start)
         if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
             return best, "active-set"
     center = problem.bounds.center()
     if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
-    if columns and int(problem.bounds.free.sum()) > MANY and problem.penalty is None:
+    if columns and many and problem.penalty is None:
         few = by_columns(problem, center, start, _AIM, partial(_interior, columns=False))
         if few is not None:
             return few
     if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, LargestRegret):
         return rival_point(problem, _AIM, partial(_interior, columns=columns)), "shares"
-    if flat:
+    if isinstance(problem, ScenarioProblem) and not problem.smooth:
         worst = worst_case_point(problem, center, _AIM)
         return None if worst is None else _snapped(problem, worst), "saddle-point"
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
     found: Iterate | None = None
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
         inside = center
-        if few and start is None and envelope is None:  # from nowhere the model of a worst case says little
-            best = by_models(problem, center, _AIM)
+        if (
+            ends and not many and start is None and envelope is None
+        ):  # from nowhere the model of a worst case says little
+            best = by_models(problem, center)
             if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
                 return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job

@@ -92,7 +92,7 @@ def test_value_is_the_formula(ground_norm, dual, bounds) -> None:
     optimizer = WassRobustMeanVariance(1.5, 1e-4, ground_norm)
     w = optimizer.optimize(data, bounds, kind="returns")
     assert optimizer.solution.value == pytest.approx(value(w), abs=1e-12)
-    assert optimizer.solution.solver == "interior-point"
+    assert optimizer.solution.solver in ("active-set", "interior-point")
     rng = np.random.default_rng(0)
     for _ in range(200):
         other = w + 0.02 * (rng.dirichlet(np.ones(5)) - rng.dirichlet(np.ones(5)))
