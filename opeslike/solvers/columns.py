@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
+from opeslike.modelling.ambiguity import BoxRisk
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.parts import Parts
@@ -26,12 +27,16 @@ from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
-Solver = Callable[[Problem, FloatArray | None], tuple[Iterate | None, str]]
+Solver = Callable[[Problem, FloatArray | None, float], tuple[Iterate | None, str]]
 
 #: from this many assets on it pays
 MANY = 80
 _FIRST = 30
-_ROUNDS = 12
+_ROUNDS = 20
+#: gap, in tolerances, to which tails are solved at first: prices from inside say better who else matters than corners
+_ROUGH = 1e5
+#: and what is held from inside where it is at its bound
+_TINY = 1e-5
 #: what a guess holds more of than this is looked at from the start
 _HELD = 1e-9
 #: how many parts are looked at from the start for each limit and sign
@@ -54,7 +59,7 @@ def by_columns(
     aim : float
         Certified gap at which to stop, in tolerances of the problem.
     solve : callable
-        Solves a problem from a guess, for the assets that can move.
+        Solves a problem from a guess, for the assets that can move; a tail to a gap of as many tolerances as it is told.
 
     Returns
     -------
@@ -68,12 +73,13 @@ def by_columns(
     if start is not None:
         inside |= bounds.free & (start > bounds.lower + _HELD)
     guess: FloatArray | None = None
+    now = _ROUGH if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, BoxRisk) else aim
     for _ in range(_ROUNDS):
         if 2 * inside[:count].sum() > count or deadline.passed():
             return None
         part, few = _among(problem, inside)
         try:
-            found, name = solve(part, None if guess is None else guess[few])
+            found, name = solve(part, None if guess is None else guess[few], now)
         except InfeasibleError:  # the few cannot meet the limits
             return None
         if found is None:
@@ -84,7 +90,8 @@ def by_columns(
         y = bounds.price(point.gradient) if bounds.single else found.multipliers
         proof = bound(problem, guess, Witness(found.q, None if bounds.single else y), point=point)
         whole = replace(found, x=guess, point=point, gap=proof.gap, multipliers=y, snapped=None)
-        if whole.gap <= max(aim * proof.tolerance, 2.0 * found.gap):
+        settled = whole.gap <= max(aim * proof.tolerance, 2.0 * found.gap)
+        if settled and (now == aim or whole.gap <= aim * proof.tolerance):
             return whole, name
         gradient = point.gradient
         if found.q is not None and isinstance(problem, ScenarioProblem):
@@ -94,10 +101,11 @@ def by_columns(
             y = gradient[held].mean(keepdims=True) if held.any() else found.multipliers
         reduced = gradient - y @ bounds.rows
         cheap = np.flatnonzero(~inside & bounds.free & (reduced < 0))
-        if not cheap.size:
+        if not cheap.size and now == aim:
             return whole, name
         if bounds.single:  # under more limits what is not held comes again too often
-            inside[:count] = (guess > bounds.lower)[:count]
+            inside[:count] = (guess > bounds.lower + (_TINY if now > aim else 0.0))[:count]
+        now = aim if settled or not cheap.size else now
         inside[cheap[np.argsort(reduced[cheap])[: max(_FIRST, int(inside.sum()))]]] = True
     return None
 

@@ -209,7 +209,9 @@ def _direct(problem: Problem) -> FloatArray | None:
     return x
 
 
-def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) -> tuple[Iterate | None, str]:
+def _interior(
+    problem: Problem, start: FloatArray | None, aim: float = _AIM, columns: bool = True
+) -> tuple[Iterate | None, str]:
     """Warm start, then interior point, then the saddle-point form; the best certified iterate and who found it."""
     smooth = problem.penalty is None or problem.penalty.smooth
     best: Iterate | None = None
@@ -234,7 +236,7 @@ def _interior(problem: Problem, start: FloatArray | None, columns: bool = True) 
     if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, LargestRegret):
         return rival_point(problem, _AIM, partial(_interior, columns=columns)), "shares"
     if isinstance(problem, ScenarioProblem) and not problem.smooth:
-        worst = worst_case_point(problem, center, _AIM)
+        worst = worst_case_point(problem, center, aim)
         return None if worst is None else _snapped(problem, worst), "saddle-point"
     envelope = problem.envelope() if isinstance(problem, ScenarioProblem) else None
     found: Iterate | None = None

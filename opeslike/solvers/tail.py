@@ -113,8 +113,9 @@ class _Tail:
         part, total = copy.copy(self.problem), float(nominal.sum())
         box = ProbabilityBox(self.floor[rows] / total, np.minimum(self.cap[rows] / total, 1.0))
         part.returns, part.probabilities = np.asfortranarray(self.problem.returns[rows]), nominal / total
-        part.risk = Multiple(box, self.total)
-        found = tail_point(part, part.risk.envelope(part.probabilities), start, _ROUGH * target)
+        part.risk = risk = Multiple(box, self.total)
+        envelope = risk.envelope(part.probabilities)
+        found = None if envelope is None else tail_point(part, envelope, start, _ROUGH * target)
         return found.x if found is not None and self.problem.in_domain(found.x) else None
 
     def look(self, x: FloatArray) -> None:
@@ -175,18 +176,20 @@ def worst_case_point(problem: ScenarioProblem, start: FloatArray, aim: float) ->
     tolerance = problem.tolerance(problem.evaluate(start))
     found: Iterate | None = None
     if envelope.divergence is None and (problem.penalty is None or problem.penalty.smooth):
-        found = tail_point(problem, envelope, start, aim * tolerance)
+        found = tail_point(problem, envelope, start, aim * tolerance, aim > 1)
     for _ in range(2):  # the tolerance is a matter of the answer, so the first aim may have been too high
         if found is not None:
             tolerance = problem.tolerance(problem.evaluate(found.x))
-            if found.gap <= 0.1 * tolerance:
+            if found.gap <= max(aim, 0.1) * tolerance:
                 break
         other = saddle_point(problem, envelope, start, aim * tolerance)
         found = other if found is None or other.gap < found.gap else found
     return found
 
 
-def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, target: float) -> Iterate | None:
+def tail_point(
+    problem: ScenarioProblem, envelope: Envelope, start: FloatArray, target: float, rough: bool = False
+) -> Iterate | None:
     """Solve a scenario problem whose worst-case probabilities lie in a box.
 
     Parameters
@@ -199,6 +202,8 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
         Strictly inside the bounds and the domain of the loss.
     target : float
         Certified gap at which to stop.
+    rough : bool
+        Whether that is far from a corner, so that none is looked for.
 
     Returns
     -------
@@ -220,7 +225,7 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
     steps = 0
     path = [(math.inf, start)]  # how far from the optimum, and the interior point there
     while True:
-        taken, found = _approach(state, target, _STEPS - steps)
+        taken, found = _approach(state, target, _STEPS - steps, rough)
         steps += taken
         total, count = state.complementarity()
         if found is None:
@@ -236,7 +241,7 @@ def tail_point(problem: ScenarioProblem, envelope: Envelope, start: FloatArray, 
             q = held.copy()
             q[inner] = found.q
             found = state.certified(problem, found.x, q, found.multipliers, steps)
-            if found.gap > target and guess is None:
+            if found.gap > target and guess is None and not rough:
                 # a corner of the part, nearly one of the whole: let the scenarios left out come in
                 found = _nearer(tail, found, target) or found
             if best is None or found.gap < best.gap:
@@ -268,7 +273,7 @@ def _nearer(tail: _Tail, found: Iterate, target: float) -> Iterate | None:
     return better if better is not None and better.gap < found.gap else None
 
 
-def _approach(state: SaddleState, target: float, most: int) -> tuple[int, Iterate | None]:
+def _approach(state: SaddleState, target: float, most: int, rough: bool) -> tuple[int, Iterate | None]:
     """Step until the products have shrunk by a good deal, or to the end; returns the steps and the answer if any."""
     first, _ = state.complementarity()
     least, stalled = math.inf, 0
@@ -278,8 +283,8 @@ def _approach(state: SaddleState, target: float, most: int) -> tuple[int, Iterat
         total, count = state.complementarity()
         stalled = 0 if total < 0.99 * least else stalled + 1
         least = min(total, least)
-        near = total <= 1e2 * target or stalled % 5 == 4
-        found = corners.try_from(state, near)
+        near = total <= (1 if rough else 1e2) * target or stalled % 5 == 4
+        found = None if rough else corners.try_from(state, near)
         if found is None and near:
             found = state.rounded(step)
         if found is not None and (best is None or found.gap < best.gap):
