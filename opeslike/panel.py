@@ -133,9 +133,7 @@ def pandas_frame(data: Any) -> Any:
     try:
         frame = data.to_pandas()
     except ImportError as error:
-        raise DataError(
-            f"a {type(data).__name__} cannot become a pandas frame: {error}; install that package"
-        ) from error
+        raise DataError(f"no {type(data).__name__} can become a DataFrame: {error}; install that package") from error
     if isinstance(frame, pd.DataFrame) and frame.shape[1] > 1:
         first = frame.iloc[:, 0]
         if first.dtype.kind == "M" or pd.api.types.infer_dtype(first) in ("date", "datetime"):
@@ -192,9 +190,8 @@ def read_array(data: Any, what: str) -> FloatArray:
         If it is not numeric, or complex; the message starts with ``what``.
     """
     try:
-        values = (
-            np.ma.filled(np.ma.asarray(data, np.float64), np.nan) if np.ma.isMaskedArray(data) else np.asarray(data)
-        )
+        masked = np.ma.isMaskedArray(data)
+        values = np.ma.filled(np.ma.asarray(data, np.float64), np.nan) if masked else np.asarray(data)
         if not np.iscomplexobj(values):
             return values.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
@@ -211,9 +208,7 @@ def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
         raise DataError(f"duplicate date {describe(index[twice][0])}; keep one row a date")
     if index.inferred_type in ("mixed", "mixed-integer"):
         kinds = " and ".join(sorted({type(label).__name__ for label in index}))
-        raise DataError(
-            f"the index mixes {kinds}; turn it into dates with pandas.to_datetime, then sort the frame by it"
-        )
+        raise DataError(f"the index mixes {kinds}; turn it into dates with pandas.to_datetime, then sort by it")
     if not index.is_monotonic_increasing:
         if isinstance(index, pd.DatetimeIndex) and index.hasnans:
             raise DataError("a row has no date (NaT); drop it")
@@ -337,9 +332,8 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     if kind == "returns" and not (given and not _is_dated(panel.index)):
         missing = np.isnan(values)
         for column in np.flatnonzero(((values > 1.0) | missing).all(axis=0) & ((~missing).sum(axis=0) >= _SURELY)):
-            raise DataError(
-                f"{panel.assets[column]}: every return is above 100%; pass kind='prices' if they are prices"
-            )
+            told = f"{panel.assets[column]}: every return is above 100%"
+            raise DataError(f"{told}; pass kind='prices' if they are prices")
         totals = np.nansum(values, axis=0)
         for column in np.flatnonzero(totals > _LOG_OF_TOO_MUCH):  # log(1 + r) <= r, so no other can be it
             grown = np.nansum(np.log1p(np.maximum(values[:, column], -0.99)))
@@ -371,12 +365,10 @@ def align_columns(panel: Panel, assets: Sequence[Hashable], what: str) -> Panel:
             f"{what} has {len(panel.assets)} columns, but the training data has {len(assets)}; "
             "train and test must hold the same assets"
         )
-    lacking = [str(a) for a in assets if a not in set(panel.assets)]
-    extra = [str(a) for a in panel.assets if a not in set(assets)]
+    lacking = ", ".join(str(a) for a in assets if a not in set(panel.assets))
+    extra = ", ".join(str(a) for a in panel.assets if a not in set(assets))
     if lacking or extra:
-        parts = ([f"without {', '.join(lacking)}"] if lacking else []) + (
-            [f"with {', '.join(extra)} which the training data lacks"] if extra else []
-        )
-        raise DataError(f"{what} comes {' and '.join(parts)}; train and test must hold the same tickers")
+        parts = lacking and f"without {lacking}", extra and f"with {extra} which the training data lacks"
+        raise DataError(f"{what} comes {' and '.join(filter(None, parts))}; train and test must hold the same tickers")
     order = [panel.assets.index(a) for a in assets]
     return replace(panel, values=panel.values[:, order], assets=tuple(assets))

@@ -142,10 +142,8 @@ class _Report:
         lines = lines_of(records, None, first.origin)
         moneys = {name: money for each in sources for name, money in each.moneys.items()}
         paid = {name: replace(lines[name], money=money) for name, money in moneys.items()}
-        charts = {
-            "wealth": wealth_chart(lines | paid, first.result.initial_capital, log=True, styles=styles),
-            "drawdown": drawdown_chart(lines, styles),
-        }
+        wealth = wealth_chart(lines | paid, first.result.initial_capital, log=True, styles=styles)
+        charts = {"wealth": wealth, "drawdown": drawdown_chart(lines, styles)}
         size, periods = first.own.values.size, first.periods
         if size >= 4:  # half a year and a quarter, where there is that much
             half, quarter = (max(2, min(round(periods / part), size // 2)) for part in (2, 4))

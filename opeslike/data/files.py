@@ -111,9 +111,7 @@ def load_csv(
             raise DataError(f"{name}={mark!r}: give one character")
     if decimal is not None and decimal in (sep, thousands):
         twin, other = ("sep", "two cells") if decimal == sep else ("thousands", "a larger one")
-        raise DataError(
-            f"{twin}={decimal!r} and decimal={decimal!r} are the same: a number could not be told from {other}"
-        )
+        raise DataError(f"{twin}={decimal!r} and decimal={decimal!r} are the same: no number can be told from {other}")
     path = Path(path)
     rows, sep, plain = _read_rows(path, encoding, sep)
     header = [cell.strip() for cell in rows.iloc[0]]

@@ -132,7 +132,6 @@ def _aligned(outside: Market, seen: Market) -> Market:
         return outside
     rows = outside.dates.get_indexer(seen.dates)
     if (rows < 0).any():
-        raise DataError(
-            f"the candidates have no return on {seen.dates[int(np.argmax(rows < 0))]}, a scenario believed in"
-        )
+        lacking = seen.dates[int(np.argmax(rows < 0))]
+        raise DataError(f"the candidates have no return on {lacking}, a scenario believed in")
     return Market(np.asfortranarray(outside.returns[rows]), outside.assets, seen.dates)

@@ -123,7 +123,7 @@ def uncertainty(
     from joblib import Parallel, delayed
 
     whole("resamples", resamples, 2)
-    share_of("confidence", confidence)
+    confidence = share_of("confidence", confidence)
     posed = pose(objective, prices, kind=kind, weight_bounds=weight_bounds)
     seen = posed.market if prices is posed else Market.from_data(prices, kind)
     solved = posed.solve()
@@ -135,9 +135,7 @@ def uncertainty(
     assets = list(posed.market.assets)
     weights = pd.DataFrame([weights for weights, _, _ in found], columns=assets)
     growth = pd.DataFrame([rest for _, *rest in found], columns=["claimed", "true"])
-    return Uncertainty(
-        weights, growth, pd.Series(best, assets), posed.growth(solved.x), float(confidence), math.ceil(length)
-    )
+    return Uncertainty(weights, growth, pd.Series(best, assets), posed.growth(solved.x), confidence, math.ceil(length))
 
 
 def _resampled(

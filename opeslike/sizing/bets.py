@@ -90,8 +90,8 @@ class Addable(Parameters):
     """What can stand on a card; adding makes the card."""
 
     @property
-    def _events(self) -> tuple[Event, ...]:
-        raise NotImplementedError
+    def _events(self) -> tuple[Any, ...]:
+        return tuple(self.events) if isinstance(self, Card) else (self,)
 
     def __add__(self, other: Any) -> Card:
         """The events of both, independent of each other."""
@@ -134,10 +134,6 @@ class Card(Addable):
         twice = [name for name, count in Counter(self.names).items() if count > 1]
         if twice:
             raise PortfolioError(f"two bets on the card are called {twice[0]!r}; tell them apart by name='...'")
-
-    @property
-    def _events(self) -> tuple[Event, ...]:
-        return tuple(self.events)
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.events)) if len(self.events) > 1 else f"Card({self.events!r})"
@@ -201,10 +197,6 @@ class Event(Addable):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.outcomes  # noqa: B018 (checks what the types cannot)
-
-    @property
-    def _events(self) -> tuple[Event, ...]:
-        return (self,)
 
     @cached_property
     def outcomes(self) -> Outcomes:
@@ -321,7 +313,5 @@ class Race(Event):
                 raise PortfolioError(f"runner {runner}: {why}") from None
             names.append(str(runner) if self.name is None else f"{self.name} {runner}")
         if math.fsum(chances) > 1.0 + ROUNDING:
-            raise PortfolioError(
-                f"the probabilities of {', '.join(names)} sum to {math.fsum(chances):.6g}, more than 1"
-            )
+            raise PortfolioError(f"the probabilities of {', '.join(names)} sum to {math.fsum(chances):.6g}, above 1")
         return _one_wins(tuple(names), np.array(chances), np.array(quoted), 1.0 - self.commission)
