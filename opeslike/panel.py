@@ -92,10 +92,8 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
                 "download with auto_adjust=True, or pass the Adj Close columns alone"
             )
         return cast(pd.DataFrame, data.xs("Close", axis=1, level=level)), True
-    raise DataError(
-        "two-level price columns have no 'Close' field in either level; "
-        "rename the field to 'Close' or pass a one-level frame of closes"
-    )
+    advice = "rename the field to 'Close' or pass a one-level frame of closes"
+    raise DataError(f"two-level price columns have no 'Close' field in either level; {advice}")
 
 
 def level_of(columns: pd.Index, field: str) -> int | None:
@@ -215,10 +213,8 @@ def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
         steps = [i for i in range(1, len(index)) if index[i] < index[i - 1]]
         where = describe(index[steps[0]]) if steps else "an unknown row"
         if isinstance(index[0], str):
-            raise DataError(
-                f"the dates are text, and as text not in ascending order at {where}; "
-                "turn the index into dates with pandas.to_datetime, then sort the frame by it"
-            )
+            advice = "turn the index into dates with pandas.to_datetime, then sort the frame by it"
+            raise DataError(f"the dates are text, and as text not in ascending order at {where}; {advice}")
         raise DataError(f"dates are not in ascending order at {where}; sort the frame by its index")
 
 
@@ -338,10 +334,8 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
         for column in np.flatnonzero(totals > _LOG_OF_TOO_MUCH):  # log(1 + r) <= r, so no other can be it
             grown = np.nansum(np.log1p(np.maximum(values[:, column], -0.99)))
             if grown > _LOG_OF_TOO_MUCH:
-                raise DataError(
-                    f"{panel.assets[column]}: its returns compound to more than 1e300; pass kind='prices' if they are "
-                    "prices, and divide by 100 if they are percent"
-                )
+                advice = "pass kind='prices' if they are prices, and divide by 100 if they are percent"
+                raise DataError(f"{panel.assets[column]}: its returns compound to more than 1e300; {advice}")
 
 
 def simple_returns(prices: FloatArray) -> FloatArray:
@@ -361,10 +355,8 @@ def align_columns(panel: Panel, assets: Sequence[Hashable], what: str) -> Panel:
     if panel.assets == tuple(assets):
         return panel
     if panel.assets == tuple(range(len(panel.assets))) and tuple(assets) == tuple(range(len(assets))):
-        raise DataError(
-            f"{what} has {len(panel.assets)} columns, but the training data has {len(assets)}; "
-            "train and test must hold the same assets"
-        )
+        advice = "train and test must hold the same assets"
+        raise DataError(f"{what} has {len(panel.assets)} columns, but the training data has {len(assets)}; {advice}")
     lacking = ", ".join(str(a) for a in assets if a not in set(panel.assets))
     extra = ", ".join(str(a) for a in panel.assets if a not in set(assets))
     if lacking or extra:

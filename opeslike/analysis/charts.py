@@ -16,6 +16,7 @@ import pandas as pd
 
 from opeslike.analysis.formats import money
 from opeslike.analysis.record import Floats, Record, Returns, as_floats, by_name, checked_dates, named_records, table_of
+from opeslike.checks import positive
 from opeslike.errors import DataError, PortfolioError
 
 #: Positions on the time axis: naive datetime64, or step numbers.
@@ -215,6 +216,7 @@ def _dated(lines: Mapping[str, Line]) -> bool:
 
 def wealth_chart(lines: Mapping[str, Line], initial: float, *, log: bool, styles: Styles | None = None) -> Chart:
     """Wealth; on a logarithmic axis a line stops, marked, at ruin. The legend lists the best first."""
+    initial = positive("initial wealth", initial)
     styles = looks(lines, width=1.6 if len(lines) <= 4 else 1.3) if styles is None else styles
     traces = []
     for name, line in lines.items():

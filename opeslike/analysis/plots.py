@@ -95,8 +95,7 @@ def plot_wealth(
     OutputError
         If the file cannot be written.
     """
-    lines = lines_of(returns, timeline, start)
-    chart = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log)
+    chart = wealth_chart(lines_of(returns, timeline, start), initial_wealth, log=log)
     return framed(chart, ax, title, show, savefig)
 
 
@@ -129,9 +128,8 @@ def plot_drawdowns(
     DataError, PortfolioError, OutputError
         As :func:`plot_wealth`.
     """
-    lines = lines_of(returns, timeline)
-    chart = drawdown_chart(lines)
-    if ax is None and len(lines) > 4:
+    chart = drawdown_chart(lines_of(returns, timeline))
+    if ax is None and len(chart.traces) > 4:
         return _drawdown_panels(chart, title, show, savefig)
     return framed(chart, ax, title, show, savefig)
 
@@ -232,8 +230,7 @@ def plot_leverage(
         ``returns`` has not.
     """
     lines = lines_of(returns, timeline, start)
-    wealth = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log)
-    held = leverage_chart(leverage, lines)
+    wealth, held = wealth_chart(lines, initial_wealth, log=log), leverage_chart(leverage, lines)
     fig = drawing.new_figure(show, savefig, (11.0, 7.5))
     upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     drawing.place(upper, wealth, title)
@@ -348,7 +345,7 @@ def plot_sweep(
     settings = [name for name in lines if name != reference]
     for number, (name, shade) in enumerate(zip(settings, np.linspace(0.0, 0.88, len(settings)), strict=True)):
         styles[name] |= {"colour": to_hex(colormaps["viridis"](shade)), "dash": number % 2}
-    chart = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log, styles=styles)
+    chart = wealth_chart(lines, initial_wealth, log=log, styles=styles)
     text = None if table is None else cells(table).T
     below = 0.0 if text is None else 0.27 * (len(text) + 2)
     fig = drawing.new_figure(show, savefig, (11.0, 5.5 + below))

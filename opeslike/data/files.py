@@ -212,10 +212,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     except (LookupError, UnicodeEncodeError) as error:
         raise DataError(f"encoding={encoding!r} is unknown: such as 'utf-8' or 'cp1252'") from error
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path} is not a CSV file in {encoding.upper()}: {error}; save it as UTF-8, or pass "
-            "encoding='cp1252' if it is one of Excel's"
-        ) from error
+        advice = "save it as UTF-8, or pass encoding='cp1252' if it is one of Excel's"
+        raise DataError(f"{path} is not a CSV file in {encoding.upper()}: {error}; {advice}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 

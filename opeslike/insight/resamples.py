@@ -68,10 +68,9 @@ class Uncertainty(Finding):
     def says(self) -> str:
         """How sure growth and weights are."""
         width = self.frame["high"] - self.frame["low"]
-        return (
-            f"growth {self.best_growth:.3g} a period in the sample, at least {self.lower_growth:.3g} in truth with "
-            f"{self.confidence:.0%} confidence; the weight of {width.idxmax()} is known to within {width.max():.0%}"
-        )
+        truth = f"at least {self.lower_growth:.3g} in truth with {self.confidence:.0%} confidence"
+        known = f"the weight of {width.idxmax()} is known to within {width.max():.0%}"
+        return f"growth {self.best_growth:.3g} a period in the sample, {truth}; {known}"
 
 
 def uncertainty(

@@ -57,10 +57,8 @@ def decimal_odds(odds: Odds) -> float:
     if re.fullmatch(r"\d+(\.\d*)?", text):
         return _above_one(odds, float(text))
     if isinstance(odds, str):
-        raise PortfolioError(
-            f"odds={odds!r} cannot be read; write decimal (2.5), American with their sign ('+150', '-110'), "
-            "fractional ('3/2') or 'evens'"
-        )
+        advice = "write decimal (2.5), American with their sign ('+150', '-110'), fractional ('3/2') or 'evens'"
+        raise PortfolioError(f"odds={odds!r} cannot be read; {advice}")
     return _above_one(odds, checks.finite("odds", odds))
 
 
