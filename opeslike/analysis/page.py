@@ -87,11 +87,8 @@ def _dark_style() -> str:
     for colour in LINE_COLOURS:
         parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
         turned[colour.lower()] = "#" + "".join(f"{part + round(0.3 * (255 - part)):02x}" for part in parts)
-    rules = [
-        f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
-        for light, dark in turned.items()
-        for what in ("fill", "stroke")
-    ]
+    rule = '[style*="{0}: {1}"]{{{0}:{2}!important}}'.format
+    rules = [rule(what, *colours) for colours in turned.items() for what in ("fill", "stroke")]
     return "@media (prefers-color-scheme:dark){svg{fill:#e6e9ec}" + "".join(rules) + "}"
 
 

@@ -68,7 +68,7 @@ def _above_one(odds: Odds, decimal: float) -> float:
     return decimal
 
 
-class Outcomes(NamedTuple):
+class Payoffs(NamedTuple):
     """What an event can come to: K outcomes that exclude each other, for M bets.
 
     Where at most one of the bets wins, ``race`` is with what probability each does and what it then pays per unit at
@@ -165,7 +165,7 @@ class Card(Addable):
         return Market(returns, self.names, lambda: pd.RangeIndex(len(p), name="outcome"), p)
 
 
-def joint(events: Sequence[Outcomes]) -> tuple[FloatArray, FloatArray]:
+def joint(events: Sequence[Payoffs]) -> tuple[FloatArray, FloatArray]:
     """Returns (S, M) of all bets in every possible joint outcome of independent events, and its probability (S,).
 
     Raises
@@ -197,19 +197,19 @@ class Event(Addable):
         self.outcomes  # noqa: B018 (checks what the types cannot)
 
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> Payoffs:
         """What the event can come to."""
         raise NotImplementedError
 
 
-def _one_wins(names: tuple[str, ...], p: FloatArray, odds: FloatArray, kept: float, lay: bool = False) -> Outcomes:
+def _one_wins(names: tuple[str, ...], p: FloatArray, odds: FloatArray, kept: float, lay: bool = False) -> Payoffs:
     """An event in which one of the bets wins, or none does, with the probability that is left."""
     win, paid = (1.0 - p, 1.0 + kept / (odds - 1.0)) if lay else (p, 1.0 + kept * (odds - 1.0))
     left = 1.0 - math.fsum(win)
     none = [left] if left > ROUNDING else []
     returns = np.vstack([np.diag(paid), np.zeros((len(none), len(paid)))]) - 1.0
     sides = ("lay" if lay else "back",) * len(p)
-    return Outcomes(names, sides, p, odds, np.array([*win, *none]), returns, (win, paid))
+    return Payoffs(names, sides, p, odds, np.array([*win, *none]), returns, (win, paid))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -252,7 +252,7 @@ class Bet(Event):
     name: str | None = None
 
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> Payoffs:
         """Won and lost; each way, won, placed and lost."""
         p, odds, kept, terms = float(self.p), decimal_odds(self.odds), 1.0 - self.commission, float(self.place_terms)
         names, given = () if self.name is None else (str(self.name),), (np.array([p]), np.array([odds]))
@@ -263,7 +263,7 @@ class Bet(Event):
         placed, won = checks.number("place", self.place, low=p, high=1), kept * (odds - 1.0)
         probabilities = np.array([p, placed - p, 1.0 - placed])
         returns = np.array([[won * (1.0 + terms) / 2], [(won * terms - 1.0) / 2], [-1.0]])
-        return Outcomes(names, ("each-way",), *given, probabilities, returns, None)
+        return Payoffs(names, ("each-way",), *given, probabilities, returns, None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -296,7 +296,7 @@ class Race(Event):
     name: str | None = None
 
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> Payoffs:
         """One of the runners wins, or none."""
         if not isinstance(self.runners, Mapping) or not self.runners:
             raise PortfolioError(f"a race maps names to (probability, odds), got {self.runners!r}")
