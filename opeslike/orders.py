@@ -314,20 +314,15 @@ def _solve(
         (np.hstack([np.zeros((n, j)), np.abs(np.sign(flow)), np.zeros((n, j + n))]), -np.inf, 1.0),
     ]
     spent = np.hstack([sign * unit, np.full(j, aside / scale), np.ones(j), np.zeros(n)])
-    upper = np.hstack([most, np.ones(j), np.full(j + n, np.inf)])
+    missed, exactly = np.hstack([np.zeros(2 * j), np.ones(j + n)]), {"mip_rel_gap": 0.0, "time_limit": time_limit}
+    bounds = Bounds(0.0, np.hstack([most, np.ones(j), np.full(j + n, np.inf)]))
     integrality = np.hstack([integral, np.ones(j), np.zeros(j + n)])
     for reserve in (0.0, 1e-5, 1e-3):  # HiGHS meets limits to 1e-6: where that overdraws, once more with room
         limits = [LinearConstraint(*row) for row in [*rows, (spent[None], -np.inf, cash / scale - reserve)]]
-        found = milp(
-            np.hstack([np.zeros(2 * j), np.ones(j + n)]),
-            integrality=integrality,
-            bounds=Bounds(0.0, upper),
-            constraints=limits,
-            options={"mip_rel_gap": 0.0, "time_limit": time_limit},
-        )
+        found = milp(missed, integrality=integrality, bounds=bounds, constraints=limits, options=exactly)
         if found.status == 2:
             raise InfeasibleError(
-                f"cash is {cash:,.2f} and no sale of whole lots pays it; add cash or allow smaller lots"
+                f"cash is {cash:,.2f} and no sale of whole lots pays it; add cash or take smaller lots"
             )
         if found.x is None:
             raise OptimizationError(f"no plan was found in {time_limit:g} s; raise time_limit ({found.message})")
@@ -339,9 +334,7 @@ def _solve(
         paid = sum(fees.of(money) for money in np.abs(shares) * price if money > 0)
         if cash - shares @ price - paid >= -1e-9 * scale:
             return shares, found.status == 0
-    raise OptimizationError(
-        "no plan kept within the cash to the last cent; add a little cash or drop the smallest weight"
-    )
+    raise OptimizationError("no plan kept within the cash to the cent; add a little cash or drop the smallest weight")
 
 
 def _targets(weights: Any, prices: Any) -> tuple[pd.Series, pd.Series]:

@@ -92,10 +92,8 @@ def close_frame(data: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
                 "download with auto_adjust=True, or pass the Adj Close columns alone"
             )
         return cast(pd.DataFrame, data.xs("Close", axis=1, level=level)), True
-    raise DataError(
-        "two-level price columns have no 'Close' field in either level; "
-        "rename the field to 'Close' or pass a one-level frame of closes"
-    )
+    advice = "rename the field to 'Close' or pass a one-level frame of closes"
+    raise DataError(f"two-level price columns have no 'Close' field in either level; {advice}")
 
 
 def level_of(columns: pd.Index, field: str) -> int | None:
@@ -133,9 +131,7 @@ def pandas_frame(data: Any) -> Any:
     try:
         frame = data.to_pandas()
     except ImportError as error:
-        raise DataError(
-            f"a {type(data).__name__} cannot become a pandas frame: {error}; install that package"
-        ) from error
+        raise DataError(f"no {type(data).__name__} can become a DataFrame: {error}; install that package") from error
     if isinstance(frame, pd.DataFrame) and frame.shape[1] > 1:
         first = frame.iloc[:, 0]
         if first.dtype.kind == "M" or pd.api.types.infer_dtype(first) in ("date", "datetime"):
@@ -192,9 +188,8 @@ def read_array(data: Any, what: str) -> FloatArray:
         If it is not numeric, or complex; the message starts with ``what``.
     """
     try:
-        values = (
-            np.ma.filled(np.ma.asarray(data, np.float64), np.nan) if np.ma.isMaskedArray(data) else np.asarray(data)
-        )
+        masked = np.ma.isMaskedArray(data)
+        values = np.ma.filled(np.ma.asarray(data, np.float64), np.nan) if masked else np.asarray(data)
         if not np.iscomplexobj(values):
             return values.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
@@ -211,19 +206,15 @@ def _check_labels(index: pd.Index, assets: tuple[Hashable, ...]) -> None:
         raise DataError(f"duplicate date {describe(index[twice][0])}; keep one row a date")
     if index.inferred_type in ("mixed", "mixed-integer"):
         kinds = " and ".join(sorted({type(label).__name__ for label in index}))
-        raise DataError(
-            f"the index mixes {kinds}; turn it into dates with pandas.to_datetime, then sort the frame by it"
-        )
+        raise DataError(f"the index mixes {kinds}; turn it into dates with pandas.to_datetime, then sort by it")
     if not index.is_monotonic_increasing:
         if isinstance(index, pd.DatetimeIndex) and index.hasnans:
             raise DataError("a row has no date (NaT); drop it")
         steps = [i for i in range(1, len(index)) if index[i] < index[i - 1]]
         where = describe(index[steps[0]]) if steps else "an unknown row"
         if isinstance(index[0], str):
-            raise DataError(
-                f"the dates are text, and as text not in ascending order at {where}; "
-                "turn the index into dates with pandas.to_datetime, then sort the frame by it"
-            )
+            advice = "turn the index into dates with pandas.to_datetime, then sort the frame by it"
+            raise DataError(f"the dates are text, and as text not in ascending order at {where}; {advice}")
         raise DataError(f"dates are not in ascending order at {where}; sort the frame by its index")
 
 
@@ -339,17 +330,14 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
     if kind == "returns" and not (given and not _is_dated(panel.index)):
         missing = np.isnan(values)
         for column in np.flatnonzero(((values > 1.0) | missing).all(axis=0) & ((~missing).sum(axis=0) >= _SURELY)):
-            raise DataError(
-                f"{panel.assets[column]}: every return is above 100%; pass kind='prices' if they are prices"
-            )
+            told = f"{panel.assets[column]}: every return is above 100%"
+            raise DataError(f"{told}; pass kind='prices' if they are prices")
         totals = np.nansum(values, axis=0)
         for column in np.flatnonzero(totals > _LOG_OF_TOO_MUCH):  # log(1 + r) <= r, so no other can be it
             grown = np.nansum(np.log1p(np.maximum(values[:, column], -0.99)))
             if grown > _LOG_OF_TOO_MUCH:
-                raise DataError(
-                    f"{panel.assets[column]}: its returns compound to more than 1e300; pass kind='prices' if they are "
-                    "prices, and divide by 100 if they are percent"
-                )
+                advice = "pass kind='prices' if they are prices, and divide by 100 if they are percent"
+                raise DataError(f"{panel.assets[column]}: its returns compound to more than 1e300; {advice}")
 
 
 def simple_returns(prices: FloatArray) -> FloatArray:
@@ -369,16 +357,12 @@ def align_columns(panel: Panel, assets: Sequence[Hashable], what: str) -> Panel:
     if panel.assets == tuple(assets):
         return panel
     if panel.assets == tuple(range(len(panel.assets))) and tuple(assets) == tuple(range(len(assets))):
-        raise DataError(
-            f"{what} has {len(panel.assets)} columns, but the training data has {len(assets)}; "
-            "train and test must hold the same assets"
-        )
-    lacking = [str(a) for a in assets if a not in set(panel.assets)]
-    extra = [str(a) for a in panel.assets if a not in set(assets)]
+        advice = "train and test must hold the same assets"
+        raise DataError(f"{what} has {len(panel.assets)} columns, but the training data has {len(assets)}; {advice}")
+    lacking = ", ".join(str(a) for a in assets if a not in set(panel.assets))
+    extra = ", ".join(str(a) for a in panel.assets if a not in set(assets))
     if lacking or extra:
-        parts = ([f"without {', '.join(lacking)}"] if lacking else []) + (
-            [f"with {', '.join(extra)} which the training data lacks"] if extra else []
-        )
-        raise DataError(f"{what} comes {' and '.join(parts)}; train and test must hold the same tickers")
+        parts = lacking and f"without {lacking}", extra and f"with {extra} which the training data lacks"
+        raise DataError(f"{what} comes {' and '.join(filter(None, parts))}; train and test must hold the same tickers")
     order = [panel.assets.index(a) for a in assets]
     return replace(panel, values=panel.values[:, order], assets=tuple(assets))

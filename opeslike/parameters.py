@@ -165,11 +165,8 @@ def _unless_none(check: Check, name: str, value: Any) -> None:
 @cache
 def _defaults(kind: type) -> dict[str, Any]:
     """Parameters of a constructor with their defaults, in its order."""
-    made = {
-        field.name: field.default_factory()
-        for field in (fields(kind) if is_dataclass(kind) else ())
-        if field.default_factory is not MISSING
-    }
+    own = fields(kind) if is_dataclass(kind) else ()
+    made = {field.name: field.default_factory() for field in own if field.default_factory is not MISSING}
     several = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
     declared = {name: one for name, one in signature(kind).parameters.items() if one.kind not in several}
     return {name: made.get(name, one.default) for name, one in declared.items()}

@@ -113,13 +113,11 @@ def contributions(
     earned = path.wealth[:-1] @ parts
     total = float(earned.sum())
     scale = _annual_scale(float(path.wealth[-1]), total, len(parts) / periods)
-    table = pd.DataFrame(index=steps.columns)
     held = np.asarray(weights, dtype=np.float64).mean(axis=0)
     average = np.full(parts.shape[1], np.nan)
     average[: held.size], average[held.size] = held, 1.0 - held.sum()
-    table["average_weight"] = average
-    table["contribution"] = earned
-    table["annual_contribution"] = earned * scale
+    columns = {"average_weight": average, "contribution": earned, "annual_contribution": earned * scale}
+    table = pd.DataFrame(columns, steps.columns)
     table.loc[TOTAL] = [float(np.nansum(average)), total, total * scale]
     return table
 

@@ -16,10 +16,15 @@ import pandas as pd
 
 from opeslike.analysis.formats import money
 from opeslike.analysis.record import Floats, Record, Returns, as_floats, by_name, checked_dates, named_records, table_of
+from opeslike.checks import positive
 from opeslike.errors import DataError, PortfolioError
 
 #: Positions on the time axis: naive datetime64, or step numbers.
 Times: TypeAlias = "npt.NDArray[Any]"
+#: Of percent the values are fractions.
+Unit: TypeAlias = Literal["percent", "number"]
+#: Colour, dash and width of each line.
+Styles: TypeAlias = Mapping[str, dict[str, Any]]
 
 # Okabe and Ito (2008), safe for colour-blind readers, without the yellow that vanishes on white and the black that is
 # the benchmark's; then others that stay apart from them and from each other.
@@ -184,9 +189,7 @@ def lines_of(returns: Returns, timeline: object = None, start: object = None) ->
     lines: dict[str, Line] = {}
     for name, path in named_records(returns).items():
         if shared is not None and shared.size != path.values.size:
-            raise PortfolioError(
-                f"{name!r} has {path.values.size} returns, the timeline has {shared.size} entries; they must agree"
-            )
+            raise PortfolioError(f"{name!r} has {path.values.size} returns, the timeline has {shared.size} entries")
         if shared is None and path.dates is None:
             lines[name] = Line(np.arange(1.0, path.values.size + 1.0), path, 0.0)
         else:
@@ -211,10 +214,9 @@ def _dated(lines: Mapping[str, Line]) -> bool:
     return is_dated(next(iter(lines.values())).times)
 
 
-def wealth_chart(
-    lines: Mapping[str, Line], initial: float, *, log: bool, styles: Mapping[str, dict[str, Any]] | None = None
-) -> Chart:
+def wealth_chart(lines: Mapping[str, Line], initial: float, *, log: bool, styles: Styles | None = None) -> Chart:
     """Wealth; on a logarithmic axis a line stops, marked, at ruin. The legend lists the best first."""
+    initial = positive("initial wealth", initial)
     styles = looks(lines, width=1.6 if len(lines) <= 4 else 1.3) if styles is None else styles
     traces = []
     for name, line in lines.items():
@@ -237,7 +239,7 @@ def wealth_chart(
     return Chart(traces, "lines", "money", _dated(lines), "Wealth", "Final wealth", **axis, title="Wealth")
 
 
-def drawdown_chart(lines: Mapping[str, Line], styles: Mapping[str, dict[str, Any]] | None = None) -> Chart:
+def drawdown_chart(lines: Mapping[str, Line], styles: Styles | None = None) -> Chart:
     """Percent below the peak, filled where there is one strategy. The legend lists the mildest first."""
     styles = looks(lines, width=1.1) if styles is None else styles
     traces = []
@@ -252,11 +254,7 @@ def drawdown_chart(lines: Mapping[str, Line], styles: Mapping[str, dict[str, Any
 
 
 def curves_chart(
-    curves: Mapping[str, npt.ArrayLike],
-    times: Times,
-    unit: Literal["percent", "number"],
-    styles: Mapping[str, dict[str, Any]] | None = None,
-    **options: Any,
+    curves: Mapping[str, npt.ArrayLike], times: Times, unit: Unit, styles: Styles | None = None, **options: Any
 ) -> Chart:
     """Values of several series over time, fractions where the unit is percent."""
     styles = looks(curves) if styles is None else styles

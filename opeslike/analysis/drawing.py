@@ -50,10 +50,7 @@ def draw(ax: Axes, chart: Chart, width: int = 44) -> Drawn:
     """Draw a chart on axes, with grid, labels and limits; what belongs in the legend, names up to ``width`` long."""
     handles = _stack(ax, chart.traces) if chart.kind == "areas" else [_draw(ax, chart, each) for each in chart.traces]
     ranked = sorted(zip(chart.traces, handles, strict=True), key=lambda pair: pair[0].rank)
-    shown = [
-        (handle, f"{trace.figure}{'  ' * bool(trace.figure)}{plain(trace.name, width)}{trace.remark}")
-        for trace, handle in ranked
-    ]
+    shown = [(handle, f"{t.figure}{'  ' * bool(t.figure)}{plain(t.name, width)}{t.remark}") for t, handle in ranked]
     if chart.level is not None:
         level, name = chart.level
         solid = {"linestyle": "-", "color": "black", "linewidth": 0.8}
@@ -223,10 +220,7 @@ def _box(owner: Any, drawn: Drawn, **style: Any) -> Any:
 
 
 def new_figure(
-    show: bool,
-    savefig: SaveFig,
-    size: tuple[float, float] = (11.0, 5.5),
-    layout: Literal["constrained", "none"] = "constrained",
+    show: bool, savefig: SaveFig, size: tuple[float, float] = (11.0, 5.5), layout: Any = "constrained"
 ) -> Figure:
     """An empty figure; pyplot's only where a window was asked for and can open."""
     chart_path(savefig)  # an unknown format is told before anything is drawn
@@ -237,7 +231,7 @@ def new_figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=size, layout=layout)  # type: ignore[arg-type]
+    fig = Figure(figsize=size, layout=layout)
     FigureCanvasAgg(fig)
     return fig
 

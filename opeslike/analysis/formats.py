@@ -83,10 +83,8 @@ def cell(value: Any, kind: str) -> str:
 
 def money_kind(capital: float) -> str:
     """How money of an account of that size is printed: cents say nothing about an account of 1, nor of millions."""
-    return next(
-        (kind for most, kind in ((1e3, "fine money"), (1e6, "money"), (1e9, "whole money")) if capital < most),
-        "millions",
-    )
+    sizes = ((1e3, "fine money"), (1e6, "money"), (1e9, "whole money"))
+    return next((kind for most, kind in sizes if capital < most), "millions")
 
 
 def money(value: float, digits: int = 4, *, zeros: bool = False) -> str:
@@ -121,9 +119,7 @@ def label(name: str) -> str:
     return LABELS.get(name) or (name[:1].upper() + name[1:].replace("_", " ") if name.isidentifier() else name)
 
 
-def text_table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], tablefmt: str = "simple", words: bool = False
-) -> str:
+def text_table(heads: Sequence[str], rows: Sequence[list[str]], tablefmt: str = "simple", words: bool = False) -> str:
     """Cells of text below their heads; numbers are set to the right, words to the left."""
     from tabulate import tabulate
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from opeslike.analysis.paths import spells
-from opeslike.analysis.record import Floats, RateLike, Record, SeriesLike, as_floats, record
+from opeslike.analysis.record import Floats, RateLike, Record, SeriesLike, as_floats, record, table_of
 from opeslike.checks import positive
 from opeslike.errors import DataError, PortfolioError
 
@@ -204,14 +204,10 @@ def _worst_spells(path: Record, start: pd.Timestamp | str | None) -> dict[str, A
     }
 
 
-def _exposure(exposure: SeriesLike | pd.DataFrame, length: int) -> dict[str, float]:
-    held = np.asarray(exposure)
-    table = as_floats(held, "exposure", ndim=2 if held.ndim == 2 else 1).reshape(len(held) if held.ndim else 0, -1)
+def _exposure(exposure: Any, length: int) -> dict[str, float]:
+    table, _, _ = table_of(exposure if np.ndim(exposure) == 2 else np.reshape(exposure, (-1, 1)), "exposure")
     if len(table) != length:
         raise DataError(f"exposure: {len(table)} rows for {length} returns")
-    finite = np.isfinite(table).all(axis=1)
-    if not finite.all():
-        raise DataError(f"exposure: not finite at position {int(np.argmin(finite))}")
     gross = np.abs(table).sum(axis=1)
     return {
         "time_in_market": float(np.mean(gross > 0)),

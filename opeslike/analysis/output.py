@@ -27,6 +27,7 @@ CHART_FORMATS = ("jpeg", "jpg", "pdf", "png", "svg", "webp")
 #: The list of what a folder holds, with a hash for each file.
 MANIFEST = "manifest.json"
 #: What makes a spreadsheet take a cell for a formula.
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFLNK: "a symbolic link"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -207,14 +208,8 @@ def _mode(path: Path, *, link: bool = True) -> int | None:
         mode = (path.stat() if link else path.lstat()).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFLNK: "a symbolic link",
-    }
     if not stat.S_ISREG(mode):
-        raise OSError(22, f"it is {kinds.get(stat.S_IFMT(mode), 'a device')}, not a regular file; name another")
+        raise OSError(22, f"it is {_KINDS.get(stat.S_IFMT(mode), 'a device')}, not a regular file; name another")
     return stat.S_IMODE(mode)
 
 

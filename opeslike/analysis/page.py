@@ -26,6 +26,10 @@ class Page(NamedTuple):
     parts: Sequence[tuple[str, Sequence[Table], Sequence[Chart]]]
 
 
+#: What greys are on a dark page.
+_DARK = {"#000000": "#e6e9ec", "#ffffff": "#14171a", "#d9d9d9": "#2c3238", "#555555": "#9aa4ae", "#e4e4e4": "#3a4148"}
+
+
 def page_text(page: Page) -> str:
     """The tables as text for the terminal."""
     lines = [page.title, "=" * len(page.title)]
@@ -79,21 +83,12 @@ def as_image(chart: Chart) -> str:
 
 def _dark_style() -> str:
     """Rules of a picture for readers in the dark: ink and grid turn, lines are lightened."""
-    turned = {
-        "#000000": "#e6e9ec",
-        "#ffffff": "#14171a",
-        "#d9d9d9": "#2c3238",
-        "#555555": "#9aa4ae",
-        "#e4e4e4": "#3a4148",
-    }
+    turned = dict(_DARK)
     for colour in LINE_COLOURS:
         parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
         turned[colour.lower()] = "#" + "".join(f"{part + round(0.3 * (255 - part)):02x}" for part in parts)
-    rules = [
-        f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
-        for light, dark in turned.items()
-        for what in ("fill", "stroke")
-    ]
+    rule = '[style*="{0}: {1}"]{{{0}:{2}!important}}'.format
+    rules = [rule(what, *colours) for colours in turned.items() for what in ("fill", "stroke")]
     return "@media (prefers-color-scheme:dark){svg{fill:#e6e9ec}" + "".join(rules) + "}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from opeslike.analysis.record import Floats, RateLike, Record, SeriesLike, record
+from opeslike.analysis.record import Floats, RateLike, Record, SeriesLike, locate, record
 from opeslike.checks import positive
 from opeslike.errors import PortfolioError
 
@@ -138,7 +138,7 @@ def _stamps(path: Record, start: pd.Timestamp | None) -> pd.DatetimeIndex | None
         start = path.dates[0]
     elif (start.tz is None) != (path.dates.tz is None) or start > path.dates[0]:
         raise PortfolioError(
-            f"start {start} must be a date no later than the first return ({path.where(0)}), "
+            f"start {start} must be a date no later than the first return ({locate(path.index, 0)}), "
             "with a time zone only where the returns have one"
         )
     return pd.DatetimeIndex(pd.DatetimeIndex([start]).append(path.dates))

@@ -14,17 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+import opeslike.analysis.charts as charts
 import opeslike.analysis.drawing as drawing
-from opeslike.analysis.charts import (
-    Chart,
-    drawdown_chart,
-    growth_chart,
-    leverage_chart,
-    lines_of,
-    looks,
-    wealth_chart,
-    weights_chart,
-)
 from opeslike.analysis.drawing import Axes, Figure
 from opeslike.analysis.output import SaveFig, chart_path
 from opeslike.analysis.record import Returns, SeriesLike
@@ -34,7 +25,7 @@ from opeslike.errors import PortfolioError
 from opeslike.sizing import GrowthCurve
 
 
-def framed(chart: Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig) -> Figure:
+def framed(chart: charts.Chart, ax: Axes | None, title: str | None, show: bool, savefig: SaveFig) -> Figure:
     """A chart on the caller's axes, or in a figure of its own with the legend beside it."""
     chart_path(savefig)
     axes = drawing.new_figure(show, savefig).subplots() if ax is None else ax
@@ -95,8 +86,7 @@ def plot_wealth(
     OutputError
         If the file cannot be written.
     """
-    lines = lines_of(returns, timeline, start)
-    chart = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log)
+    chart = charts.wealth_chart(charts.lines_of(returns, timeline, start), initial_wealth, log=log)
     return framed(chart, ax, title, show, savefig)
 
 
@@ -129,14 +119,13 @@ def plot_drawdowns(
     DataError, PortfolioError, OutputError
         As :func:`plot_wealth`.
     """
-    lines = lines_of(returns, timeline)
-    chart = drawdown_chart(lines)
-    if ax is None and len(lines) > 4:
+    chart = charts.drawdown_chart(charts.lines_of(returns, timeline))
+    if ax is None and len(chart.traces) > 4:
         return _drawdown_panels(chart, title, show, savefig)
     return framed(chart, ax, title, show, savefig)
 
 
-def _drawdown_panels(chart: Chart, title: str | None, show: bool, savefig: SaveFig) -> Figure:
+def _drawdown_panels(chart: charts.Chart, title: str | None, show: bool, savefig: SaveFig) -> Figure:
     """A panel a strategy on shared axes, for more of them than one panel can show."""
     columns = 2 if len(chart.traces) <= 8 else 4
     rows = -(-len(chart.traces) // columns)
@@ -195,7 +184,7 @@ def plot_weights(
     OutputError
         If the file cannot be written.
     """
-    return framed(weights_chart(weights, timeline, top), ax, title, show, savefig)
+    return framed(charts.weights_chart(weights, timeline, top), ax, title, show, savefig)
 
 
 def plot_leverage(
@@ -231,9 +220,8 @@ def plot_leverage(
         As :func:`plot_wealth`; a PortfolioError too if a leverage has another length, or a name that
         ``returns`` has not.
     """
-    lines = lines_of(returns, timeline, start)
-    wealth = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log)
-    held = leverage_chart(leverage, lines)
+    lines = charts.lines_of(returns, timeline, start)
+    wealth, held = charts.wealth_chart(lines, initial_wealth, log=log), charts.leverage_chart(leverage, lines)
     fig = drawing.new_figure(show, savefig, (11.0, 7.5))
     upper, lower = fig.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     drawing.place(upper, wealth, title)
@@ -298,7 +286,8 @@ def plot_growth_curve(
         raise PortfolioError("growth is missing: give the growth at each leverage, or what growth_curve returns")
     scale = 100.0 * (1.0 if periods_per_year is None else positive("periods_per_year", periods_per_year))
     ylabel = f"Log growth {'per period' if periods_per_year is None else 'a year'}"
-    return framed(growth_chart(leverages, growth, quadratic, marks or {}, scale, ylabel), ax, title, show, savefig)
+    chart = charts.growth_chart(leverages, growth, quadratic, marks or {}, scale, ylabel)
+    return framed(chart, ax, title, show, savefig)
 
 
 def plot_sweep(
@@ -340,15 +329,15 @@ def plot_sweep(
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    lines = lines_of(returns, timeline, start)
+    lines = charts.lines_of(returns, timeline, start)
     if reference is not None and reference not in lines:
         raise PortfolioError(f"reference {reference!r} is not among the lines: {', '.join(lines)}")
     # A scale of colours over the settings, every second line dashed; the reference black and on top.
-    styles = looks(lines, reference, width=1.2)
+    styles = charts.looks(lines, reference, width=1.2)
     settings = [name for name in lines if name != reference]
     for number, (name, shade) in enumerate(zip(settings, np.linspace(0.0, 0.88, len(settings)), strict=True)):
         styles[name] |= {"colour": to_hex(colormaps["viridis"](shade)), "dash": number % 2}
-    chart = wealth_chart(lines, positive("initial wealth", initial_wealth), log=log, styles=styles)
+    chart = charts.wealth_chart(lines, initial_wealth, log=log, styles=styles)
     text = None if table is None else cells(table).T
     below = 0.0 if text is None else 0.27 * (len(text) + 2)
     fig = drawing.new_figure(show, savefig, (11.0, 5.5 + below))

@@ -92,10 +92,6 @@ class Record:
             self._tails[first] = Record(self.values[first:], index, self.name)
         return self._tails[first]
 
-    def where(self, position: int) -> str:
-        """The date of a period, or its position, for a message."""
-        return locate(self.index, position)
-
     def wrap(self, values: Floats, name: str) -> pd.Series[Any]:
         """Values with the labels of the periods."""
         return pd.Series(values, index=self.index, name=name)
@@ -137,9 +133,8 @@ class Record:
                 raise DataError(f"{what}: {values.size} values for {self.values.size} returns")
         bad = ~np.isfinite(values)
         if bad.any():
-            raise DataError(
-                f"{what}: no finite value {self.where(int(np.argmax(bad)))} ({int(bad.sum())} in all); give each"
-            )
+            first = locate(self.index, int(np.argmax(bad)))
+            raise DataError(f"{what}: no finite value {first} ({int(bad.sum())} in all); give one for each")
         return values
 
     def annual_rates(self, rate: RateLike, what: str = "risk_free") -> Floats:
@@ -212,7 +207,7 @@ def named_records(returns: Returns) -> dict[str, Record]:
     return {name: record(series, f"returns of {name!r}") for name, series in by_name(returns).items()}
 
 
-def by_name(given: Returns) -> dict[str, SeriesLike]:
+def by_name(given: Any) -> dict[str, Any]:
     """One or several series by name, as they came."""
     if isinstance(given, Mapping | pd.DataFrame):
         named = {str(name): series for name, series in given.items()}
@@ -263,9 +258,8 @@ def table_of(values: object, what: str) -> tuple[Floats, pd.Index[Any] | None, l
     bad = np.argwhere(~np.isfinite(table))
     if bad.size or not table.size:
         row, column = bad[0] if bad.size else (0, 0)
-        raise DataError(
-            f"{what}: {f'not finite for {names[column]} {locate(index, int(row))}' if bad.size else 'empty'}"
-        )
+        fault = f"not finite for {names[column]} {locate(index, int(row))}" if bad.size else "empty"
+        raise DataError(f"{what}: {fault}")
     return table, index, names
 
 
@@ -295,7 +289,5 @@ def checked_dates(index: pd.DatetimeIndex, what: str) -> pd.DatetimeIndex:
         raise DataError(f"{what}: a date is missing (NaT)")
     if not index.is_monotonic_increasing or not index.is_unique:
         position = int(np.flatnonzero(np.diff(index.asi8) <= 0)[0]) + 1
-        raise DataError(
-            f"{what}: dates must rise strictly, {locate(index, position)} does not; sort them and drop repeated ones"
-        )
+        raise DataError(f"{what}: dates must rise strictly, {locate(index, position)} does not; sort, drop repeats")
     return index

@@ -11,18 +11,9 @@ from typing import Any, final
 
 import pandas as pd
 
+import opeslike.analysis.charts as charts
 from opeslike.accounting.result import BacktestResult
-from opeslike.analysis.charts import (
-    LINE_COLOURS,
-    Chart,
-    Trace,
-    curves_chart,
-    drawdown_chart,
-    lines_of,
-    looks,
-    wealth_chart,
-    weights_chart,
-)
+from opeslike.analysis.charts import Chart
 from opeslike.analysis.drawing import Figure, small
 from opeslike.analysis.formats import Table, cell, money, money_kind
 from opeslike.analysis.output import write_atomically
@@ -93,7 +84,7 @@ class _Report:
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """Charts by name, matplotlib figures; drawn when first asked for."""
-        return {key: small(chart) for key, chart in self._charts.items()}
+        return {key: small(one) for key, one in self._charts.items()}
 
     def to_frame(self, name: str | None = None) -> pd.DataFrame:
         """A table as a frame of raw numbers: fractions, money, dates; by default the first.
@@ -138,24 +129,22 @@ class _Report:
         """Charts of all the strategies, by key."""
         sources, first = self._sources, self._sources[0]
         records = records_of(sources)
-        styles = looks(records, first.rival or None)
-        lines = lines_of(records, None, first.origin)
+        styles = charts.looks(records, first.rival or None)
+        lines = charts.lines_of(records, None, first.origin)
         moneys = {name: money for each in sources for name, money in each.moneys.items()}
         paid = {name: replace(lines[name], money=money) for name, money in moneys.items()}
-        charts = {
-            "wealth": wealth_chart(lines | paid, first.result.initial_capital, log=True, styles=styles),
-            "drawdown": drawdown_chart(lines, styles),
-        }
+        wealth = charts.wealth_chart(lines | paid, first.result.initial_capital, log=True, styles=styles)
+        made = {"wealth": wealth, "drawdown": charts.drawdown_chart(lines, styles)}
         size, periods = first.own.values.size, first.periods
         if size >= 4:  # half a year and a quarter, where there is that much
             half, quarter = (max(2, min(round(periods / part), size // 2)) for part in (2, 4))
             times = next(iter(lines.values())).times
             sharpe = {name: rolling_sharpe(path, half, first.risk_free, periods) for name, path in records.items()}
             volatility = {name: rolling_volatility(path, quarter, periods) for name, path in records.items()}
-            charts["sharpe"] = curves_chart(sharpe, times, "number", styles, title=f"Rolling Sharpe, {half} steps")
-            title = f"Rolling volatility, {quarter} steps"
-            charts["volatility"] = curves_chart(volatility, times, "percent", styles, title=title)
-        return charts
+            titles = f"Rolling Sharpe, {half} steps", f"Rolling volatility, {quarter} steps"
+            made["sharpe"] = charts.curves_chart(sharpe, times, "number", styles, title=titles[0])
+            made["volatility"] = charts.curves_chart(volatility, times, "percent", styles, title=titles[1])
+        return made
 
     def _chosen(self, keys: Sequence[str]) -> list[Chart]:
         return [self._charts[key] for key in keys if key in self._charts]
@@ -173,18 +162,18 @@ class _Report:
 def _holdings(source: Source, contributions: pd.DataFrame) -> dict[str, Chart]:
     """Charts of what one strategy held, by key."""
     result = source.result
-    times = next(iter(lines_of(source.own).values())).times
+    times = next(iter(charts.lines_of(source.own).values())).times
     exposure = {"gross": result.gross_exposure, "net": result.net_exposure, "cash": result.cash}
     parts = contributions["contribution"].drop(index="total")
     parts = parts[parts != 0.0]
     largest = parts.reindex(parts.abs().sort_values(ascending=False, kind="stable").index[:12]).sort_values()
     spikes: dict[str, Any] = {"kind": "spikes", "level": None, "title": "Turnover, of wealth"}
-    bars = Trace("", largest.index.to_numpy(), 100.0 * largest.to_numpy(), LINE_COLOURS[0])
+    bars = charts.Trace("", largest.index.to_numpy(), 100.0 * largest.to_numpy(), charts.LINE_COLOURS[0])
     return {
-        "weights": weights_chart(result.weights, times, top=8),
-        "exposure": curves_chart(exposure, times, "percent", kind="steps", title="Exposure, of wealth"),
+        "weights": charts.weights_chart(result.weights, times, top=8),
+        "exposure": charts.curves_chart(exposure, times, "percent", kind="steps", title="Exposure, of wealth"),
         "contributions": Chart([bars], "bars", "percent", source.dated, title="Contributions to the total return"),
-        "turnover": curves_chart({"": result.turnover}, times, "percent", **spikes),
+        "turnover": charts.curves_chart({"": result.turnover}, times, "percent", **spikes),
     }
 
 
@@ -268,9 +257,9 @@ class Report(_Report, Mapping[str, pd.DataFrame]):
 
     def _page(self, *, full: bool) -> Page:
         parts = []
-        for heading, (keys, charts) in _PARTS.items():
+        for heading, (keys, shown) in _PARTS.items():
             tables = [self._tables[key] for key in keys.split() if key in self._tables]
-            parts.append((heading, tables, self._chosen(charts.split()) if full else []))
+            parts.append((heading, tables, self._chosen(shown.split()) if full else []))
         table = self._tables["headline"]
         texts = {key: values[0] for key, (_, values) in zip(table.frame.index, table.rows, strict=True)}
         tiles = {name: texts[key] for key, name in _TILES.items()}

@@ -172,11 +172,7 @@ def past_spans(source: Source) -> Table:
 
 def against(*sources: Source) -> Table:
     """Strategies against their benchmark, a column each; what the headline says of them alone is left out."""
-    columns = {
-        each.name: relative_metrics(each.own, each.benchmark, each.risk_free, each.periods)
-        for each in sources
-        if each.benchmark is not None
-    }
+    columns = {s.name: relative_metrics(s.own, s.benchmark, s.risk_free, s.periods) for s in sources if s.benchmark}
     if not columns:
         raise PortfolioError("the report has no benchmark: pass one, result.report(benchmark=series)")
     frame = pd.DataFrame(columns)
@@ -272,10 +268,9 @@ def settings_used(source: Source) -> Table:
 
     def words(value: Any) -> str:
         if isinstance(value, Mapping):
-            return ", ".join(f"{key} {amount}" for key, amount in value.items())
-        return (
-            (", ".join(map(str, value)) or "none") if isinstance(value, list) else "none" if value == () else str(value)
-        )
+            value = [f"{key} {amount}" for key, amount in value.items()]
+        listed = isinstance(value, list) or value == ()
+        return (", ".join(map(str, value)) or "none") if listed else str(value)
 
     used = {key: words(value) for key, value in source.result.settings.items()}
     return Table("Settings", pd.DataFrame({"value": used}, dtype=object), "column", words=True)
@@ -319,11 +314,8 @@ def evidence_tables(sources: Sequence[Source], fractions: Mapping[str, float] | 
 
 def judged(found: Evidence) -> dict[str, Table]:
     """The tables of some evidence, with the sentence that may be said."""
-    sentences, notes = found.sentences, " ".join(found.notes)
-    return {
-        f"evidence_{name}": Table(title, frame, "column", f"{sentences[name]} {notes}".strip())
-        for name, (title, frame) in found.texts().items()
-    }
+    said, notes, texts = found.sentences, " ".join(found.notes), found.texts().items()
+    return {f"evidence_{k}": Table(title, frame, "column", f"{said[k]} {notes}".strip()) for k, (title, frame) in texts}
 
 
 def all_tables(source: Source) -> dict[str, Table]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
-from opeslike.analysis.charts import Chart, Trace, curves_chart, looks, times_of
+from opeslike.analysis.charts import Chart, Trace, Unit, curves_chart, looks, times_of
 from opeslike.analysis.drawing import Axes, Figure
 from opeslike.analysis.output import SaveFig
 from opeslike.analysis.plots import framed
 from opeslike.errors import PortfolioError
 
 
-def spreads_chart(values: pd.DataFrame, unit: Literal["percent", "number"], reference: str | None = None) -> Chart:
+def spreads_chart(values: pd.DataFrame, unit: Unit, reference: str | None = None) -> Chart:
     """How the values of each column are spread: 5, 25, 50, 75 and 95% quantiles, a row a column, the first on top."""
     styles, scale = looks(map(str, values), reference), 100.0 if unit == "percent" else 1.0
     names, rows = list(map(str, values)), np.arange(values.shape[1])[::-1]
@@ -28,7 +26,7 @@ def plot_spreads(
     values: pd.DataFrame,
     savefig: SaveFig = False,
     *,
-    unit: Literal["percent", "number"] = "number",
+    unit: Unit = "number",
     reference: str | None = None,
     ax: Axes | None = None,
     title: str | None = None,

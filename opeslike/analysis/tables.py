@@ -6,13 +6,13 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from opeslike.analysis.formats import cell, text_table
 from opeslike.analysis.metrics import annual_figures, tail_of
-from opeslike.analysis.record import RateLike, Record, SeriesLike, per_step, record
+from opeslike.analysis.record import RateLike, Record, SeriesLike, by_name, per_step, record
 from opeslike.checks import positive
 from opeslike.errors import PortfolioError
 
@@ -106,16 +106,11 @@ def metrics_table(
     PortfolioError
         If there is no strategy, or a parameter is out of its range.
     """
-    runs = {str(name): run if isinstance(run, StrategyRun) else StrategyRun(run) for name, run in results.items()}
-    if not runs:
-        raise PortfolioError("no strategy given: pass a dict of name -> returns with one at least")
+    runs = {name: run if isinstance(run, StrategyRun) else StrategyRun(run) for name, run in by_name(results).items()}
     periods = positive("periods_per_year", periods_per_year)
     figures = {name: _figures(name, run, periods, risk_free) for name, run in runs.items()}
-    table = pd.DataFrame(
-        {name: {row: times * own[key] for row, (key, times, _) in ROWS.items()} for name, own in figures.items()},
-        index=pd.Index(list(ROWS), name="metric"),
-        dtype=float,
-    )
+    columns = {name: [times * own[key] for key, times, _ in ROWS.values()] for name, own in figures.items()}
+    table = pd.DataFrame(columns, pd.Index(list(ROWS), name="metric"), dtype=float)
     given = {key for run in runs.values() for key in ("turnover", "costs", "gap") if getattr(run, key) is not None}
     return table.drop(index=[row for row, (key, _, _) in ROWS.items() if key in {"turnover", "costs", "gap"} - given])
 
@@ -152,13 +147,12 @@ def cells(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> pd.D
     DataFrame of str
     """
     chosen = {row: form for row, (_, _, form) in ROWS.items()} | dict(formats or {})
-    texts = [
-        [
-            "heuristic" if row == GAP and value == math.inf else cell(value, chosen.get(str(row), ",.4g"))
-            for value in line
-        ]
-        for row, line in zip(frame.index, frame.itertuples(index=False), strict=True)
-    ]
+
+    def text(row: object, value: Any) -> str:
+        return "heuristic" if row == GAP and value == math.inf else cell(value, chosen.get(str(row), ",.4g"))
+
+    lines = zip(frame.index, frame.itertuples(index=False), strict=True)
+    texts = [[text(row, value) for value in line] for row, line in lines]
     return pd.DataFrame(texts, index=frame.index.map(str), columns=frame.columns.map(str))
 
 

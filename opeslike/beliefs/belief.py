@@ -104,9 +104,8 @@ class Belief(Parameters, ABC):
 
 def chances(market: Market) -> FloatArray:
     """Scenario probabilities, shape (T,), also where they are uniform."""
-    return (
-        np.full(market.n_scenarios, 1.0 / market.n_scenarios) if market.probabilities is None else market.probabilities
-    )
+    p, count = market.probabilities, market.n_scenarios
+    return np.full(count, 1.0 / count) if p is None else p
 
 
 def _moved(before: Market, after: Market) -> float:
@@ -137,7 +136,7 @@ class Chain(Belief):
         for part in (self.first, self.then):
             if not callable(part) or isinstance(part, type):
                 raise PortfolioError(
-                    f"{part!r} is no belief; beliefs joined by | are made, such as Decay(252) | Given(p)"
+                    f"{part!r} is no belief; those joined by | are made, such as Decay(252) | Given(p)"
                 )
 
     def __call__(self, market: Market) -> Market:

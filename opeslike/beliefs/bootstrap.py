@@ -50,9 +50,7 @@ class BlockBootstrap(Belief):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not has_bootstrap():
-            raise PortfolioError(
-                "BlockBootstrap needs arch, which is not installed; run: pip install 'opeslike[bootstrap]'"
-            )
+            raise PortfolioError("BlockBootstrap needs arch, which is not installed: pip install 'opeslike[bootstrap]'")
 
     def __call__(self, market: Market) -> Market:
         """The scenarios drawn."""
@@ -81,9 +79,7 @@ def load_bootstrap() -> Any:
     try:
         import arch.bootstrap as bootstrap
     except ImportError as error:
-        raise OpesLikeError(
-            f"intervals and tests need the package arch, which is not installed; run: {INSTALL}"
-        ) from error
+        raise OpesLikeError(f"intervals and tests need arch, which is not installed; run: {INSTALL}") from error
     return bootstrap
 
 

@@ -68,7 +68,7 @@ class FilledHistory(Belief):
         returns, dates, missing = returns[missing.min() :], dates[missing.min() :], missing - missing.min()
         if not missing.any():
             return Market(returns, market.assets, dates, None, market.effective_size)
-        draws = np.random.default_rng([self.seed, *_number_of(dates[-1])]).random(len(returns))
+        draws = np.random.default_rng([self.seed, *str(dates[-1]).encode()]).random(len(returns))
         filled = returns.copy(order="F")
         for begin in np.unique(missing[missing > 0]):
             young, longer = missing == begin, filled[:, missing < begin]
@@ -90,8 +90,3 @@ def _leading(longer: FloatArray, begin: int) -> FloatArray:
         centred = longer - longer.mean(axis=0)
         longer = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -most:]
     return np.column_stack((np.ones(len(longer)), longer))
-
-
-def _number_of(label: object) -> tuple[int, ...]:
-    """Numbers that stand for a date or another label, the same in every process."""
-    return tuple(str(label).encode())

@@ -54,10 +54,8 @@ class Given(Belief):
                 date = market.dates[int(np.argmax(p.isna()))]
                 raise PortfolioError(f"probabilities have none for {describe(date)}; give one for every return row")
         elif np.shape(p) != (market.n_scenarios,):
-            raise PortfolioError(
-                f"there are {len(p)} probabilities for {market.n_scenarios} return rows; give one a row, or a Series "
-                "by date, which follows a backtest"
-            )
+            advice = "give one a row, or a Series by date, which follows a backtest"
+            raise PortfolioError(f"there are {len(p)} probabilities for {market.n_scenarios} return rows; {advice}")
         return market.with_probabilities(p)
 
 

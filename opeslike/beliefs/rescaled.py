@@ -69,10 +69,8 @@ def _transport(sample: FloatArray, wanted: FloatArray) -> FloatArray:
     """Matrix of the map, symmetric."""
     values, vectors = np.linalg.eigh(sample)
     if values[0] <= _FLAT * values[-1]:
-        raise DataError(
-            "the scenarios do not spread in all directions, so no map gives them this covariance; "
-            "take more rows, or fewer assets"
-        )
+        advice = "take more rows, or fewer assets"
+        raise DataError(f"the scenarios do not spread in all directions, so none has this covariance; {advice}")
     root = (vectors * np.sqrt(values)) @ vectors.T
     inverse = (vectors / np.sqrt(values)) @ vectors.T
     inner, turned = np.linalg.eigh(root @ wanted @ root)

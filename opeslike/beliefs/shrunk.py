@@ -66,10 +66,8 @@ class ShrunkMeans(Belief):
         bayes = self.method.lower() == "bayes-stein"
         root = _root(covariance)
         if size <= count + 2 or root is None:
-            raise DataError(
-                f"{size:.4g} effective scenarios of {count} assets are too few to shrink means by; take more rows, "
-                "fewer assets, or leave out assets that do not vary on their own"
-            )
+            advice = "take more rows, fewer assets, or leave out assets that do not vary on their own"
+            raise DataError(f"{size:.4g} effective scenarios of {count} assets are too few to shrink means; {advice}")
         target = self._target(market, mean, root, bayes)
         distance = size * float((mean - target) @ _solved(root, mean - target))
         if bayes:

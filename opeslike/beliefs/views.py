@@ -85,9 +85,7 @@ class Views(Belief):
         several = isinstance(self.confidence, Mapping)
         for view, value in self.confidence.items() if isinstance(self.confidence, Mapping) else [("", self.confidence)]:
             if several and view not in self.views:
-                raise PortfolioError(
-                    f"confidence names {view!r}, which is no view; the views are {', '.join(self.views)}"
-                )
+                raise PortfolioError(f"confidence names {view!r}, no view; the views are {', '.join(self.views)}")
             number(f"confidence of {view}" if several else "confidence", value, low=0.0, high=1.0, open_low=True)
 
     def __call__(self, market: Market) -> Market:
@@ -239,9 +237,7 @@ class _Search:
             if not astray:
                 return found
             found = astray[0].search(self.pooled, found)
-        raise OptimizationError(
-            f"no level was found from which the view {astray[0].view.text} counts; ask for a quantile instead"
-        )
+        raise OptimizationError(f"no level was found for the view {astray[0].view.text}; ask for a quantile instead")
 
     def pooled(self) -> Pooled:
         """Probabilities under the rows as they are, from the last multipliers on."""

@@ -74,9 +74,8 @@ def run(args: argparse.Namespace) -> None:
     strategies = _strategies(args, size)
     folder = make_folder(args.out)
     terms, walk = options.walk_terms(args)
-    table = compare(
-        strategies, train, test, clean_weights=True, weight_bounds=args.bounds, n_jobs=args.jobs, **terms, **walk
-    )
+    terms |= {"clean_weights": True, "weight_bounds": args.bounds, "n_jobs": args.jobs}
+    table = compare(strategies, train, test, **terms, **walk)
     written = table.save(folder, plots=not args.no_plots, html=bool(args.html), benchmark=args.benchmark)
     if args.quiet:
         return
@@ -124,11 +123,11 @@ def kelly_variants(
     names = {fraction: NAMES.get(fraction, f"{fraction!r} ") for fraction in fractions}
     if len(names) < len(fractions):
         raise PortfolioError(f"a fraction occurs twice in {', '.join(f'{fraction:g}' for fraction in fractions)}")
-    made: dict[str, Any] = {f"{name}Kelly": Kelly(f, formulation=formulation) for f, name in names.items()}
-    for f, name in names.items():
-        made[f"{name}KL-robust Kelly"] = KLRobustKelly(f, radius, formulation=formulation)
-    made["Mean-variance"] = MeanVariance() if risk_aversion is None else MeanVariance(risk_aversion)
-    return {**made, "1/N": Uniform()}
+    return {
+        **{f"{name}Kelly": Kelly(f, formulation=formulation) for f, name in names.items()},
+        **{f"{name}KL-robust Kelly": KLRobustKelly(f, radius, formulation=formulation) for f, name in names.items()},
+        **{"Mean-variance": MeanVariance(*(() if risk_aversion is None else (risk_aversion,))), "1/N": Uniform()},
+    }
 
 
 def _headline(prices: pd.DataFrame, train: pd.DataFrame, size: float | str | None) -> list[str]:

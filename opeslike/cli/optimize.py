@@ -75,9 +75,8 @@ def run(args: argparse.Namespace) -> None:
         cells = [(ticker, f"{100 * weight:.2f}%") for ticker, weight in rows]
         shown = tabulate(cells, ("", "weight"), args.format, colalign=("left", "right"), disable_numparse=True)
         head = f"{args.objective}{f' ({settings})' if settings else ''}, {last}, from {market.n_scenarios} returns"
-        return f"{head}\n\n{shown}\n\n" + (
-            "nothing is optimised" if gap is None else f"certified gap {gap:.1e} per period"
-        )
+        proved = "nothing is optimised" if gap is None else f"certified gap {gap:.1e} per period"
+        return f"{head}\n\n{shown}\n\n{proved}"
 
     facts = {"objective": args.objective, "parameters": given, "date": last, "returns": market.n_scenarios}
     facts |= {"weights": weights, "cash": cash, "certified_gap": gap}

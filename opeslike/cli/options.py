@@ -118,9 +118,7 @@ def load(args: argparse.Namespace, start: str, end: str | None) -> pd.DataFrame:
     from opeslike.data import load_us20
 
     if end is not None and args.end is None and args.start is not None and str(args.start.date()) > end:
-        raise PortfolioError(
-            f"--start {args.start.date()} lies after {end}, where the prices end unless --end is given"
-        )
+        raise PortfolioError(f"--start {args.start.date()} lies after {end}, where the prices end unless --end is set")
     tickers = RISKY if args.tickers is None else args.tickers
     return load_us20(tickers=tickers, start=args.start or start, end=args.end or end)
 

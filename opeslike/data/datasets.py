@@ -16,10 +16,7 @@ _INDEX = "SP500"
 
 
 def load_us20(
-    index: bool = False,
-    start: Day = None,
-    end: Day = None,
-    tickers: str | Iterable[str] | None = None,
+    index: bool = False, start: Day = None, end: Day = None, tickers: str | Iterable[str] | None = None
 ) -> pd.DataFrame:
     """Return daily adjusted closes of 20 US large caps, 1990-01-02 to 2022-12-28, from the package.
 

@@ -123,10 +123,9 @@ def find_jumps(data: Moves) -> Iterator[Sign]:
     yield from _swaps(data, jumps)
     yield from _reversals(data, jumps)
     yield from _blocks(jumps)
-    often = np.bincount(jumps.column[jumps.open], minlength=data.logs.shape[1]) > max(
-        _OFTEN, len(data.logs) / _OFTEN_ROWS
-    )
-    nearer = _NEARER if data.logs.shape[1] >= _PEERS else _NEARER_ALONE
+    rows, assets = data.logs.shape
+    often = np.bincount(jumps.column[jumps.open], minlength=assets) > max(_OFTEN, rows / _OFTEN_ROWS)
+    nearer = _NEARER if assets >= _PEERS else _NEARER_ALONE
     for place in np.flatnonzero(jumps.open):
         size, usual = jumps.size[place], jumps.usual[place]
         factors = 1 / _SPLITS if size < 0 else _REVERSE

@@ -111,9 +111,7 @@ def load_csv(
             raise DataError(f"{name}={mark!r}: give one character")
     if decimal is not None and decimal in (sep, thousands):
         twin, other = ("sep", "two cells") if decimal == sep else ("thousands", "a larger one")
-        raise DataError(
-            f"{twin}={decimal!r} and decimal={decimal!r} are the same: a number could not be told from {other}"
-        )
+        raise DataError(f"{twin}={decimal!r} and decimal={decimal!r} are the same: no number can be told from {other}")
     path = Path(path)
     rows, sep, plain = _read_rows(path, encoding, sep)
     header = [cell.strip() for cell in rows.iloc[0]]
@@ -214,10 +212,8 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     except (LookupError, UnicodeEncodeError) as error:
         raise DataError(f"encoding={encoding!r} is unknown: such as 'utf-8' or 'cp1252'") from error
     except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path} is not a CSV file in {encoding.upper()}: {error}; save it as UTF-8, or pass "
-            "encoding='cp1252' if it is one of Excel's"
-        ) from error
+        advice = "save it as UTF-8, or pass encoding='cp1252' if it is one of Excel's"
+        raise DataError(f"{path} is not a CSV file in {encoding.upper()}: {error}; {advice}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 

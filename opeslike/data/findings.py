@@ -269,17 +269,13 @@ def warn_about(prices: Any, kind: Kind | None = None, *given: Any) -> None:
 
 def _findings(panel: Panel, kind: Kind | None, everything: bool) -> list[Finding]:
     """Severe ones first, by kind and size; ``check`` in full only where everything is asked for."""
-    labels, values, found = panel.index, panel.values, []
-    order = {kind: place for place, kind in enumerate(_KINDS)}
-    signs = sorted(
-        _signs(values, labels, kind, everything), key=lambda sign: (not sign.severe, order[sign.kind], -_weight(sign))
-    )
-    for sign in signs:
-        asset, other = (None if place < 0 else panel.assets[place] for place in (sign.column, sign.other))
-        severity: Severity = "severe" if sign.severe else "check"
-        start, end = labels[sign.first], labels[sign.last]
-        found.append(Finding(severity, sign.kind, asset, start, end, sign.size, other))
-    return found
+    order, labels, named = list(_KINDS), panel.index, {**dict(enumerate(panel.assets)), -1: None}
+    signs = list(_signs(panel.values, labels, kind, everything))
+    signs.sort(key=lambda sign: (not sign.severe, order.index(sign.kind), -_weight(sign)))
+    return [
+        Finding("severe" if severe else "check", kind, named[one], labels[first], labels[last], size, named[other])
+        for kind, severe, one, first, last, size, other in signs
+    ]
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:

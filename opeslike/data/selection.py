@@ -93,10 +93,10 @@ def read_day(value: Day, name: str) -> pd.Timestamp | None:
             day = period.end_time if name == "end" else period.start_time
         else:
             day = pd.Timestamp(value)
+        if pd.isna(day):
+            raise ValueError
     except (ValueError, TypeError, OverflowError, AttributeError) as error:  # the last of a period that is NaT
         raise DataError(f"{name}={value!r} is not a date: write it as 2019-12-31") from error
-    if not isinstance(day, pd.Timestamp):  # NaT
-        raise DataError(f"{name}={value!r} is not a date: write it as 2019-12-31")
     return day.tz_localize(None).normalize()
 
 
@@ -151,10 +151,8 @@ def pick(frame: pd.DataFrame, tickers: str | Iterable[str] | None, source: str, 
     names = read_tickers(tickers)
     have = list(dict.fromkeys(frame.columns.get_level_values(level)))
     if missing := [name for name in names if name not in have]:
-        raise DataError(
-            f"{source} has no {', '.join(missing)}: it has {', '.join(map(str, have[:50]))}"
-            + (f" and {len(have) - 50} more" if len(have) > 50 else "")
-        )
+        more = f" and {len(have) - 50} more" if len(have) > 50 else ""
+        raise DataError(f"{source} has no {', '.join(missing)}: it has {', '.join(map(str, have[:50]))}{more}")
     if frame.columns.nlevels == 1:
         return frame[names]
     return pd.concat([frame.loc[:, frame.columns.get_level_values(level) == name] for name in names], axis=1)

@@ -169,11 +169,9 @@ class Job:
     def report(self, errors: str) -> None:
         """Raise or warn about whatever did not go well."""
         if self.failed:
-            by_reason: dict[str, list[str]] = {}
-            for ticker, reason in self.failed.items():
-                by_reason.setdefault(reason, []).append(ticker)
-            reasons = [f"{', '.join(tickers)}: {reason}" for reason, tickers in by_reason.items()]
-            message = f"no prices for {'; '.join(reasons)}"
+            failed = self.failed.items()
+            reasons = {reason: ", ".join(name for name, other in failed if other == reason) for _, reason in failed}
+            message = f"no prices for {'; '.join(f'{names}: {reason}' for reason, names in reasons.items())}"
             if errors == "raise" or not self.bars:
                 if self.outage:
                     message += ". Read prices of your own with load_csv(path), or the examples with load_us20()"

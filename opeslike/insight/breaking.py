@@ -85,9 +85,8 @@ class Breakdown(Finding):
             return f"the weights grow no faster than {self.versus} even under the odds believed in"
         if math.isinf(self.radius):
             return f"the weights grow faster than {self.versus} in every scenario"
-        return (
-            f"the weights grow faster than {self.versus} under all odds within {self.radius:.4g} nats of those believed"
-        )
+        within = f"all odds within {self.radius:.4g} nats of those believed"
+        return f"the weights grow faster than {self.versus} under {within}"
 
 
 def breakdown(

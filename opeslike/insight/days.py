@@ -60,10 +60,8 @@ class Influence(Finding):
     def says(self) -> str:
         """Which block moves the portfolio most, and how many do at all."""
         moved = self.frame["moved"]
-        return (
-            f"without {describe(moved.idxmax())} {moved.max():.2%} of the portfolio would be elsewhere, without half "
-            f"of the blocks less than {moved.median():.3%}"
-        )
+        others = f"without half of the blocks less than {moved.median():.3%}"
+        return f"without {describe(moved.idxmax())} {moved.max():.2%} of the portfolio would be elsewhere, {others}"
 
 
 def influence(

@@ -56,10 +56,8 @@ class Screen(Finding):
         if not len(self.entrants):
             return f"none of {len(self.frame)} outsiders could add anything"
         name, first = self.entrants.index[0], self.entrants.iloc[0]
-        return (
-            f"{len(self.entrants)} of {len(self.frame)} outsiders could add growth; {name} first, at most "
-            f"{first['most']:.3g} a period"
-        )
+        could = f"{len(self.entrants)} of {len(self.frame)} outsiders could add growth"
+        return f"{could}; {name} first, at most {first['most']:.3g} a period"
 
 
 def screen(objective: Any, candidates: Any, prices: Any = None, *, kind: Kind | None = None) -> Screen:
@@ -132,7 +130,6 @@ def _aligned(outside: Market, seen: Market) -> Market:
         return outside
     rows = outside.dates.get_indexer(seen.dates)
     if (rows < 0).any():
-        raise DataError(
-            f"the candidates have no return on {seen.dates[int(np.argmax(rows < 0))]}, a scenario believed in"
-        )
+        lacking = seen.dates[int(np.argmax(rows < 0))]
+        raise DataError(f"the candidates have no return on {lacking}, a scenario believed in")
     return Market(np.asfortranarray(outside.returns[rows]), outside.assets, seen.dates)

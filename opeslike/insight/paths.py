@@ -38,10 +38,9 @@ class Frontier(Finding):
     def says(self) -> str:
         """The ends of the path."""
         growth, (first, last) = self.frame["growth"], self.frame.index[[0, -1]]
-        return (
-            f"from {self.parameter} {first:.3g} to {last:.3g} growth goes from {growth.iloc[0]:.3g} to "
-            f"{growth.iloc[-1]:.3g} a period; all gaps are at most {self.frame['gap'].max():.1e}"
-        )
+        moved, gap = f"from {growth.iloc[0]:.3g} to {growth.iloc[-1]:.3g}", self.frame["gap"].max()
+        over = f"from {self.parameter} {first:.3g} to {last:.3g}"
+        return f"{over} growth goes {moved} a period; all gaps are at most {gap:.1e}"
 
 
 def frontier(

@@ -68,10 +68,9 @@ class Uncertainty(Finding):
     def says(self) -> str:
         """How sure growth and weights are."""
         width = self.frame["high"] - self.frame["low"]
-        return (
-            f"growth {self.best_growth:.3g} a period in the sample, at least {self.lower_growth:.3g} in truth with "
-            f"{self.confidence:.0%} confidence; the weight of {width.idxmax()} is known to within {width.max():.0%}"
-        )
+        truth = f"at least {self.lower_growth:.3g} in truth with {self.confidence:.0%} confidence"
+        known = f"the weight of {width.idxmax()} is known to within {width.max():.0%}"
+        return f"growth {self.best_growth:.3g} a period in the sample, {truth}; {known}"
 
 
 def uncertainty(
@@ -123,7 +122,7 @@ def uncertainty(
     from joblib import Parallel, delayed
 
     whole("resamples", resamples, 2)
-    share_of("confidence", confidence)
+    confidence = share_of("confidence", confidence)
     posed = pose(objective, prices, kind=kind, weight_bounds=weight_bounds)
     seen = posed.market if prices is posed else Market.from_data(prices, kind)
     solved = posed.solve()
@@ -135,9 +134,7 @@ def uncertainty(
     assets = list(posed.market.assets)
     weights = pd.DataFrame([weights for weights, _, _ in found], columns=assets)
     growth = pd.DataFrame([rest for _, *rest in found], columns=["claimed", "true"])
-    return Uncertainty(
-        weights, growth, pd.Series(best, assets), posed.growth(solved.x), float(confidence), math.ceil(length)
-    )
+    return Uncertainty(weights, growth, pd.Series(best, assets), posed.growth(solved.x), confidence, math.ceil(length))
 
 
 def _resampled(

@@ -57,10 +57,8 @@ def decimal_odds(odds: Odds) -> float:
     if re.fullmatch(r"\d+(\.\d*)?", text):
         return _above_one(odds, float(text))
     if isinstance(odds, str):
-        raise PortfolioError(
-            f"odds={odds!r} cannot be read; write decimal (2.5), American with their sign ('+150', '-110'), "
-            "fractional ('3/2') or 'evens'"
-        )
+        advice = "write decimal (2.5), American with their sign ('+150', '-110'), fractional ('3/2') or 'evens'"
+        raise PortfolioError(f"odds={odds!r} cannot be read; {advice}")
     return _above_one(odds, checks.finite("odds", odds))
 
 
@@ -70,7 +68,7 @@ def _above_one(odds: Odds, decimal: float) -> float:
     return decimal
 
 
-class Outcomes(NamedTuple):
+class Payoffs(NamedTuple):
     """What an event can come to: K outcomes that exclude each other, for M bets.
 
     Where at most one of the bets wins, ``race`` is with what probability each does and what it then pays per unit at
@@ -90,8 +88,8 @@ class Addable(Parameters):
     """What can stand on a card; adding makes the card."""
 
     @property
-    def _events(self) -> tuple[Event, ...]:
-        raise NotImplementedError
+    def _events(self) -> tuple[Any, ...]:
+        return tuple(self.events) if isinstance(self, Card) else (self,)
 
     def __add__(self, other: Any) -> Card:
         """The events of both, independent of each other."""
@@ -135,10 +133,6 @@ class Card(Addable):
         if twice:
             raise PortfolioError(f"two bets on the card are called {twice[0]!r}; tell them apart by name='...'")
 
-    @property
-    def _events(self) -> tuple[Event, ...]:
-        return tuple(self.events)
-
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.events)) if len(self.events) > 1 else f"Card({self.events!r})"
 
@@ -171,7 +165,7 @@ class Card(Addable):
         return Market(returns, self.names, lambda: pd.RangeIndex(len(p), name="outcome"), p)
 
 
-def joint(events: Sequence[Outcomes]) -> tuple[FloatArray, FloatArray]:
+def joint(events: Sequence[Payoffs]) -> tuple[FloatArray, FloatArray]:
     """Returns (S, M) of all bets in every possible joint outcome of independent events, and its probability (S,).
 
     Raises
@@ -202,24 +196,20 @@ class Event(Addable):
         super().__post_init__()
         self.outcomes  # noqa: B018 (checks what the types cannot)
 
-    @property
-    def _events(self) -> tuple[Event, ...]:
-        return (self,)
-
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> Payoffs:
         """What the event can come to."""
         raise NotImplementedError
 
 
-def _one_wins(names: tuple[str, ...], p: FloatArray, odds: FloatArray, kept: float, lay: bool = False) -> Outcomes:
+def _one_wins(names: tuple[str, ...], p: FloatArray, odds: FloatArray, kept: float, lay: bool = False) -> Payoffs:
     """An event in which one of the bets wins, or none does, with the probability that is left."""
     win, paid = (1.0 - p, 1.0 + kept / (odds - 1.0)) if lay else (p, 1.0 + kept * (odds - 1.0))
     left = 1.0 - math.fsum(win)
     none = [left] if left > ROUNDING else []
     returns = np.vstack([np.diag(paid), np.zeros((len(none), len(paid)))]) - 1.0
     sides = ("lay" if lay else "back",) * len(p)
-    return Outcomes(names, sides, p, odds, np.array([*win, *none]), returns, (win, paid))
+    return Payoffs(names, sides, p, odds, np.array([*win, *none]), returns, (win, paid))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -262,7 +252,7 @@ class Bet(Event):
     name: str | None = None
 
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> Payoffs:
         """Won and lost; each way, won, placed and lost."""
         p, odds, kept, terms = float(self.p), decimal_odds(self.odds), 1.0 - self.commission, float(self.place_terms)
         names, given = () if self.name is None else (str(self.name),), (np.array([p]), np.array([odds]))
@@ -273,7 +263,7 @@ class Bet(Event):
         placed, won = checks.number("place", self.place, low=p, high=1), kept * (odds - 1.0)
         probabilities = np.array([p, placed - p, 1.0 - placed])
         returns = np.array([[won * (1.0 + terms) / 2], [(won * terms - 1.0) / 2], [-1.0]])
-        return Outcomes(names, ("each-way",), *given, probabilities, returns, None)
+        return Payoffs(names, ("each-way",), *given, probabilities, returns, None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -306,7 +296,7 @@ class Race(Event):
     name: str | None = None
 
     @cached_property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> Payoffs:
         """One of the runners wins, or none."""
         if not isinstance(self.runners, Mapping) or not self.runners:
             raise PortfolioError(f"a race maps names to (probability, odds), got {self.runners!r}")
@@ -321,7 +311,5 @@ class Race(Event):
                 raise PortfolioError(f"runner {runner}: {why}") from None
             names.append(str(runner) if self.name is None else f"{self.name} {runner}")
         if math.fsum(chances) > 1.0 + ROUNDING:
-            raise PortfolioError(
-                f"the probabilities of {', '.join(names)} sum to {math.fsum(chances):.6g}, more than 1"
-            )
+            raise PortfolioError(f"the probabilities of {', '.join(names)} sum to {math.fsum(chances):.6g}, above 1")
         return _one_wins(tuple(names), np.array(chances), np.array(quoted), 1.0 - self.commission)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -88,12 +87,20 @@ def _optimal_f(outcomes: FloatArray) -> float:
     return optimal_f(outcomes).f
 
 
+def _partial_kelly(outcomes: FloatArray) -> float:
+    return kelly_from_outcomes(outcomes, allow_short=False)
+
+
+def _empirical_kelly(outcomes: FloatArray) -> float:
+    return float(kelly_empirical(outcomes, allow_short=False))
+
+
 # Each is long or out: a rule that is sized is followed or left alone, not reversed.
 BINARY_KELLY = SizingRule("binary Kelly", "risk_fraction", kelly_binary_from_outcomes)
 OPTIMAL_F = SizingRule("optimal f", "risk_fraction", _optimal_f)
-PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", partial(kelly_from_outcomes, allow_short=False))
+PARTIAL_KELLY = SizingRule("partial Kelly", "leverage", _partial_kelly)
 CONTINUOUS_KELLY = SizingRule("continuous Kelly", "leverage", _mean_variance)
-EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", partial(kelly_empirical, allow_short=False))
+EMPIRICAL_KELLY = SizingRule("empirical Kelly", "leverage", _empirical_kelly)
 
 RuleFunction: TypeAlias = Callable[..., Any]
 _FUNCTIONS: dict[object, SizingRule] = {

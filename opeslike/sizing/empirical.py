@@ -22,7 +22,7 @@ from opeslike.sizing.reading import Outcomes, Table, read_outcomes, read_table
 
 _NEWTON_TOLERANCE = 1e-9  # on the Newton decrement, which then squares in the last step
 _ITERATIONS = 100
-_TINY, _EXACT = 1e-300, 4 * float(np.finfo(np.float64).eps)  # absolute and relative: to the last digits
+_EXACT: dict[str, Any] = {"xtol": 1e-300, "rtol": 4 * np.finfo(np.float64).eps, "maxiter": 1000}  # to the last digits
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def maximize_log(x: FloatArray) -> tuple[float, float, int]:
     scale, size = float(np.abs(x).max()), len(x)
     y, margin = x / scale, 1.0 - 0.5 / size
     bracket = -margin / float(y.max()), -margin / float(y.min())
-    f, found = brentq(
-        lambda f: (y / (1.0 + f * y)).mean(), *bracket, xtol=_TINY, rtol=_EXACT, maxiter=1000, full_output=True
-    )
+    f, found = brentq(lambda f: (y / (1.0 + f * y)).mean(), *bracket, **_EXACT, full_output=True)
     ratio = y / (1.0 + f * y)
     decrement = abs(float(ratio.mean())) * math.sqrt(size / float(np.mean(ratio * ratio)))
     return f / scale, _concordant_gap(decrement, size), found.iterations
@@ -108,9 +106,7 @@ def ruin_bounds(returns: Outcomes, risk_free: float = 0.0, periods_per_year: flo
 
 def no_optimum(side: str, what: str = "returns") -> DataError:
     """Error of a sample without any loss, or without any gain."""
-    return DataError(
-        f"{what}: no {side} against the risk-free rate, so growth has no maximum; use more rows or set max_leverage"
-    )
+    return DataError(f"{what}: no {side} against cash, so growth has no maximum; use more rows or set max_leverage")
 
 
 def excess_bounds(x: FloatArray) -> tuple[float, float]:

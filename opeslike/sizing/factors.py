@@ -146,9 +146,8 @@ def _refuse_prices(panel: Panel) -> None:
     high = np.fmin.reduce(panel.values, axis=0) > 0.5
     if len(panel.values) >= 10 and high.any():
         name = panel.assets[int(high.argmax())]
-        raise DataError(
-            f"returns: no value of {name!r} is below 0.5, so these look like prices; pass their pct_change()"
-        )
+        told = f"returns: no value of {name!r} is below 0.5, so these look like prices"
+        raise DataError(f"{told}; pass their pct_change()")
 
 
 def _no_variance(name: object, date: str) -> DataError:

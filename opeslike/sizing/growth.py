@@ -77,10 +77,8 @@ class GrowthCurve:
         """Growth, approximation and final wealth (of 1 at the start) by leverage."""
         with np.errstate(over="ignore"):  # beyond the float range is inf, and says so
             wealth = np.exp(self.growth * len(self.returns))
-        return pd.DataFrame(
-            {"growth": self.growth, "approximation": self.approximation, "final_wealth": wealth},
-            index=pd.Index(self.leverages, name="leverage"),
-        )
+        columns = {"growth": self.growth, "approximation": self.approximation, "final_wealth": wealth}
+        return pd.DataFrame(columns, pd.Index(self.leverages, name="leverage"))
 
 
 def growth_curve(

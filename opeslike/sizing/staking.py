@@ -16,7 +16,7 @@ from opeslike.market import FloatArray, Market
 from opeslike.modelling.mandate import Mandate
 from opeslike.objectives.robust_kelly import KLRobustKelly
 from opeslike.objectives.utility_theory import Kelly
-from opeslike.sizing.bets import ROUNDING, Addable, Card, Outcomes, joint
+from opeslike.sizing.bets import ROUNDING, Addable, Card, Payoffs, joint
 
 #: an expected profit per unit at risk up to this is rounding
 _NO_EDGE = 1e-12
@@ -243,7 +243,7 @@ def stakes(
 
 
 def _full(
-    live: list[Outcomes], returns: FloatArray, p: FloatArray, radius: float, endured: float
+    live: list[Payoffs], returns: FloatArray, p: FloatArray, radius: float, endured: float
 ) -> tuple[FloatArray, float, str]:
     """Shares of the bankroll to put at risk, their certified gap, and who found them."""
     if not live:
@@ -267,7 +267,7 @@ def _full(
     return shares, gap, objective.solution.solver
 
 
-def _alone(one: Outcomes) -> FloatArray:
+def _alone(one: Payoffs) -> FloatArray:
     """Kelly's stakes on an event by itself; each way nearly."""
     if one.race is None:
         return np.asarray(one.probabilities @ one.returns / (one.probabilities @ one.returns**2))
@@ -289,7 +289,7 @@ def _reserve(win: FloatArray, paid: FloatArray) -> float:
     return float(after[count] / slack[count])
 
 
-def _endured(one: Outcomes) -> float:
+def _endured(one: Payoffs) -> float:
     """The least divergence from its probabilities of those under which no bet of an event has an edge."""
     if one.race is not None:
         win, price = one.race[0], 1.0 / one.race[1]

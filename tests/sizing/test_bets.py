@@ -454,7 +454,7 @@ def test_cards_add_up():
         (lambda: Race({}), "a race maps names"),
         (lambda: Race({"A": 0.5}), "runner A: needs"),
         (lambda: Race({"A": (0.5, "x")}), "runner A: odds='x'"),
-        (lambda: Race({"A": (0.6, 2), "B": (0.5, 2)}), "A, B sum to 1.1, more than 1"),
+        (lambda: Race({"A": (0.6, 2), "B": (0.5, 2)}), "A, B sum to 1.1, above 1"),
         (lambda: Card(()), "at least one"),
         (lambda: stakes(0.5), "got float"),
         (lambda: stakes(Bet(0.5, 2), fraction=1.5), "fraction=1.5"),
