@@ -369,7 +369,7 @@ class Backtester:
             if not hasattr(solution, "verify"):
                 raise PortfolioError("the solutions were not kept; run backtest(..., keep_solutions=True)")
             step, count, places = rested[date]
-            with blaming(result.strategy, partial(lambda date: date, date)):
+            with blaming(result.strategy, self.feed.closes, step):
                 lag, window = result.settings["execution_lag"], result.settings["window"]
                 gaps[date] = solution.verify(self.feed.seen(step, count, places, lag, window))
         return pd.Series(gaps, name="gap", dtype=np.float64)

@@ -312,7 +312,7 @@ def check_values(panel: Panel, kind: Kind, given: bool = False) -> None:
         or compound beyond what a float holds: those are prices or percent.
     """
     values = panel.values
-    if kind == "prices" and 1.0 / _MOST <= values.min() <= values.max() <= _MOST:
+    if kind == "prices" and values.size and 1.0 / _MOST <= values.min() <= values.max() <= _MOST:
         return
     size = np.abs(values)
     faults = {"value {} is infinite": np.isinf(values), "value {} is too large to be one": size > _MOST}

@@ -272,7 +272,7 @@ class Blocks:
 
     def fill(self, start: int, stop: int, target: FloatArray) -> None:
         """Aim for ``target`` at the trading dates in ``start..stop``; the last holding drifts on to the next date."""
-        first, self._aimed = np.searchsorted(self.trades, (start, stop)).tolist()
+        first, self._aimed = self.trades.searchsorted((start, stop)).tolist()
         self._targets[first : self._aimed] = target
         if self._lasting and target.min() >= 0.0 and target.sum() <= 1.0 + _ROUNDING:
             return

@@ -158,7 +158,7 @@ class StrategyAdapter:
         """
         strategy = self._strategy
         self._step = step
-        with blaming(self.name, self._when):
+        with blaming(self.name, self._feed.closes, step):
             feed, source, start, stop, places = self._seen(step)
             if places is not None and not places.size:
                 self.targets.append(np.zeros(self._shape))  # nothing may be held: all cash
@@ -211,12 +211,8 @@ class StrategyAdapter:
         own = getattr(self._strategy, "regret", None)
         if not callable(own):
             raise PortfolioError(f"{self.name} proves no regret, so a trade cannot wait for it; leave rebalance out")
-        with blaming(self.name, self._when):
+        with blaming(self.name, self._feed.closes, self._step):
             return float(own(held))
-
-    def _when(self) -> Any:
-        """The date of the last question; labels of closes are slow to pick, so it is looked up when asked for."""
-        return self._feed.closes[self._step]
 
     def _seen(self, step: int) -> tuple[Feed, Market, int, int, Rows | None]:
         """What the strategy may see: a feed, its market, rows ``start..stop`` of both, and who is eligible."""
@@ -295,12 +291,12 @@ class StrategyAdapter:
 
 
 @contextmanager
-def blaming(name: str, when: Callable[[], Any]) -> Iterator[None]:
-    """Name the strategy and the date in any error that leaves the block; nothing is swallowed."""
+def blaming(name: str, closes: pd.Index, step: int) -> Iterator[None]:
+    """Name the strategy and the date of P_step in any error that leaves the block; nothing is swallowed."""
     try:
         yield
     except Exception as error:
-        where = f"{name} on {describe(when())}"
+        where = f"{name} on {describe(closes[step])}"
         if isinstance(error, OpesLikeError):
             own = next(base for base in type(error).__mro__ if base.__module__ == errors.__name__)
             raise own(f"{where}: {error}") from error
