@@ -5,7 +5,8 @@ relaxation lets the undecided ones have any weight, so its proved lower bound ho
 Leaving an asset out takes a solve; keeping one takes none where the relaxation holds enough of it already, for its
 optimum is then the same. The node with the least bound is split first, on the asset that raised bounds most when it was
 left out before (pseudo-costs; Benichou et al. 1971). Answers come from the largest positions of each relaxation and, at
-the root, from exchanges; with what is left open at the end they give the gap.
+the root, from exchanges; with what is left open at the end they give the gap. Where that takes long the products of
+weights are looked at.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
 from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.quadratic import QuadraticProblem
 from opeslike.modelling.terms import Counts
 from opeslike.proof import Proof
-from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator
+from opeslike.solvers.nonconvex.copositive import multipliers, tilted
+from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator, plain
 from opeslike.solvers.solve import Solved
 
 BoolArray = NDArray[np.bool_]
@@ -39,6 +42,8 @@ _NONE = 1e-9
 _AIM = 0.1
 #: assets tried in exchange at each turn of the first search, and such turns
 _EXCHANGED, _TURNS = 8, 25
+#: relaxations after which products are looked at, of no more assets than this
+_PATIENCE, _PAIRED = 100, 300
 
 
 def fewest(problem: Problem, counts: Counts, relax: Relax, start: FloatArray | None = None) -> Solved:
@@ -81,6 +86,9 @@ class _Search:
         self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
         self.solves = 0
         self.estimate: Estimator | None = None
+        self.floor = -math.inf  # a bound for all nodes
+        few = counts.most is not None and self.lower.size <= _PAIRED
+        self.patient = few and plain(problem) and bool(self.lower.min() >= 0)
 
     def run(self, start: FloatArray | None) -> Solved:
         root = self._root()
@@ -94,8 +102,13 @@ class _Search:
             self._exchange(root)
             heapq.heappush(heap, (root.bound, next(number), root))
             while heap and not deadline.passed():
-                if heap[0][0] >= self._level():
+                if max(heap[0][0], self.floor) >= self._level():
                     break
+                if self.patient and self.solves > _PATIENCE:
+                    self.patient = False
+                    nearer = self._nearer(root, min(heap[0][0], self.closed))
+                    heap = heap if nearer is None else [(nearer.bound, next(number), nearer)]
+                    continue
                 node = heap[0][2]
                 children = self._split(node)
                 heapq.heappop(heap)
@@ -112,7 +125,7 @@ class _Search:
         if self.best is None:
             deadline.check()
             raise InfeasibleError(f"no weights of {self.counts} meet the other limits; allow more, or loosen those")
-        proof = self.best.proof
+        proof, bound = self.best.proof, max(bound, self.floor)
         proof = Proof(proof.value, max(proof.gap, proof.value - bound), proof.tolerance, proof.point, proof.witness)
         return replace(
             self.best,
@@ -160,8 +173,23 @@ class _Search:
         )
         solved = self._solve(lower, upper, None, named=True)
         proof = solved.proof
-        self.estimate = estimator(self.problem, solved.x, self.counts.most)
+        self.estimate = estimator(self.problem, solved.x)
         return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
+
+    def _nearer(self, root: Node, known: float) -> Node | None:
+        """The root with a nearer bound than is known, for a search that starts again, or None."""
+        problem, most = self.problem, self.counts.most
+        assert most is not None
+        if isinstance(problem, ScenarioProblem):
+            self.floor = tilted(problem, root.w, most, known)
+        if type(problem) is QuadraticProblem and (found := multipliers(problem, most)) is not None:
+            relaxed = found.relaxation(problem, most)
+            quick = relaxed(root, self._level())
+            if quick is not None and quick.bound > known:
+                self.estimate = relaxed
+                self._settle(root, quick.w)
+                return replace(root, bound=quick.bound, w=quick.w, hint=quick.hint)
+        return None
 
     def _held(self, w: FloatArray) -> BoolArray:
         return np.asarray(np.abs(w) > _NONE)
