@@ -8,7 +8,6 @@ exact there. A worst mean of logarithmic losses is bounded by quadratic function
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +20,9 @@ from opeslike.modelling.losses import Log
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.quadratic import QuadraticPoint, QuadraticProblem
 from opeslike.modelling.risks import KLBall
+from opeslike.solvers.conic import doubly_nonnegative
 from opeslike.solvers.nonconvex.relaxations import Node, Perspective
 
-#: steps of the solver of first order, and how near it need come
-_STEPS, _NEAR = 500, 1e-6
 #: what is convex but for rounding is made so, relative to the diagonal; eigenvalues are trusted so far
 _ROUNDING, _FIRM = 1e-10, 1e-6
 #: tilts are looked at in such steps, relative to each, and longer ones where nothing is lost by it
@@ -48,11 +46,8 @@ class Multipliers:
     """What bounds ``w'Aw`` over few weights ``w >= 0`` that sum to s.
 
     For ``N >= 0`` and any u it is at least ``w'(A - N + (u1' + 1u') / 2)w - s u'w``, and of that ``sum d_i w_i^2`` can
-    be split off while the rest is convex. The best N, u and d are multipliers of the doubly nonnegative relaxation
-
-        minimise A . X + b'w  subject to  X >= 0 and semidefinite, X 1 = s w, X_ii z_i >= w_i^2, sum z <= most, z <= 1
-
-    where X holds the products of the weights (Burer 2009). Any others bound it too, so rough ones will do.
+    be split off while the rest is convex. Those of :func:`opeslike.solvers.conic.doubly_nonnegative` are the best, but
+    any others bound it too, so rough ones will do.
     """
 
     entries: FloatArray
@@ -83,34 +78,14 @@ def multipliers(problem: QuadraticProblem, most: int) -> Multipliers | None:
     most : int
         Weights that may differ from 0.
     """
-    import cvxpy as cp
-
     if problem.covariance is None or not (problem.covariance.diagonal() > 0).all():
         return None
-    n, scale = problem.n_assets, float(problem.bounds.totals[0]) / most  # in this unit weights held are about 1
-    square = 0.5 * problem.aversion * scale**2 * problem.covariance
-    unit = float(np.trace(square)) / most
-    products = cp.Variable((n, n), PSD=True)
-    weights, counted, squares = (cp.Variable(n, nonneg=True) for _ in range(3))
-    value = cp.trace(square / unit @ products)
-    value = value if problem.mean is None else value - scale / unit * problem.mean @ weights
-    found = [cp.upper_tri(products) >= 0, cp.sum(products, axis=1) == most * weights, squares <= cp.diag(products)]
-    cones = cp.SOC(counted + squares, cp.vstack([2 * weights, counted - squares]), axis=0)
-    within = [cones, counted <= 1, cp.sum(counted) <= most, cp.sum(weights) == most]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an answer that is not accurate
-            settings = {"max_iters": _STEPS, "eps": _NEAR, **deadline.options("SCS")}
-            cp.Problem(cp.Minimize(value), [*found, *within]).solve(solver="SCS", **settings)
-    except (cp.SolverError, ArithmeticError, ValueError):
-        return None
-    known = [row.dual_value for row in found]
-    if any(value is None or not np.isfinite(value).all() for value in known):
-        return None
-    pairs, rows, d = (unit / scale**2 * np.ravel(value) for value in known)
-    entries = np.zeros((n, n))
-    entries[np.triu_indices(n, 1)] = 0.5 * np.maximum(pairs, 0.0)
-    return Multipliers(entries + entries.T, rows, d)
+    unit = float(problem.bounds.totals[0]) / most  # in which weights held are about 1
+    square = 0.5 * problem.aversion * problem.covariance
+    size = float(np.trace(square)) / most
+    cost = np.zeros(problem.n_assets) if problem.mean is None else -problem.mean / (size * unit)
+    found = doubly_nonnegative(square / size, cost, most)
+    return None if found is None else Multipliers(*(size * part for part in found))
 
 
 def tilted(problem: ScenarioProblem, w: FloatArray, most: int, known: float) -> float:
