@@ -75,6 +75,10 @@ LIMITED: list[tuple[Optimizer, dict[str, Any]]] = [
     (MaxSharpe(risk_free=0.0), {"max_positions": 3, "min_position": 0.2}),
     (MeanVariance(), {"max_positions": 3, "groups": {"g": ["A00", "A01"]}, "group_bounds": {"g": (0.3, 0.5)}}),
     (RiskConstrainedKelly(), {"max_positions": 2, "leverage": 1.0}),
+    (CVaR(confidence=0.9), {"min_position": 0.2, "bounds": (-0.3, 0.8)}),
+    (Kelly(), {"max_positions": 2, "min_position": 0.5, "bounds": (-0.3, 0.8)}),
+    (MinVariance(), {"max_positions": 3, "min_position": 0.5, "bounds": (0, 0.6)}),
+    (CVaR(confidence=0.9), {"max_positions": 3, "min_position": 0.34, "max_turnover": 1.2}),
 ]
 
 
@@ -92,7 +96,7 @@ def test_beside_other_limits(optimizer: Optimizer, limits: dict[str, Any]) -> No
     assert (w != 0).sum() <= k
     assert (np.abs(w[w != 0]) >= m - 1e-9).all()
     rest = {name: value for name, value in limits.items() if name not in ("max_positions", "min_position", "bounds")}
-    sides = [(m, high), (low, -m)] if low < 0 and m > 0 else [(m if m > 0 else low, high)]
+    sides = [(m, high), (low, -m)] if low <= -m < 0 else [(m if m > 0 else low, high)]
     best = np.inf
     for inside in itertools.chain.from_iterable(itertools.combinations(range(n), size) for size in range(k + 1)):
         for chosen in itertools.product(sides, repeat=len(inside)):
@@ -149,6 +153,8 @@ def test_what_cannot_be_met() -> None:
         {"max_positions": 3, "bounds": (0, 0.3)},
         {"min_position": 0.3, "bounds": (0, 0.4), "max_positions": 2},
         {"min_position": 0.6, "bounds": (0, 0.7)},
+        {"min_position": 0.5, "bounds": (0, 0.4)},
+        {"min_position": 0.34, "bounds": (0.05, 0.7)},
     ]
     for limits in cases:
         with pytest.raises(InfeasibleError, match="position"):

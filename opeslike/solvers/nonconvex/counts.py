@@ -82,7 +82,7 @@ class _Search:
         self.lower, self.upper = problem.lift.weights_between()
         self.best: Solved | None = None
         self.closed = math.inf  # least bound among the nodes that were closed
-        self.tried: set[tuple[int, ...]] = set()
+        self.tried: set[bytes] = set()
         self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
         self.solves = 0
         self.estimate: Estimator | None = None
@@ -124,7 +124,7 @@ class _Search:
     def _answer(self, bound: float) -> Solved:
         if self.best is None:
             deadline.check()
-            raise InfeasibleError(f"no weights of {self.counts} meet the other limits; allow more, or loosen those")
+            raise self._none()
         proof, bound = self.best.proof, max(bound, self.floor)
         proof = Proof(proof.value, max(proof.gap, proof.value - bound), proof.tolerance, proof.point, proof.witness)
         return replace(
@@ -134,6 +134,9 @@ class _Search:
             iterations=self.solves,
             status="optimal" if proof.optimal else "bounded",
         )
+
+    def _none(self) -> InfeasibleError:
+        return InfeasibleError(f"no weights of {self.counts} meet the other limits; allow more, or loosen those")
 
     def _level(self) -> float:
         """Nodes with a bound from here on cannot improve the answer."""
@@ -171,7 +174,10 @@ class _Search:
             np.where(self.lower > 0, np.maximum(lower, least), lower),
             np.where(self.upper < 0, np.minimum(upper, -least), upper),
         )
-        solved = self._solve(lower, upper, None, named=True)
+        try:
+            solved = self._solve(lower, upper, None, named=True)
+        except InfeasibleError as error:
+            raise error if (lower == self.lower).all() and (upper == self.upper).all() else self._none() from error
         proof = solved.proof
         self.estimate = estimator(self.problem, solved.x)
         return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
@@ -200,10 +206,15 @@ class _Search:
         few = self.counts.most is None or size.size <= self.counts.most
         return few and bool((size >= self.counts.least - _NONE).all())
 
-    def _child(self, node: Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[Node]:
-        """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held."""
+    def _child(
+        self, node: Node, lower: FloatArray, upper: FloatArray, kept: BoolArray, last: bool = False
+    ) -> list[Node]:
+        """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held.
+
+        The ``last`` one leaves nothing to decide, and is solved as it is.
+        """
         quick = None
-        if self.estimate is not None:
+        if self.estimate is not None and not last:
             self.solves += 1
             quick = self.estimate(replace(node, lower=lower, upper=upper, kept=kept), self._level())
         if quick is not None:
@@ -222,12 +233,13 @@ class _Search:
         except TimeLimitError:
             raise
         except OptimizationError:  # not certified: what is known of the node above holds
-            return [Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
+            self.closed = min(self.closed, node.bound) if last else self.closed
+            return [] if last else [Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
         w, known = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
         child = Node(lower, upper, kept, known, w, node.hint)
         if known < self._level():
             self._settle(child, w)
-        if self._met(w):
+        if last or self._met(w):
             self.closed = min(self.closed, known)
             return []
         return [child]
@@ -243,9 +255,8 @@ class _Search:
         if most is not None and node.kept.sum() >= most and undecided.any():  # nobody else may be held
             lower, upper = np.where(node.kept, node.lower, 0.0), np.where(node.kept, node.upper, 0.0)
             return self._child(node, lower, upper, node.kept)
-        if not undecided.any():  # a relaxation that could not be certified
-            self.closed = min(self.closed, node.bound)
-            return []
+        if not undecided.any():
+            return self._child(node, node.lower, node.upper, node.kept, last=True)
         open_ = open_ if open_.any() else undecided
         known = np.where(self.times > 0, self.raised / np.maximum(self.times, 1.0), math.inf)
         candidates = np.flatnonzero(open_)
@@ -260,13 +271,14 @@ class _Search:
             self.times[i] += 1.0
         kept = node.kept.copy()
         kept[i] = True
-        if abs(node.w[i]) >= least - _NONE and (least == 0 or node.lower[i] > -least or node.upper[i] < least):
-            return [*children, replace(node, kept=kept)]
-        for low, high in ((max(node.lower[i], least), node.upper[i]), (node.lower[i], min(node.upper[i], -least))):
+        side = (node.lower[i], node.upper[i])
+        for low, high in ((max(side[0], least), side[1]), (side[0], min(side[1], -least))) if least > 0 else (side,):
             if low <= high:
                 lower, upper = node.lower.copy(), node.upper.copy()
                 lower[i], upper[i] = low, high
-                children += self._child(node, lower, upper, kept)
+                same = low - _NONE <= node.w[i] <= high + _NONE
+                kin = [replace(node, lower=lower, upper=upper, kept=kept)] if same else []
+                children += kin or self._child(node, lower, upper, kept)
         return children
 
     def _settle(self, node: Node, w: FloatArray) -> bool:
@@ -277,10 +289,6 @@ class _Search:
         return self._try(order[size[order] > _NONE], w)
 
     def _try(self, chosen: NDArray[np.intp], w: FloatArray) -> bool:
-        key = tuple(sorted(map(int, chosen)))
-        if key in self.tried:
-            return False
-        self.tried.add(key)
         least, inside = self.counts.least, np.zeros(w.size, dtype=bool)
         inside[chosen] = True
         lower, upper = np.where(inside, self.lower, 0.0), np.where(inside, self.upper, 0.0)
@@ -288,7 +296,10 @@ class _Search:
             short = inside & (((w < 0) | (self.upper < least)) & (self.lower <= -least))
             lower = np.where(inside & ~short, np.maximum(lower, least), lower)
             upper = np.where(short, np.minimum(upper, -least), upper)
-        if (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
+        key = lower.tobytes() + upper.tobytes()
+        tried = key in self.tried
+        self.tried.add(key)
+        if tried or (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
             return False
         if self.best is not None and self.estimate is not None:
             guess = np.where(inside, np.maximum(np.abs(w), _NONE), 0.0)
