@@ -15,8 +15,8 @@ from opeslike import deadline
 from opeslike.errors import InfeasibleError, PortfolioError, logger
 from opeslike.market import Eligible, FloatArray, cut, everyone, listing
 
-#: bounds this close to each other, relative to their size, leave no room
-TOUCHING = 1e-12
+#: bounds this close to each other, relative to their size, leave no room; a box so far off an equality never meets it
+TOUCHING, _OFF = 1e-12, 1e-9
 #: nothing is near a bound that is farther from it than this share of the way to the other one
 _NARROW = 1e-3
 #: Newton steps towards the analytic centre at most, and how near to a bound a last short step may lead
@@ -208,11 +208,19 @@ class Bounds:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
 
     def only_point(self) -> FloatArray | None:
-        """The one feasible point, where nothing can move or the box touches a single equality; else None."""
+        """The one feasible point, where nothing can move or the box touches a single equality; else None.
+
+        Raises
+        ------
+        InfeasibleError
+            If the box is off the equality.
+        """
         if not self.single:
             return None if self.free.any() else self.linear_minimum(np.zeros(self.lower.size))[0]
         least, most, missing, reach = self._span
         slack = TOUCHING * max(1.0, reach)
+        if not -_OFF * max(1.0, reach) <= missing <= reach + _OFF * max(1.0, reach):
+            raise InfeasibleError(f"no weights between their bounds meet the limit {self.names[0]!r}")
         return least if missing <= slack else most if missing >= reach - slack else None
 
     def linear_minimum(self, cost: FloatArray) -> tuple[FloatArray, FloatArray]:

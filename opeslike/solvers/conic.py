@@ -29,6 +29,8 @@ _TIGHT: dict[str, dict[str, Any]] = {
     "ECOS": {"abstol": 1e-11, "reltol": 1e-11, "feastol": 1e-11, "max_iters": 500},
     "SCS": {"eps_abs": 1e-10, "eps_rel": 1e-10, "max_iters": 10_000},
 }
+#: a rough answer after few steps
+_ROUGH: dict[str, Any] = {"max_iters": 500, "eps": 1e-6}
 
 
 def build(
@@ -205,3 +207,43 @@ def _check_infeasible(problem: Problem, extra: UserConstraints) -> None:
         raise InfeasibleError(
             "no weights satisfy the bounds together with the given constraints, as multipliers prove; loosen one"
         )
+
+
+def doubly_nonnegative(
+    square: FloatArray, cost: FloatArray, most: int
+) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    """Multipliers of the least ``w' square w + cost' w`` over few ``w >= 0`` that sum to ``most``, relaxed, roughly.
+
+        minimise square . X + cost'w  subject to  X >= 0 and semidefinite, X 1 = most w, X_ii z_i >= w_i^2,
+                                                  sum w = most, 0 <= z <= 1, sum z <= most
+
+    where X holds the products of the weights (Burer 2009).
+
+    Returns
+    -------
+    (entries, rows, squares) or None
+        Of ``X >= 0`` off the diagonal, shape (n, n) and not negative, of ``X 1 = most w`` and of the squares, shape
+        (n,). None where the solver gives none.
+    """
+    import cvxpy as cp
+
+    n = cost.size
+    products = cp.Variable((n, n), PSD=True)
+    weights, counted, squares = (cp.Variable(n, nonneg=True) for _ in range(3))
+    known = [cp.upper_tri(products) >= 0, cp.sum(products, axis=1) == most * weights, squares <= cp.diag(products)]
+    cones = cp.SOC(counted + squares, cp.vstack([2 * weights, counted - squares]), axis=0)
+    within = [*known, cones, counted <= 1, cp.sum(counted) <= most, cp.sum(weights) == most]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an answer that is not accurate
+            model = cp.Problem(cp.Minimize(cp.trace(square @ products) + cost @ weights), within)
+            model.solve(solver="SCS", **_ROUGH, **deadline.options("SCS"))
+    except (cp.SolverError, ArithmeticError, ValueError):
+        return None
+    found = [row.dual_value for row in known]
+    if any(part is None or not np.isfinite(part).all() for part in found):
+        return None
+    pairs, rows, apart = map(np.ravel, found)
+    entries = np.zeros((n, n))
+    entries[np.triu_indices(n, 1)] = 0.5 * np.maximum(pairs, 0.0)
+    return entries + entries.T, rows, apart

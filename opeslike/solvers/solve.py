@@ -242,19 +242,18 @@ def _interior(
     found: Iterate | None = None
     if not (isinstance(problem, ScenarioProblem) and smooth and _concentrated(problem)):
         inside = center
-        if (
-            ends and not many and start is None and envelope is None
-        ):  # from nowhere the model of a worst case says little
+        # from nowhere the model of a worst case says little
+        if ends and not many and start is None and envelope is None:
             best = by_models(problem, center)
             if best is not None and best.gap <= _GOOD * problem.tolerance(best.point):
                 return best, "active-set"
         # a rough interior answer shows which weights are at their bounds; Newton on the others finishes the job
-        for aim, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
-            rough = interior_point(problem, inside, aim)
+        for wanted, near_bound in ((_ROUGH, 1e-3), (1.0, 1e-6), (_AIM, 1e-6)) if ends else ((_AIM, 1e-6),):
+            rough = interior_point(problem, inside, wanted)
             inside = rough.x
             found = polished(problem, rough, near_bound) if smooth else rough
             tolerance = problem.tolerance(found.point)
-            if found.gap <= _GOOD * tolerance or not found.point.smooth or rough.gap > aim * tolerance:
+            if found.gap <= _GOOD * tolerance or not found.point.smooth or rough.gap > wanted * tolerance:
                 break
     if found is not None and (best is None or found.gap < best.gap):
         best = found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import cvxpy as cp
@@ -17,7 +17,9 @@ from opeslike.market import Market
 from opeslike.modelling import ambiguity
 from opeslike.objectives import REPO, RiskConstrainedKelly, RiskParity, Uniform, VaR
 from opeslike.objectives.base import Optimizer
-from opeslike.solvers.nonconvex.relaxations import Node, estimator, separable_part
+from opeslike.solvers.nonconvex import counts
+from opeslike.solvers.nonconvex.copositive import Multipliers, multipliers, tilted
+from opeslike.solvers.nonconvex.relaxations import Node, estimator
 
 N = 12
 
@@ -73,6 +75,10 @@ LIMITED: list[tuple[Optimizer, dict[str, Any]]] = [
     (MaxSharpe(risk_free=0.0), {"max_positions": 3, "min_position": 0.2}),
     (MeanVariance(), {"max_positions": 3, "groups": {"g": ["A00", "A01"]}, "group_bounds": {"g": (0.3, 0.5)}}),
     (RiskConstrainedKelly(), {"max_positions": 2, "leverage": 1.0}),
+    (CVaR(confidence=0.9), {"min_position": 0.2, "bounds": (-0.3, 0.8)}),
+    (Kelly(), {"max_positions": 2, "min_position": 0.5, "bounds": (-0.3, 0.8)}),
+    (MinVariance(), {"max_positions": 3, "min_position": 0.5, "bounds": (0, 0.6)}),
+    (CVaR(confidence=0.9), {"max_positions": 3, "min_position": 0.34, "max_turnover": 1.2}),
 ]
 
 
@@ -90,7 +96,7 @@ def test_beside_other_limits(optimizer: Optimizer, limits: dict[str, Any]) -> No
     assert (w != 0).sum() <= k
     assert (np.abs(w[w != 0]) >= m - 1e-9).all()
     rest = {name: value for name, value in limits.items() if name not in ("max_positions", "min_position", "bounds")}
-    sides = [(m, high), (low, -m)] if low < 0 and m > 0 else [(m if m > 0 else low, high)]
+    sides = [(m, high), (low, -m)] if low <= -m < 0 else [(m if m > 0 else low, high)]
     best = np.inf
     for inside in itertools.chain.from_iterable(itertools.combinations(range(n), size) for size in range(k + 1)):
         for chosen in itertools.product(sides, repeat=len(inside)):
@@ -147,6 +153,8 @@ def test_what_cannot_be_met() -> None:
         {"max_positions": 3, "bounds": (0, 0.3)},
         {"min_position": 0.3, "bounds": (0, 0.4), "max_positions": 2},
         {"min_position": 0.6, "bounds": (0, 0.7)},
+        {"min_position": 0.5, "bounds": (0, 0.4)},
+        {"min_position": 0.34, "bounds": (0.05, 0.7)},
     ]
     for limits in cases:
         with pytest.raises(InfeasibleError, match="position"):
@@ -181,16 +189,21 @@ def test_every_decision_of_a_backtest() -> None:
         solution.verify(prices)
 
 
-def test_separable_part_leaves_a_covariance() -> None:
-    for seed in range(3):
-        covariance = market(seed=seed).cov().to_numpy()
-        d = separable_part(covariance)
-        assert (d > 0).all()
-        left = np.linalg.eigvalsh(covariance - np.diag(d))
-        assert -1e-18 < left[0] < 1e-2 * covariance.diagonal().min()  # nothing more could be split off evenly
-        assert d.sum() >= covariance.shape[0] * np.linalg.eigvalsh(covariance)[0]
-    rank_one = np.outer(np.arange(1.0, 5.0), np.arange(1.0, 5.0))
-    assert not separable_part(rank_one).any()
+def best_of(kind: type[Optimizer], data: pd.DataFrame, k: int, kept: tuple[int, ...], out: tuple[int, ...]) -> float:
+    """The least value of all subsets of k that hold those and not these."""
+    best, plain = np.inf, kind()
+    for subset in itertools.combinations(range(data.shape[1]), k):
+        if set(kept) <= set(subset) and not set(out) & set(subset):
+            plain.optimize(data.iloc[:, list(subset)], kind="returns")
+            best = min(best, plain.solution.value)
+    return best
+
+
+def posed(kind: type[Optimizer], data: pd.DataFrame) -> tuple[Any, np.ndarray]:
+    """The problem without a count, and what solves it."""
+    optimizer = kind()
+    w = np.asarray(optimizer.optimize(data, kind="returns"))
+    return optimizer._problem(Market.from_data(data, "returns")), w
 
 
 @pytest.mark.parametrize("kind", [MinVariance, MeanVariance, CVaR])
@@ -198,25 +211,71 @@ def test_bounds_of_nodes_hold(kind: type[Optimizer]) -> None:
     """Below the best choice, and for variances far nearer to it than the relaxation without a count."""
     n, k = 8, 3
     data = market(n, 150, seed=5)
-    optimizer = kind()
-    optimizer.optimize(data, kind="returns")
-    problem = optimizer._problem(Market.from_data(data, "returns"))
-    estimate = estimator(problem, optimizer.weights, k)
+    problem, w = posed(kind, data)
+    if kind is CVaR:
+        estimate = estimator(problem, w)
+    else:
+        found = multipliers(problem, k)
+        assert found is not None
+        estimate = found.relaxation(problem, k)
     assert estimate is not None
     for kept, out in [((), ()), ((1,), (2,)), ((0, 4), (6,))]:
-        best = np.inf
-        for subset in itertools.combinations(range(n), k):
-            if set(kept) <= set(subset) and not set(out) & set(subset):
-                plain = kind()
-                plain.optimize(data.iloc[:, list(subset)], kind="returns")
-                best = min(best, plain.solution.value)
+        best = best_of(kind, data, k, kept, out)
         upper, inside = np.ones(n), np.zeros(n, dtype=bool)
         upper[list(out)], inside[list(kept)] = 0.0, True
-        found = estimate(Node(np.zeros(n), upper, inside, -np.inf, np.full(n, 1 / n)), np.inf)
-        assert found is not None
-        assert found.bound <= best + 1e-12
+        node = estimate(Node(np.zeros(n), upper, inside, -np.inf, np.full(n, 1 / n)), np.inf)
+        assert node is not None
+        assert node.bound <= best + 1e-12
         if kind is MinVariance and not kept:
-            assert best - found.bound < 0.3 * (best - optimizer.solution.value)
+            assert best - node.bound < 0.02 * (best - problem.evaluate(w).value)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_multipliers_bound(seed: int) -> None:
+    """Also poor ones, and those that leave something concave."""
+    g, n, k = np.random.default_rng(seed), 7, 3
+    data = market(n, 60, seed)
+    kind = (MinVariance, MeanVariance)[seed % 2]
+    problem, _ = posed(kind, data)
+    size = 0.5 * problem.aversion * float(problem.covariance.diagonal().mean())
+    entries = size * np.triu(g.uniform(0.0, 0.3, (n, n)), 1)
+    poor = Multipliers(entries + entries.T, 0.3 * size * g.standard_normal(n), size * g.uniform(-0.2, 1.0, n))
+    node = poor.relaxation(problem, k)(
+        Node(np.zeros(n), np.ones(n), np.zeros(n, dtype=bool), -np.inf, np.full(n, 1 / n)), np.inf
+    )
+    assert node is not None
+    assert node.bound <= best_of(kind, data, k, (), ()) + 1e-12
+
+
+@pytest.mark.parametrize("radius", [0.001, "auto", 0.2])
+@pytest.mark.parametrize("seed", range(3))
+def test_tilted_bound_of_assets_alike(radius: float | str, seed: int) -> None:
+    """For a worst mean over a KL ball: below the best choice, and much nearer than without a count."""
+    g, n, k = np.random.default_rng(seed), 9, 3
+    kind = partial(KLRobustKelly, radius=radius)
+    data = pd.DataFrame(0.004 * g.standard_normal((400, 1)) + 0.01 * g.standard_t(6, (400, n)))
+    data += g.uniform(0.0, 0.0001, n) - data.mean()
+    problem, w = posed(kind, data)
+    known, best = problem.evaluate(w).value, best_of(kind, data, k, (), ())
+    found = tilted(problem, w, k, known)
+    assert known <= found <= best
+    if radius != 0.2:
+        assert best - found < 0.3 * (best - known)
+
+
+def test_long_searches_look_at_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = np.random.default_rng(1)
+    data = pd.DataFrame(0.005 * g.standard_normal((500, 1)) + 0.01 * g.standard_normal((500, 12)))
+    data += 0.0003 - data.mean()
+    monkeypatch.setattr(counts, "_PATIENCE", 0)
+    few = MinVariance(mandate=Mandate(max_positions=4))
+    few.optimize(data, kind="returns")
+    assert few.solution.status == "optimal"
+    assert few.solution.value == pytest.approx(best_of(MinVariance, data, 4, (), ()), abs=1e-12)
+    robust = KLRobustKelly(mandate=Mandate(max_positions=4))
+    robust.optimize(data, kind="returns")
+    assert robust.solution.status == "optimal"
+    assert robust.solution.value == pytest.approx(best_of(KLRobustKelly, data, 4, (), ()), abs=1e-9)
 
 
 def test_a_smoothed_tail() -> None:

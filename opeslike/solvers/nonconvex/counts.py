@@ -5,7 +5,8 @@ relaxation lets the undecided ones have any weight, so its proved lower bound ho
 Leaving an asset out takes a solve; keeping one takes none where the relaxation holds enough of it already, for its
 optimum is then the same. The node with the least bound is split first, on the asset that raised bounds most when it was
 left out before (pseudo-costs; Benichou et al. 1971). Answers come from the largest positions of each relaxation and, at
-the root, from exchanges; with what is left open at the end they give the gap.
+the root, from exchanges; with what is left open at the end they give the gap. Where that takes long the products of
+weights are looked at.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError, OptimizationError, TimeLimitError
 from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.quadratic import QuadraticProblem
 from opeslike.modelling.terms import Counts
 from opeslike.proof import Proof
-from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator
+from opeslike.solvers.nonconvex.copositive import multipliers, tilted
+from opeslike.solvers.nonconvex.relaxations import Estimator, Node, estimator, plain
 from opeslike.solvers.solve import Solved
 
 BoolArray = NDArray[np.bool_]
@@ -39,6 +42,8 @@ _NONE = 1e-9
 _AIM = 0.1
 #: assets tried in exchange at each turn of the first search, and such turns
 _EXCHANGED, _TURNS = 8, 25
+#: relaxations after which products are looked at, of no more assets than this
+_PATIENCE, _PAIRED = 100, 300
 
 
 def fewest(problem: Problem, counts: Counts, relax: Relax, start: FloatArray | None = None) -> Solved:
@@ -77,10 +82,13 @@ class _Search:
         self.lower, self.upper = problem.lift.weights_between()
         self.best: Solved | None = None
         self.closed = math.inf  # least bound among the nodes that were closed
-        self.tried: set[tuple[int, ...]] = set()
+        self.tried: set[bytes] = set()
         self.raised, self.times = np.zeros(self.lower.size), np.zeros(self.lower.size)
         self.solves = 0
         self.estimate: Estimator | None = None
+        self.floor = -math.inf  # a bound for all nodes
+        few = counts.most is not None and self.lower.size <= _PAIRED
+        self.patient = few and plain(problem) and bool(self.lower.min() >= 0)
 
     def run(self, start: FloatArray | None) -> Solved:
         root = self._root()
@@ -94,8 +102,13 @@ class _Search:
             self._exchange(root)
             heapq.heappush(heap, (root.bound, next(number), root))
             while heap and not deadline.passed():
-                if heap[0][0] >= self._level():
+                if max(heap[0][0], self.floor) >= self._level():
                     break
+                if self.patient and self.solves > _PATIENCE:
+                    self.patient = False
+                    nearer = self._nearer(root, min(heap[0][0], self.closed))
+                    heap = heap if nearer is None else [(nearer.bound, next(number), nearer)]
+                    continue
                 node = heap[0][2]
                 children = self._split(node)
                 heapq.heappop(heap)
@@ -111,8 +124,8 @@ class _Search:
     def _answer(self, bound: float) -> Solved:
         if self.best is None:
             deadline.check()
-            raise InfeasibleError(f"no weights of {self.counts} meet the other limits; allow more, or loosen those")
-        proof = self.best.proof
+            raise self._none()
+        proof, bound = self.best.proof, max(bound, self.floor)
         proof = Proof(proof.value, max(proof.gap, proof.value - bound), proof.tolerance, proof.point, proof.witness)
         return replace(
             self.best,
@@ -121,6 +134,9 @@ class _Search:
             iterations=self.solves,
             status="optimal" if proof.optimal else "bounded",
         )
+
+    def _none(self) -> InfeasibleError:
+        return InfeasibleError(f"no weights of {self.counts} meet the other limits; allow more, or loosen those")
 
     def _level(self) -> float:
         """Nodes with a bound from here on cannot improve the answer."""
@@ -158,10 +174,28 @@ class _Search:
             np.where(self.lower > 0, np.maximum(lower, least), lower),
             np.where(self.upper < 0, np.minimum(upper, -least), upper),
         )
-        solved = self._solve(lower, upper, None, named=True)
+        try:
+            solved = self._solve(lower, upper, None, named=True)
+        except InfeasibleError as error:
+            raise error if (lower == self.lower).all() and (upper == self.upper).all() else self._none() from error
         proof = solved.proof
-        self.estimate = estimator(self.problem, solved.x, self.counts.most)
+        self.estimate = estimator(self.problem, solved.x)
         return Node(lower, upper, held, proof.value - proof.gap, self.problem.weights(solved.x))
+
+    def _nearer(self, root: Node, known: float) -> Node | None:
+        """The root with a nearer bound than is known, for a search that starts again, or None."""
+        problem, most = self.problem, self.counts.most
+        assert most is not None
+        if isinstance(problem, ScenarioProblem):
+            self.floor = tilted(problem, root.w, most, known)
+        if type(problem) is QuadraticProblem and (found := multipliers(problem, most)) is not None:
+            relaxed = found.relaxation(problem, most)
+            quick = relaxed(root, self._level())
+            if quick is not None and quick.bound > known:
+                self.estimate = relaxed
+                self._settle(root, quick.w)
+                return replace(root, bound=quick.bound, w=quick.w, hint=quick.hint)
+        return None
 
     def _held(self, w: FloatArray) -> BoolArray:
         return np.asarray(np.abs(w) > _NONE)
@@ -172,10 +206,15 @@ class _Search:
         few = self.counts.most is None or size.size <= self.counts.most
         return few and bool((size >= self.counts.least - _NONE).all())
 
-    def _child(self, node: Node, lower: FloatArray, upper: FloatArray, kept: BoolArray) -> list[Node]:
-        """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held."""
+    def _child(
+        self, node: Node, lower: FloatArray, upper: FloatArray, kept: BoolArray, last: bool = False
+    ) -> list[Node]:
+        """The node with other bounds, solved; nothing where that is infeasible, or a portfolio that may be held.
+
+        The ``last`` one leaves nothing to decide, and is solved as it is.
+        """
         quick = None
-        if self.estimate is not None:
+        if self.estimate is not None and not last:
             self.solves += 1
             quick = self.estimate(replace(node, lower=lower, upper=upper, kept=kept), self._level())
         if quick is not None:
@@ -194,12 +233,13 @@ class _Search:
         except TimeLimitError:
             raise
         except OptimizationError:  # not certified: what is known of the node above holds
-            return [Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
+            self.closed = min(self.closed, node.bound) if last else self.closed
+            return [] if last else [Node(lower, upper, kept, node.bound, np.minimum(np.maximum(node.w, lower), upper))]
         w, known = self.problem.weights(solved.x), max(solved.proof.value - solved.proof.gap, node.bound)
         child = Node(lower, upper, kept, known, w, node.hint)
         if known < self._level():
             self._settle(child, w)
-        if self._met(w):
+        if last or self._met(w):
             self.closed = min(self.closed, known)
             return []
         return [child]
@@ -215,9 +255,8 @@ class _Search:
         if most is not None and node.kept.sum() >= most and undecided.any():  # nobody else may be held
             lower, upper = np.where(node.kept, node.lower, 0.0), np.where(node.kept, node.upper, 0.0)
             return self._child(node, lower, upper, node.kept)
-        if not undecided.any():  # a relaxation that could not be certified
-            self.closed = min(self.closed, node.bound)
-            return []
+        if not undecided.any():
+            return self._child(node, node.lower, node.upper, node.kept, last=True)
         open_ = open_ if open_.any() else undecided
         known = np.where(self.times > 0, self.raised / np.maximum(self.times, 1.0), math.inf)
         candidates = np.flatnonzero(open_)
@@ -232,13 +271,14 @@ class _Search:
             self.times[i] += 1.0
         kept = node.kept.copy()
         kept[i] = True
-        if abs(node.w[i]) >= least - _NONE and (least == 0 or node.lower[i] > -least or node.upper[i] < least):
-            return [*children, replace(node, kept=kept)]
-        for low, high in ((max(node.lower[i], least), node.upper[i]), (node.lower[i], min(node.upper[i], -least))):
+        side = (node.lower[i], node.upper[i])
+        for low, high in ((max(side[0], least), side[1]), (side[0], min(side[1], -least))) if least > 0 else (side,):
             if low <= high:
                 lower, upper = node.lower.copy(), node.upper.copy()
                 lower[i], upper[i] = low, high
-                children += self._child(node, lower, upper, kept)
+                same = low - _NONE <= node.w[i] <= high + _NONE
+                kin = [replace(node, lower=lower, upper=upper, kept=kept)] if same else []
+                children += kin or self._child(node, lower, upper, kept)
         return children
 
     def _settle(self, node: Node, w: FloatArray) -> bool:
@@ -249,10 +289,6 @@ class _Search:
         return self._try(order[size[order] > _NONE], w)
 
     def _try(self, chosen: NDArray[np.intp], w: FloatArray) -> bool:
-        key = tuple(sorted(map(int, chosen)))
-        if key in self.tried:
-            return False
-        self.tried.add(key)
         least, inside = self.counts.least, np.zeros(w.size, dtype=bool)
         inside[chosen] = True
         lower, upper = np.where(inside, self.lower, 0.0), np.where(inside, self.upper, 0.0)
@@ -260,7 +296,10 @@ class _Search:
             short = inside & (((w < 0) | (self.upper < least)) & (self.lower <= -least))
             lower = np.where(inside & ~short, np.maximum(lower, least), lower)
             upper = np.where(short, np.minimum(upper, -least), upper)
-        if (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
+        key = lower.tobytes() + upper.tobytes()
+        tried = key in self.tried
+        self.tried.add(key)
+        if tried or (lower > upper).any() or ((self.lower > 0) | (self.upper < 0))[~inside].any():
             return False
         if self.best is not None and self.estimate is not None:
             guess = np.where(inside, np.maximum(np.abs(w), _NONE), 0.0)

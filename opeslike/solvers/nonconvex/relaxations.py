@@ -6,7 +6,6 @@ Each looks at plain, fully invested, long or short weights and gives a proved lo
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
@@ -37,8 +36,6 @@ _NARROWER = 0.15
 _SMALL = 1e-3
 #: thresholds of the count that are tried at a node, and first; the count is met well enough within this share of one
 _THRESHOLDS, _FIRST, _COUNTED = 4, 12, 0.02
-#: weights of the barrier of the separable part, the last one small enough
-_BARRIERS = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +64,18 @@ class Node:
 Estimator = Callable[[Node, float], Estimate | None]
 
 
-def estimator(problem: Problem, x: FloatArray, most: int | None) -> Estimator | None:
-    """The quick or near bound there is for a problem, given what solves its plain relaxation, or None."""
-    plain = problem.lift.plain and problem.bounds.budgeted
-    if not plain or problem.limits or problem.penalty is not None or problem.impact is not None:
+def plain(problem: Problem) -> bool:
+    """Whether weights of a given sum are all there is to a problem."""
+    added = problem.limits or problem.penalty is not None or problem.impact is not None
+    return problem.lift.plain and problem.bounds.budgeted and not added
+
+
+def estimator(problem: Problem, x: FloatArray) -> Estimator | None:
+    """The quick bound there is for a problem, given what solves its plain relaxation, or None."""
+    if not plain(problem):
         return None
     if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, (CVaR, WorstCase)):
         return _Tail(problem, _WIDTH * problem.tolerance(problem.evaluate(x)) / OPTIMAL)
-    if type(problem) is QuadraticProblem and isinstance(problem.covariance, np.ndarray) and most is not None:
-        separable = separable_part(problem.covariance)
-        if separable.any() and (problem.bounds.lower >= 0).all():
-            return _Perspective(problem, separable, most)
     return None
 
 
@@ -166,7 +164,7 @@ class _Counted:
 
 
 @dataclass(frozen=True, eq=False)
-class _Perspective:
+class Perspective:
     """The perspective relaxation of a quadratic problem with ``covariance - diag(separable)`` positive semidefinite."""
 
     problem: QuadraticProblem
@@ -174,11 +172,13 @@ class _Perspective:
     most: int
 
     def __call__(self, node: Node, level: float) -> Estimate | None:
+        """The bound of a node."""
         w, hint, kept = node.w, node.hint, node.kept
         problem = copy.copy(self.problem)
         problem.bounds = replace(problem.bounds, lower=node.lower, upper=node.upper)
         center = problem.bounds.center()
-        problem.covariance = np.asarray(self.problem.covariance) - np.diag(self.separable)
+        assert self.problem.covariance is not None
+        problem.covariance = self.problem.covariance - np.diag(self.separable)
         d, room = 0.5 * problem.aversion * self.separable, float(self.most - kept.sum())
         if room <= 0 or center is None:
             return None
@@ -201,39 +201,3 @@ class _Perspective:
             w = found.x
             threshold *= max(count / room, 0.5)
         return best
-
-
-def separable_part(covariance: FloatArray) -> FloatArray:
-    """A large ``d >= 0`` with ``covariance - diag(d)`` positive semidefinite, shape (N,); 0 where there is none.
-
-    The sum of the shares of the variances is maximised by Newton's method with barriers for both sides.
-    """
-    variance = covariance.diagonal()
-    if not (variance > 0).all():
-        return np.zeros(variance.size)
-    scale = np.sqrt(variance)
-    shares = covariance / scale / scale[:, None]
-    least = float(np.linalg.eigvalsh(shares)[0])
-    if least <= _SMALL:
-        return np.zeros(variance.size)
-    d = np.full(variance.size, 0.5 * least)
-
-    def merit(d: FloatArray, barrier: float) -> float:
-        if not (d > 0).all():
-            return -math.inf
-        sign, size = np.linalg.slogdet(shares - np.diag(d))
-        definite = sign > 0 and float(np.linalg.eigvalsh(shares - np.diag(d))[0]) > 0
-        return float(d.sum()) + barrier * (float(size) + float(np.log(d).sum())) if definite else -math.inf
-
-    for barrier in _BARRIERS:
-        for _ in range(20):
-            inverse = np.linalg.inv(shares - np.diag(d))
-            slope = 1.0 / barrier - inverse.diagonal() + 1.0 / d
-            step = np.linalg.solve(inverse * inverse + np.diag(1.0 / d**2), slope)
-            here, length = merit(d, barrier), 1.0
-            while merit(d + length * step, barrier) < here and length > 1e-6:
-                length *= 0.5
-            d = d + length * step if length > 1e-6 else d
-            if float(slope @ step) < 1e-3 or length <= 1e-6:
-                break
-    return np.asarray(d * variance)
