@@ -58,7 +58,7 @@ class QuadraticProblem(Problem):
         super().__init__(bounds, penalty, lift)
         self.mean, self.covariance, self.aversion = mean, covariance, aversion
         self._slope = np.zeros(self.n_assets) if mean is None else -mean
-        self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(covariance.trace()) / len(covariance)
+        self._least = 0.0 if covariance is None else LEAST_VARIANCE * float(covariance.diagonal().mean())
 
     def evaluate(self, x: FloatArray, near: QuadraticPoint | None = None) -> QuadraticPoint:
         """Value and gradient by one matrix-vector product."""
@@ -157,7 +157,7 @@ class VolatilityProblem(Problem):
         self.worth = 0.0 if gain is None else 1.0
         self.gain = np.zeros(self.n_assets) if gain is None else gain
         self.covariance, self.price, self.centre = covariance, price, centre
-        self._least = math.sqrt(LEAST_VARIANCE * float(covariance.trace()) / len(covariance))
+        self._least = math.sqrt(LEAST_VARIANCE * float(covariance.diagonal().mean()))
 
     def evaluate(self, x: FloatArray, near: VolatilityPoint | None = None) -> VolatilityPoint:
         """Value and gradient by one matrix-vector product; there is a kink where the volatility vanishes."""

@@ -59,7 +59,7 @@ def by_columns(
     aim : float
         Certified gap at which to stop, in tolerances of the problem.
     solve : callable
-        Solves a problem from a guess, for the assets that can move; a tail to a gap of as many tolerances as it is told.
+        Solves a problem from a guess, for the assets that can move; a tail to the gap in tolerances it is told.
 
     Returns
     -------

@@ -58,7 +58,7 @@ class Multipliers:
         """The perspective relaxation of a problem ``scale`` times as large as that which these belong to."""
         assert problem.covariance is not None
         entries, rows, d = (2.0 * scale / problem.aversion * part for part in (self.entries, self.rows, self.separable))
-        covariance = problem.covariance - entries + 0.5 * (rows[:, None] + rows)
+        covariance = np.asarray(problem.covariance) - entries + 0.5 * (rows[:, None] + rows)
         size = np.sqrt(problem.covariance.diagonal())
         least = float(np.linalg.eigvalsh((covariance - np.diag(d)) / size / size[:, None])[0])
         d = d + min(least - _ROUNDING, 0.0) * size**2
@@ -81,7 +81,7 @@ def multipliers(problem: QuadraticProblem, most: int) -> Multipliers | None:
     if problem.covariance is None or not (problem.covariance.diagonal() > 0).all():
         return None
     unit = float(problem.bounds.totals[0]) / most  # in which weights held are about 1
-    square = 0.5 * problem.aversion * problem.covariance
+    square = 0.5 * problem.aversion * np.asarray(problem.covariance)
     size = float(np.trace(square)) / most
     cost = np.zeros(problem.n_assets) if problem.mean is None else -problem.mean / (size * unit)
     found = doubly_nonnegative(square / size, cost, most)

@@ -178,7 +178,7 @@ class Perspective:
         problem.bounds = replace(problem.bounds, lower=node.lower, upper=node.upper)
         center = problem.bounds.center()
         assert self.problem.covariance is not None
-        problem.covariance = self.problem.covariance - np.diag(self.separable)
+        problem.covariance = np.asarray(self.problem.covariance) - np.diag(self.separable)
         d, room = 0.5 * problem.aversion * self.separable, float(self.most - kept.sum())
         if room <= 0 or center is None:
             return None
