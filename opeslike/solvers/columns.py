@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from opeslike import deadline
 from opeslike.checks import FloatArray
 from opeslike.errors import InfeasibleError
-from opeslike.modelling.ambiguity import BoxRisk
 from opeslike.modelling.bounds import Bounds
 from opeslike.modelling.feasible import Lift
 from opeslike.modelling.parts import Parts
 from opeslike.modelling.problem import Problem, ScenarioProblem
+from opeslike.modelling.tilt import Tilted
 from opeslike.proof import Witness, bound
 from opeslike.solvers.interior_point import Iterate
 
@@ -51,7 +51,7 @@ def by_columns(
     Parameters
     ----------
     problem : Problem
-        Without a regulariser.
+        Without a regulariser, but for a linear one.
     center : ndarray of shape (n,)
         Strictly inside the bounds and the domain.
     start : ndarray of shape (n,), optional
@@ -59,7 +59,7 @@ def by_columns(
     aim : float
         Certified gap at which to stop, in tolerances of the problem.
     solve : callable
-        Solves a problem from a guess, for the assets that can move; a tail to the gap in tolerances it is told.
+        Solves a problem from a guess, for the assets that can move; a tail to a gap of as many tolerances as told.
 
     Returns
     -------
@@ -73,7 +73,8 @@ def by_columns(
     if start is not None:
         inside |= bounds.free & (start > bounds.lower + _HELD)
     guess: FloatArray | None = None
-    now = _ROUGH if isinstance(problem, ScenarioProblem) and isinstance(problem.risk, BoxRisk) else aim
+    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) and not problem.risk.smooth else None
+    now = aim if envelope is None or envelope.divergence is not None else _ROUGH
     for _ in range(_ROUNDS):
         if 2 * inside[:count].sum() > count or deadline.passed():
             return None
@@ -131,9 +132,12 @@ def _among(problem: Problem, inside: NDArray[np.bool_]) -> tuple[Problem, NDArra
         part.bounds = replace(bounds, upper=np.where(inside, bounds.upper, bounds.lower))
         return part, np.arange(inside.size)
     columns = [part.returns.T[assets]]
+    tilt = part.penalty.cost if isinstance(part.penalty, Tilted) else np.zeros(rest.size)
+    slope = tilt[assets]
     if rest.any():
         columns.append((part.returns @ rest)[None] / total)
-        origin = np.append(origin, total)
+        origin, slope = np.append(origin, total), np.append(slope, float(tilt @ rest) / total)
+    part.penalty = None if part.penalty is None else Tilted(slope)
     parts = [getattr(lift.parts, name)[kept] for name in ("signs", "starts", "least", "widths", "low", "high")]
     part.bounds = Bounds(
         bounds.lower[few], bounds.upper[few], bounds.rows[:, few], bounds.totals - bounds.rows @ still, bounds.names

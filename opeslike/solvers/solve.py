@@ -18,6 +18,7 @@ from opeslike.modelling.named import irreducible
 from opeslike.modelling.problem import Problem, ScenarioProblem
 from opeslike.modelling.risks import KLBall
 from opeslike.modelling.rivals import LargestRegret
+from opeslike.modelling.tilt import Tilted
 from opeslike.proof import Proof, Witness, bound, prove
 from opeslike.solvers.active_set import active_set, polished
 from opeslike.solvers.columns import MANY, by_columns
@@ -229,7 +230,8 @@ def _interior(
     if center is None:
         return best, "active-set"
     center = problem.starting_point(center)
-    if columns and many and problem.penalty is None:
+    linear = problem.penalty is None or (isinstance(problem.penalty, Tilted) and problem.penalty.inner is None)
+    if columns and many and linear:
         few = by_columns(problem, center, start, _AIM, partial(_interior, columns=False))
         if few is not None:
             return few

@@ -10,7 +10,17 @@ from opeslike.modelling.losses import Log
 from opeslike.modelling.problem import ScenarioProblem
 from opeslike.modelling.risks import Mean
 from opeslike.modelling.terms import Terms
-from opeslike.objectives import CVaR, EntropicRisk, Kelly, KLRobustKelly, MeanVariance, MinVariance, WorstCaseLoss
+from opeslike.objectives import (
+    CVaR,
+    EntropicRisk,
+    Kelly,
+    KLRobustKelly,
+    MeanCVaR,
+    MeanEVaR,
+    MeanVariance,
+    MinVariance,
+    WorstCaseLoss,
+)
 from opeslike.solvers import solve as solve_module
 from opeslike.solvers.columns import _among
 
@@ -30,6 +40,8 @@ OBJECTIVES = [
     MinVariance,
     lambda: CVaR(0.9),
     lambda: EntropicRisk(20.0),
+    lambda: MeanCVaR(2.0, 0.9),
+    lambda: MeanEVaR(2.0),
     WorstCaseLoss,
 ]
 
