@@ -208,18 +208,12 @@ class Bounds:
             raise InfeasibleError(f"the weight bounds could not be checked: {result.message}")
 
     def only_point(self) -> FloatArray | None:
-        """The one feasible point, where nothing can move or the box touches a single equality; else None.
-
-        Raises
-        ------
-        InfeasibleError
-            If the box is off the equality.
-        """
+        """The one feasible point, where nothing can move or the box touches a single equality; else None."""
         if not self.single:
             return None if self.free.any() else self.linear_minimum(np.zeros(self.lower.size))[0]
         least, most, missing, reach = self._span
         slack = TOUCHING * max(1.0, reach)
-        if not -_OFF * max(1.0, reach) <= missing <= reach + _OFF * max(1.0, reach):
+        if max(-missing, missing - reach) > _OFF * max(1.0, reach):
             raise InfeasibleError(f"no weights between their bounds meet the limit {self.names[0]!r}")
         return least if missing <= slack else most if missing >= reach - slack else None
 

@@ -78,7 +78,7 @@ LIMITED: list[tuple[Optimizer, dict[str, Any]]] = [
     (CVaR(confidence=0.9), {"min_position": 0.2, "bounds": (-0.3, 0.8)}),
     (Kelly(), {"max_positions": 2, "min_position": 0.5, "bounds": (-0.3, 0.8)}),
     (MinVariance(), {"max_positions": 3, "min_position": 0.5, "bounds": (0, 0.6)}),
-    (CVaR(confidence=0.9), {"max_positions": 3, "min_position": 0.34, "max_turnover": 1.2}),
+    (KLRobustKelly(radius=0.02), {"min_position": 0.34, "bounds": (-0.3, 0.8)}),
 ]
 
 

@@ -26,7 +26,7 @@ from opeslike.solvers.nonconvex.relaxations import Node, Perspective
 #: what is convex but for rounding is made so, relative to the diagonal; eigenvalues are trusted so far
 _ROUNDING, _FIRM = 1e-10, 1e-6
 #: tilts are looked at in such steps, relative to each, and longer ones where nothing is lost by it
-_STEP, _LONGER = 0.06, 1.5
+_STEP, _LONGER = 0.06, 2.0
 
 
 class _Rest(QuadraticProblem):
