@@ -40,6 +40,8 @@ _AIM, _LOOSE = 1e-2, 1e3
 _MET = 1e-10
 #: what a point inside keeps clear of each limit, as a share of the level at least
 _CLEAR = 1e-6
+#: weights closer to a bound than this are there
+_NEAR = 1e-9
 #: what is left of a price that was too high
 _EASE = 0.25
 #: rounds without a better gap, after an optimal answer and before
@@ -152,7 +154,8 @@ class Search:
             at, slope, matrix = np.zeros(size), np.zeros(size), np.zeros((size, size))
             at[:n], slope[:n], matrix[:n, :n] = x, point.gradient, curvature
             at[n:] = [cut.most - float(cut.row @ x) for cut in self.cuts]
-            v = quadratic_minimum(part, at, slope, matrix)
+            free = np.flatnonzero(part.free)
+            v = quadratic_minimum(part, at, slope, matrix[free[:, None], free])
             if v is None:
                 return None
             multipliers = part.nearest(slope + matrix @ (v - at), (v > part.lower) & (v < part.upper))
@@ -162,7 +165,7 @@ class Search:
                 for cut, pull in zip(self.cuts, self.pulls, strict=True)
                 if pull > 0 and not limits[cut.index].curved
             ]
-            x = bounds.repair(v[:n])
+            x = bounds.repair(bounds.within(v[:n], _NEAR))
         return None
 
     def run(self, start: FloatArray | None) -> tuple[FloatArray, Proof, int]:

@@ -44,14 +44,15 @@ def by_models(problem: Problem, start: FloatArray) -> Iterate | None:
     Iterate or None
         The best point seen; the caller reads the gap.
     """
-    x, best = start, None
+    free, best = problem.bounds.free, None
+    x, moving = np.where(free, start, problem.bounds.lower), np.flatnonzero(free)
     for _ in range(_MODELS):
         if deadline.passed() or not problem.in_domain(x):
             break
         point = problem.evaluate(x)
         if not point.smooth:
             break
-        guess = quadratic_minimum(problem.bounds, x, point.gradient, problem.hessian(point))
+        guess = quadratic_minimum(problem.bounds, x, point.gradient, problem.hessian(point, moving))
         found = None if guess is None else active_set(problem, guess, _EXACT, max_iterations=_NEWTON)
         if found is None or (best is not None and not found.gap < best.gap):
             break
@@ -64,7 +65,8 @@ def by_models(problem: Problem, start: FloatArray) -> Iterate | None:
 def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvature: FloatArray) -> FloatArray | None:
     """Minimise ``slope (v - x) + (v - x)' curvature (v - x) / 2`` over v within bounds; None where that fails.
 
-    But for rounding, and where the curvature vanishes the shortest of several minimisers.
+    But for rounding, and where the curvature, which is told of the free variables alone, vanishes the shortest of
+    several minimisers.
 
     Raises
     ------
@@ -75,12 +77,12 @@ def quadratic_minimum(bounds: Bounds, x: FloatArray, slope: FloatArray, curvatur
     low[free] = bounds.lower[free]
     m, n, width = bounds.totals.size, free.size, (bounds.upper - low)[free]
     scale = float(curvature.diagonal().mean()) or float(np.abs(slope).max()) or 1.0
-    matrix = curvature[free[:, None], free] / scale
+    matrix = curvature / scale
     matrix.flat[:: n + 1] += _RIDGE
     factor, info = lapack.dpotrf(matrix, lower=1, clean=1)
     if info != 0:
         return None
-    away = (slope + curvature @ (low - x))[free] / scale + _RIDGE * (low - x)[free]
+    away = slope[free] / scale + matrix @ (low - x)[free]
     heavy = _WEIGHT / np.abs(bounds.rows).max(axis=1)
     rows = bounds.rows[:, free] * heavy[:, None]
     sides = np.concatenate([heavy * (bounds.totals - bounds.rows @ low), lapack.dtrtrs(factor, -away, lower=1)[0]])
