@@ -3,8 +3,9 @@
     python benchmarks/mandates.py [rows [assets]]
 
 First single solves on random fat-tailed returns, from holdings drawn at random: without a mandate, with costs of 10
-basis points, with a turnover limit of 10%, with both and three groups, with a tracking error against equal weights,
-with an expected shortfall, and with all of it together. cvxpy solves the same problem with its first installed solver.
+basis points, with three groups, with a turnover limit of 10%, with all three, with a tracking error against equal
+weights, with an expected shortfall, with costs, groups, turnover and tracking error together, and with limits on risk
+that the turnover must give way to. cvxpy solves the same problem with its first installed solver.
 Then ten years of weeks of 20 stocks with all three, every decision certified.
 """
 
@@ -63,18 +64,18 @@ def single_solves(rows: int, assets: int) -> None:
     ways: dict[str, dict[str, Any]] = {
         "no mandate": {},
         "costs": {"costs": 10},
+        "groups": three,
         "turnover": {"max_turnover": 0.1},
         "both and groups": {"costs": 10, "max_turnover": 0.1, **three},
         "tracking error": {"benchmark": equal, "max_tracking_error": near},
         "shortfall": {"risk_limits": [ExpectedShortfall(tail)]},
         "all together": {
-            **{
-                "costs": 10,
-                "max_turnover": 0.5,
-                "benchmark": equal,
-                "max_tracking_error": near,
-                "max_active_share": 0.6,
-            },
+            **{"costs": 10, "max_turnover": 0.7, "benchmark": equal, "max_tracking_error": near},
+            **three,
+        },
+        "more than can be met": {
+            **{"costs": 10, "max_turnover": 0.5, "benchmark": equal, "max_tracking_error": near},
+            **{"max_active_share": 0.6},
             **{"risk_limits": [Volatility(0.15), ExpectedShortfall(0.03), DrawdownOdds(0.3, 0.1)]},
         },
     }
