@@ -214,9 +214,9 @@ def tail_point(
     tail = _Tail(problem, envelope)
     guess = tail.guess(start, target)
     tail.look(start if guess is None else guess)
-    share = 4.0 if guess is None else min(_SURE * math.sqrt(n * _EVERY / (tail.edge + 1)), 4.0)
-    ranks = 8 * n + 100 + int(share * tail.edge)
-    inner = tail.window(-ranks, ranks)
+    sure = min(_SURE * math.sqrt(n * _EVERY / (tail.edge + 1)), 4.0)
+    below, above = (4.0, 3.0) if guess is None else (sure, sure)
+    inner = tail.window(-int(below * tail.edge) - 8 * n - 100, int(above * tail.edge) + 8 * n + 100)
     if not inner.any():  # every probability is known
         return None
     part, box, held = tail.restricted(inner)
