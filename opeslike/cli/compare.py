@@ -123,11 +123,10 @@ def kelly_variants(
     names = {fraction: NAMES.get(fraction, f"{fraction!r} ") for fraction in fractions}
     if len(names) < len(fractions):
         raise PortfolioError(f"a fraction occurs twice in {', '.join(f'{fraction:g}' for fraction in fractions)}")
-    return {
-        **{f"{name}Kelly": Kelly(f, formulation=formulation) for f, name in names.items()},
-        **{f"{name}KL-robust Kelly": KLRobustKelly(f, radius, formulation=formulation) for f, name in names.items()},
-        **{"Mean-variance": MeanVariance(*(() if risk_aversion is None else (risk_aversion,))), "1/N": Uniform()},
-    }
+    plain = {f"{name}Kelly": Kelly(f, formulation=formulation) for f, name in names.items()}
+    robust = {f"{name}KL-robust Kelly": KLRobustKelly(f, radius, formulation=formulation) for f, name in names.items()}
+    balanced = MeanVariance() if risk_aversion is None else MeanVariance(risk_aversion)
+    return {**plain, **robust, "Mean-variance": balanced, "1/N": Uniform()}
 
 
 def _headline(prices: pd.DataFrame, train: pd.DataFrame, size: float | str | None) -> list[str]:
