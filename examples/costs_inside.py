@@ -116,7 +116,7 @@ def mandate(found: study.Study, prices: pd.DataFrame) -> None:
         prices="\n".join(f"- {line}" for line in words),
         traded=f"{traded:.1f}",
         positions=len(changed),
-        own=f"{solution.gap:.0e}",
+        own=f"{max(solution.gap, 1e-12):.0e}",  # beyond that it is rounding
     )
 
 

@@ -22,8 +22,7 @@ class Finding(ABC):
     if TYPE_CHECKING:  # a field of some answers, worked out when asked for by others
 
         @property
-        def frame(self) -> pd.DataFrame:
-            """The figures."""
+        def frame(self) -> pd.DataFrame: ...  # noqa: D102
 
     @property
     @abstractmethod
