@@ -228,7 +228,7 @@ class Mandate(Parameters):
     @property
     def uses_held(self) -> bool:
         """Whether what is held before makes a difference."""
-        return not self.costs is self.impact is self.max_turnover is self.max_trade is None
+        return any(each is not None for each in (self.costs, self.impact, self.max_turnover, self.max_trade))
 
     def counts(self, fraction: float = 1.0) -> Counts | None:
         """How few positions there may be and how small, before a Kelly fraction is applied; None for no limit."""
@@ -268,8 +268,8 @@ class Mandate(Parameters):
         InfeasibleError
             If ``weight_bounds`` and the mandate's bounds have nothing in common; names both and the asset.
         """
-        dated = not weight_bounds is self.bounds is self.groups is self.exposures is self.benchmark is None
-        if not (dated or self.uses_held or self.target_return is not None):
+        dated = (weight_bounds, self.bounds, self.groups, self.exposures, self.benchmark, self.target_return)
+        if not self.uses_held and all(each is None for each in dated):
             return _lasting(self, market.assets, fraction)
         limits = [*grouped(self.groups, self.group_bounds, market.assets)]
         limits += exposed(self.exposures, self.exposure_bounds, market)

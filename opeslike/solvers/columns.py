@@ -73,7 +73,7 @@ def by_columns(
     if start is not None:
         inside |= bounds.free & (start > bounds.lower + _HELD)
     guess: FloatArray | None = None
-    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) and not problem.risk.smooth else None
+    envelope = problem.envelope() if isinstance(problem, ScenarioProblem) and not problem.smooth else None
     now = aim if envelope is None or envelope.divergence is not None else _ROUGH
     for _ in range(_ROUNDS):
         if 2 * inside[:count].sum() > count or deadline.passed():

@@ -102,6 +102,6 @@ def test_few_models_lead_from_what_is_held() -> None:
     terms, held = traded(9, 4, "long", buy=np.full(9, 1e-5), sell=np.full(9, 1e-5), max_turnover=0.1)
     bounds, lift = feasible(terms)
     problem = ScenarioProblem(returns(150, 9, 4), None, Log(), Mean(), bounds, None, lift)
-    found, other = solve(problem, "auto", lift(held)), interior_point(problem, problem.bounds.center(), 1e-4)
+    found, other = solve(problem, "auto", lift(held)), interior_point(problem, problem.bounds.center(), 1e-8)
     assert found.solver == "active-set"
-    np.testing.assert_allclose(lift.weights(found.x), lift.weights(other.x), atol=1e-6)
+    np.testing.assert_allclose(lift.weights(found.x), lift.weights(other.x), atol=1e-8)
